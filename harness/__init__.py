@@ -1,0 +1,1 @@
+"""What runs: from the command line to one record per trial."""

@@ -1,0 +1,32 @@
+"""Errors that reach the user as one clear sentence; `--debug` shows the traceback too.
+
+    HarnessError              exit code 2: the request was wrong, nothing was started
+    ├── SpecError             flags, YAML file or settings
+    ├── DataError             a data file: which file, which line or field, and what to do
+    ├── ModelError            a model that cannot be found, read or loaded
+    └── RunDirectoryError     a run directory that cannot be used
+
+`methods.errors.MethodError` and `reports.errors.ReportError` are the same for their packages.
+"""
+
+from __future__ import annotations
+
+
+class HarnessError(Exception):
+    """The request cannot be carried out; the message is one sentence for the user."""
+
+
+class SpecError(HarnessError):
+    """The request itself is wrong."""
+
+
+class DataError(HarnessError):
+    """The data cannot be used."""
+
+
+class ModelError(HarnessError):
+    """The model cannot be found or loaded."""
+
+
+class RunDirectoryError(HarnessError):
+    """The run directory cannot be used."""

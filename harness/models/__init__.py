@@ -1,0 +1,1 @@
+"""Base models and tokenizers: presets, local directories, hub ids, and the embedded pair."""

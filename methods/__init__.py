@@ -1,0 +1,17 @@
+"""How a model is tuned. One line per method: the name that users type → where its class lives.
+
+Nothing is imported until a name is looked up (`methods.registry`), so listing methods is cheap.
+To add a method, write one file beside this one and add one line here.
+"""
+
+from __future__ import annotations
+
+METHODS: dict[str, str] = {
+    "base": "methods.untouched:Untouched",
+    "full": "methods.full:Full",
+    "instruction": "methods.instruction:Instruction",
+    "lora": "methods.lora:LoRA",
+    "qlora": "methods.qlora:QLoRA",
+    "prefix": "methods.prefix:Prefix",
+    "toy": "methods.toy:Toy",
+}

@@ -1,0 +1,236 @@
+"""What a method is: the `Method` class and the small frozen dataclasses that it speaks.
+
+A method says how the base model is loaded or wrapped, which parameters train, how an example is written, and
+how training proceeds where that is not plain supervised training. It does not time, measure, seed, evaluate or
+save records: the harness does, the same way for every method. This module imports no torch, so that methods can
+be listed and their settings checked in milliseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+if TYPE_CHECKING:
+    import torch
+
+Family = Literal["decoder-only", "encoder-decoder", "toy"]
+BudgetUnit = Literal["steps", "epochs", "tokens", "minutes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row of a task: an input text and one or more reference texts; the first reference is the training target."""
+
+    id: str
+    input: str
+    references: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """The text that training teaches."""
+        return self.references[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One example written out. The prompt is `before + input + after`; only `input` may be cut to fit.
+
+    With `chat`, the prompt becomes a user turn of the tokenizer's chat template, where it has one.
+    """
+
+    before: str
+    input: str
+    after: str
+    response: str
+    chat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What is known of a base model before its weights are loaded."""
+
+    name: str
+    family: Family
+    architecture: str
+    """Class name from the model's config, such as `LlamaForCausalLM`."""
+    device: str
+    """`cpu`, `cuda` or `mps`: where the trial will run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Sequence limits, in tokens of the base model's tokenizer."""
+
+    input_tokens: int
+    """The whole prompt; a longer one loses the end of its input text, never its instruction."""
+    target_tokens: int
+    """Target with its end token; a longer target is cut before the end token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How long every method may train: one unit, one amount, the same for all."""
+
+    unit: BudgetUnit
+    amount: float
+
+    def progress(self, *, steps: int, epochs: float, tokens: int, seconds: float) -> float:
+        """Share of the budget that is spent, from 0 to 1 and beyond.
+
+        `tokens` are real (non-padding) training tokens; `seconds` is time spent training.
+        """
+        spent = {"steps": steps, "epochs": epochs, "tokens": tokens, "minutes": seconds / 60}[self.unit]
+        return spent / self.amount
+
+    def __str__(self) -> str:
+        return f"{self.unit}={self.amount:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class StepEvent:
+    """What the engine tells after each optimiser step. Counts are of this step alone, padding left out."""
+
+    step: int
+    """Steps done, from 1."""
+    progress: float
+    """Share of the budget spent, 0 to 1."""
+    loss: float
+    """Mean cross-entropy per target token, in nats."""
+    learning_rate: float
+    tokens: int
+    """Real tokens that went through the model: prompt and target of decoder-only, encoder and decoder else."""
+    target_tokens: int
+    """Tokens that carried loss."""
+    examples: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may know while it wraps the model."""
+
+    facts: ModelFacts
+    dtype: torch.dtype
+    """Compute dtype; frozen weights are held in it, trainable ones in float32."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """All that training needs; given to `Method.train` once the model is wrapped."""
+
+    model: Any
+    tokenizer: Any
+    facts: ModelFacts
+    examples: Sequence[Example]
+    validation: Sequence[Example]
+    templates: Sequence[str]
+    """Prompt phrasings of the task, each with `{input}` once."""
+    budget: Budget
+    limits: Limits
+    batch_size: int
+    """Examples per forward pass."""
+    accumulation: int
+    """Forward passes per optimiser step; the effective batch is `batch_size * accumulation`."""
+    seed: int
+    dtype: torch.dtype
+    emit: Callable[[StepEvent], None]
+    clock: Callable[[], float]
+    """Monotonic seconds; only a budget in minutes reads it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Knobs of the supervised engine, shared by every method that trains with it.
+
+    The rules of optimisation are those of BERT-style fine-tuning that Transformers' `Trainer` also defaults to:
+    AdamW (Loshchilov & Hutter 2019) with betas 0.9 and 0.999, gradient norm clipped to 1.0.
+    """
+
+    learning_rate: float = 2e-4
+    """Peak learning rate."""
+    warmup: float = 0.05
+    """Share of the budget over which the learning rate rises linearly."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """Fall of the learning rate to zero after the warm-up."""
+    weight_decay: float = 0.0
+    """Decoupled weight decay on matrices; `Trainer`'s default."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this global norm; `Trainer`'s default."""
+
+    def __post_init__(self) -> None:
+        require(self.learning_rate > 0, "learning_rate", "must be above 0")
+        require(0 <= self.warmup < 1, "warmup", "must be at least 0 and below 1")
+        require(self.weight_decay >= 0, "weight_decay", "must not be negative")
+        require(self.max_grad_norm > 0, "max_grad_norm", "must be above 0")
+
+
+def require(condition: bool, knob: str, rule: str) -> None:
+    """Raise `ValueError` with `knob rule` unless the condition holds; for `__post_init__` of configs."""
+    if not condition:
+        raise ValueError(f"{knob} {rule}")
+
+
+class Method(ABC):
+    """A fine-tuning method. Subclass, set the class attributes, write `prepare`, and register one line.
+
+    Instances hold only their config. All imports of torch or PEFT belong inside the methods.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    """One line for `list methods`."""
+    Config: ClassVar[type[Any]] = TrainingConfig
+    """Frozen dataclass of the method's knobs."""
+    families: ClassVar[tuple[Family, ...]] = ("decoder-only", "encoder-decoder")
+    trains: ClassVar[bool] = True
+    """False for methods that only evaluate."""
+    role: ClassVar[Literal["candidate", "base", "fake"]] = "candidate"
+    """What the leaderboard makes of it: candidates are ranked, the base is what they are compared with."""
+
+    def __init__(self, config: Any | None = None) -> None:
+        self.config = self.Config() if config is None else config
+
+    def unsupported(self, facts: ModelFacts) -> str | None:
+        """Say in one sentence why this method cannot serve the model, or None where it can. Nothing is loaded yet."""
+        if facts.family in self.families:
+            return None
+        return f"{self.name} works on {' and '.join(self.families)} models; {facts.name} is {facts.family}"
+
+    def load_options(self, setting: Setting) -> Mapping[str, Any]:
+        """Extra arguments for `from_pretrained`, such as a quantisation config."""
+        return {}
+
+    @abstractmethod
+    def prepare(self, model: Any, setting: Setting) -> Any:
+        """Wrap the loaded model or set `requires_grad`, and return the model that will train and be evaluated."""
+
+    def write(self, example: Example, templates: Sequence[str], choice: int) -> Text:
+        """Write one example out. `choice` picks the phrasing: 0 in evaluation, drawn per example in training.
+
+        The default writes an instruction, so that methods differ in what they train and in nothing else.
+        """
+        before, after = templates[choice % len(templates)].split("{input}")
+        return Text(before, example.input, after, example.target, chat=True)
+
+    def train(self, job: TrainingJob) -> None:
+        """Train `job.model` in place. The default is the supervised engine that all supervised methods share."""
+        from methods.training import train_supervised
+
+        train_supervised(self, job)
+
+    def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
+        """Return generated ids, as `model.generate` does; for methods whose batched generation needs care."""
+        return model.generate(**inputs, **decoding)
+
+    def save(self, model: Any, directory: Path) -> None:
+        """Write what has to be shipped beside the base model (or instead of it) as safetensors."""
+        model.save_pretrained(directory, safe_serialization=True)
+
+    def settings(self) -> dict[str, Any]:
+        """All knobs with their values, as JSON types."""
+        return dataclasses.asdict(self.config)

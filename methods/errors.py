@@ -1,0 +1,55 @@
+"""Errors that a method raises; each carries one sentence for the user.
+
+    MethodError
+    ├── UnknownMethodError    no such name; the nearest names are in the sentence
+    ├── InvalidMethodError    a plugin that is not a usable `Method` class
+    ├── UnknownKnobError      a setting that the method's config does not have
+    ├── InvalidSettingError   a setting of the wrong type or out of range
+    ├── UnsupportedError      this method cannot serve this model, machine or task
+    └── DivergedError         the loss became NaN or infinite
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MethodError(Exception):
+    """Anything wrong with a method or its settings."""
+
+
+class UnknownMethodError(MethodError):
+    """No method has this name."""
+
+
+class InvalidMethodError(MethodError):
+    """The registered object is not a usable method class."""
+
+
+class UnknownKnobError(MethodError):
+    """The method's config has no such field."""
+
+
+class InvalidSettingError(MethodError):
+    """A value of the wrong type or outside its range."""
+
+
+class UnsupportedError(MethodError):
+    """The method cannot serve this model, machine or task; said before anything is loaded where possible."""
+
+
+class DivergedError(MethodError):
+    """The training loss became NaN or infinite at `step` (counted from 1)."""
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"the training loss became {loss} at step {step}; try a lower learning rate")
+        self.step = step
+        self.loss = loss
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names)})"

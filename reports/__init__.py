@@ -1,0 +1,1 @@
+"""What people read: leaderboards and tables, all pure functions of records."""

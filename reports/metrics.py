@@ -1,0 +1,67 @@
+"""Every number that is reported: its name, unit, direction, formula and format, declared once.
+
+Names are the keys of `Record.metrics`. `direction` says which way is better; `None` is for numbers that describe
+and do not rank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["score", "nats/token", "bytes", "parameters", "%", "tokens/s", "examples/s", "s", "J", "money", "tokens"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One declared number."""
+
+    name: str
+    title: str
+    """Column head in tables."""
+    unit: Unit
+    direction: Literal["higher", "lower"] | None
+    formula: str
+    """How it is computed, in words; shown in docs and in the HTML report."""
+
+
+_DECLARED = (
+    Metric("rouge1", "ROUGE-1", "score", "higher", "mean over test examples of the best reference's unigram F1, stemmed"),
+    Metric("rouge2", "ROUGE-2", "score", "higher", "mean over test examples of the best reference's bigram F1, stemmed"),
+    Metric("rougeL", "ROUGE-L", "score", "higher", "mean over test examples of the best reference's LCS F1, stemmed"),
+    Metric("rougeLsum", "ROUGE-Lsum", "score", "higher", "as ROUGE-L, with union LCS over lines"),
+    Metric("heldout_loss", "held-out loss", "nats/token", "lower",
+           "summed cross-entropy of the test targets (first reference) over their tokens, end token included"),
+    Metric("trainable_parameters", "trainable", "parameters", "lower", "elements of tensors with requires_grad"),
+    Metric("total_parameters", "total", "parameters", None,
+           "all elements, adapters included; 4-bit weights count as the parameters they stand for"),
+    Metric("trainable_percent", "trainable %", "%", "lower", "100 × trainable ÷ total"),
+    Metric("shipped_bytes", "size to ship", "bytes", "lower", "files that the method must ship beside the base, on disk"),
+    Metric("peak_device_allocated_bytes", "peak device", "bytes", "lower",
+           "largest of the phases' peaks of memory allocated by PyTorch on the accelerator"),
+    Metric("peak_device_reserved_bytes", "peak device reserved", "bytes", "lower",
+           "largest of the phases' peaks of memory that PyTorch's allocator reserved on the accelerator"),
+    Metric("peak_host_bytes", "peak host", "bytes", "lower",
+           "largest of the phases' peaks of the worker's resident memory (VmHWM)"),
+    Metric("peak_tensor_bytes", "peak tensors (CPU)", "bytes", "lower",
+           "largest of the phases' peaks of live tensor storage on the CPU"),
+    Metric("train_tokens_per_second", "train tokens/s", "tokens/s", "higher",
+           "non-padding tokens of the steps after the first three ÷ time of those steps"),
+    Metric("train_examples_per_second", "train examples/s", "examples/s", "higher",
+           "examples of the steps after the first three ÷ time of those steps"),
+    Metric("generated_tokens_per_second", "generated tokens/s", "tokens/s", "higher",
+           "tokens generated in evaluation, padding left out, ÷ time of generation"),
+    Metric("load_seconds", "load time", "s", "lower", "wall time of the load phase"),
+    Metric("train_seconds", "train time", "s", "lower", "wall time of the train phase"),
+    Metric("evaluate_seconds", "evaluate time", "s", "lower", "wall time of the evaluate phase"),
+    Metric("total_seconds", "total time", "s", "lower", "wall time of the worker, from its start to its record"),
+    Metric("energy_joules", "energy", "J", "lower", "NVML energy counter of the device, after minus before, all phases"),
+    Metric("cost", "cost", "money", "lower", "total time in hours × the given price per hour"),
+    Metric("mean_generated_tokens", "output length", "tokens", None, "mean tokens generated per test example"),
+    Metric("empty_outputs_percent", "empty outputs", "%", "lower", "test examples whose prediction is blank"),
+    Metric("unfinished_outputs_percent", "unfinished outputs", "%", "lower",
+           "test examples whose generation hit the length limit before an end token"),
+)
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in _DECLARED}
+"""Every declared metric by name, in the order in which tables show them."""

