@@ -116,6 +116,11 @@ class Setting:
     facts: ModelFacts
     dtype: torch.dtype
     """Compute dtype; frozen weights are held in it, trainable ones in float32."""
+    tokenizer: Any
+    examples: Sequence[Example]
+    """Training examples, for methods whose start depends on data."""
+    templates: Sequence[str]
+    limits: Limits
     seed: int
 
 

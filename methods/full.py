@@ -1,0 +1,40 @@
+"""`full`: every parameter trains on plain input → target pairs, with no instruction around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from methods.base import Example, Method, Setting, Text, TrainingConfig
+
+SEPARATOR = "\n\n"
+"""Ends the input for a decoder-only model, which otherwise could not tell where the target begins."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullConfig(TrainingConfig):
+    """Knobs of full fine-tuning.
+
+    learning_rate: 5e-5, the default of Transformers' `TrainingArguments`, in the range 2e-5 to 5e-5 of Devlin et al.
+    2019 (BERT, appendix A.3).
+    """
+
+    learning_rate: float = 5e-5
+
+
+class Full(Method):
+    """Full fine-tuning on plain pairs."""
+
+    name = "full"
+    summary = "every parameter, plain input → target pairs"
+    Config = FullConfig
+
+    def prepare(self, model: Any, setting: Setting) -> Any:
+        """Every parameter trains."""
+        model.requires_grad_(True)
+        return model
+
+    def write(self, example: Example, templates: Sequence[str], choice: int) -> Text:
+        """Input, separator, target: no instruction and no chat template."""
+        return Text("", example.input, SEPARATOR, example.target)

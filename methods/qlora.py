@@ -1,0 +1,58 @@
+"""`qlora`: LoRA over a base held in 4-bit NF4 with double quantisation (Dettmers et al. 2023), on GPU and on CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from methods.base import ModelFacts, Setting
+from methods.lora import LoRA, LoRAConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class QLoRAConfig(LoRAConfig):
+    """Knobs of QLoRA; those of LoRA and the quantisation, with the paper's defaults."""
+
+    quant_type: Literal["nf4", "fp4"] = "nf4"
+    """4-bit data type; NF4 in the paper."""
+    double_quant: bool = True
+    """Whether the quantisation constants are quantised too; on in the paper."""
+
+
+class QLoRA(LoRA):
+    """Low-rank adapters over 4-bit weights. What ships is the adapter, for the same quantised base."""
+
+    name = "qlora"
+    summary = "low-rank adapters over a 4-bit NF4 base (Dettmers et al. 2023)"
+    Config = QLoRAConfig
+
+    def unsupported(self, facts: ModelFacts) -> str | None:
+        """4-bit needs bitsandbytes and a device that it has kernels for."""
+        if facts.device not in ("cpu", "cuda") and facts.family != "toy":
+            return f"qlora needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
+        if importlib.util.find_spec("bitsandbytes") is None:
+            return "qlora needs the package bitsandbytes: pip install bitsandbytes"
+        return super().unsupported(facts)
+
+    def load_options(self, setting: Setting) -> Mapping[str, Any]:
+        """Quantise while loading; matrix products run in the compute dtype."""
+        from transformers import BitsAndBytesConfig
+
+        return {
+            "quantization_config": BitsAndBytesConfig(
+                load_in_4bit=True,
+                bnb_4bit_quant_type=self.config.quant_type,
+                bnb_4bit_use_double_quant=self.config.double_quant,
+                bnb_4bit_compute_dtype=setting.dtype,
+            ),
+            "device_map": {"": setting.facts.device},
+        }
+
+    def prepare(self, model: Any, setting: Setting) -> Any:
+        """Freeze the base with its norms in float32, as in the paper, then add the adapters."""
+        import peft
+
+        model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+        return super().prepare(model, setting)

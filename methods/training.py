@@ -1,0 +1,141 @@
+"""The one supervised training engine that all supervised methods share: a plain PyTorch loop.
+
+A loop of our own measured faster than `transformers.Trainer` on the same batches (tests/benchmarks), gives every
+budget unit one meaning, and leaves clocks and memory to the harness. It is deterministic on a CPU given the seed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from methods.base import Example, Method, StepEvent, TrainingConfig, TrainingJob
+from methods.encoding import IGNORED, Encoder
+from methods.errors import DivergedError
+
+if TYPE_CHECKING:
+    import torch
+
+LENGTH_WINDOW = 50
+"""Batches among which examples are sorted by length, so that little is padded; as Transformers' grouped sampler."""
+
+
+def train_supervised(method: Method, job: TrainingJob) -> None:
+    """Train `job.model` in place until the budget is spent, emitting one `StepEvent` per optimiser step.
+
+    The loss of a step is the mean over all target tokens of the effective batch, however it is split into forward
+    passes. Raises `DivergedError` as soon as the loss is not finite.
+    """
+    import torch
+
+    config: TrainingConfig = method.config
+    hold_trainable_in_float32(job.model)
+    parameters = [p for p in job.model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=config.learning_rate)
+    scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
+    encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
+
+    job.model.train()
+    started, tokens, seen, progress, share = job.clock(), 0, 0, 0.0, 0.0
+    batches = training_batches(job.examples, job.batch_size * job.accumulation, job.seed)
+    for step, (epoch, chosen) in enumerate(batches, start=1):
+        if job.budget.unit == "steps":
+            share = 1 / job.budget.amount
+        # The middle of the step: neither the first nor the last step is spent on a learning rate of zero.
+        rate = config.learning_rate * schedule(progress + share / 2, config.warmup, config.schedule)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+        encoded = [
+            encoder.encode(method.write(job.examples[i], job.templates, phrasing(job, epoch, i))) for i in chosen
+        ]
+        loss, step_tokens, targets = _backward(job, encoder, encoded, scaler)
+        if not math.isfinite(loss):
+            raise DivergedError(step, loss)
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad(set_to_none=True)
+
+        tokens, seen, before = tokens + step_tokens, seen + len(chosen), progress
+        progress = job.budget.progress(
+            steps=step, epochs=seen / len(job.examples), tokens=tokens, seconds=job.clock() - started
+        )
+        share = progress - before
+        job.emit(StepEvent(step, min(progress, 1.0), loss, rate, step_tokens, targets, len(chosen)))
+        if progress >= 1 - 1e-9:  # a sum of shares may fall short of 1 by rounding
+            break
+    job.model.eval()
+
+
+def hold_trainable_in_float32(model: torch.nn.Module) -> None:
+    """Turn trainable weights to float32: small updates vanish in 16-bit weights. Frozen ones stay as they are."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
+            parameter.data = parameter.data.float()
+
+
+def training_batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield (epoch, indices) without end; the order depends on data and seed alone, so every method gets the same.
+
+    Examples are shuffled, then sorted by length in characters within windows of `LENGTH_WINDOW` batches, and the
+    batches of a window are shuffled again.
+    """
+    lengths = [len(example.input) + len(example.target) for example in examples]
+    epoch = 0
+    while True:
+        dice = random.Random(f"order/{seed}/{epoch}")
+        order = dice.sample(range(len(examples)), len(examples))
+        for start in range(0, len(order), window := size * LENGTH_WINDOW):
+            ranked = sorted(order[start : start + window], key=lengths.__getitem__)
+            batches = [ranked[i : i + size] for i in range(0, len(ranked), size)]
+            dice.shuffle(batches)
+            for batch in batches:
+                yield epoch, batch
+        epoch += 1
+
+
+def phrasing(job: TrainingJob, epoch: int, index: int) -> int:
+    """Which of the task's phrasings an example gets in this epoch; the same for every method."""
+    return random.Random(f"phrasing/{job.seed}/{epoch}/{index}").randrange(len(job.templates))
+
+
+def schedule(progress: float, warmup: float, shape: str) -> float:
+    """Factor on the peak learning rate, 0 to 1: linear warm-up, then the chosen fall to zero at progress 1."""
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup:
+        return progress / warmup
+    rest = (progress - warmup) / (1 - warmup)
+    return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[shape]
+
+
+def _groups(parameters: Sequence[torch.nn.Parameter], decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices only; biases and norms are left out, as is usual."""
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _backward(job: TrainingJob, encoder: Encoder, encoded: Sequence[Any], scaler: Any) -> tuple[float, int, int]:
+    """Accumulate the gradients of one effective batch; return its loss, real tokens and target tokens."""
+    import torch
+
+    targets = sum(len(item.response) for item in encoded)
+    tokens = sum(len(item.prompt) + len(item.response) for item in encoded)
+    device, mixed = job.facts.device, job.dtype != torch.float32
+    total = 0.0
+    for start in range(0, len(encoded), job.batch_size):
+        batch = encoder.training_batch(encoded[start : start + job.batch_size])
+        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        share = (batch["labels"] != IGNORED).sum() / targets
+        with torch.autocast(device, dtype=job.dtype, enabled=mixed):
+            loss = job.model(**batch, use_cache=False).loss * share
+        scaler.scale(loss).backward()
+        total += loss.item()
+    return total, tokens, targets
