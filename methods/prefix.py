@@ -27,3 +27,52 @@ class PrefixConfig(TrainingConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.virtual_tokens >= 1, "virtual_tokens", "must be at least 1")
+
+
+class Prefix(Method):
+    """Trained keys and values before those of every (decoder) layer; the base weights are frozen."""
+
+    name = "prefix"
+    summary = "trained keys and values before every layer's own (Li & Liang 2021)"
+    Config = PrefixConfig
+
+    def prepare(self, model: Any, setting: Setting) -> Any:
+        """Wrap the model with PEFT's prefix tuning, starting from the cache of real text or at random."""
+        import peft
+
+        start = self._cache_of_text(model, setting)
+        _, layers, heads, width = start.shape
+        config = peft.PrefixTuningConfig(
+            task_type=TASK_TYPES[setting.facts.family],
+            num_virtual_tokens=self.config.virtual_tokens,
+            # Read off a real cache: PEFT's own reading takes T5's layers from the encoder and is wrong
+            # where heads × head width is not the model width (flan-t5-small).
+            num_layers=layers // 2,
+            num_attention_heads=heads,
+            token_dim=heads * width,
+        )
+        model = peft.get_peft_model(model, config)
+        if self.config.init == "text":
+            embedding = model.prompt_encoder[model.active_adapter].embedding.weight
+            embedding.data.copy_(start.reshape(embedding.shape))
+        return model
+
+    def _cache_of_text(self, model: Any, setting: Setting) -> Any:
+        """Keys and values (virtual tokens, 2 × layers, heads, head width) that the base has for training text."""
+        import torch
+
+        encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
+        encoded = [encoder.encode(self.write(example, setting.templates, 0)) for example in setting.examples[:64]]
+        wanted = self.config.virtual_tokens
+        seq2seq = setting.facts.family == "encoder-decoder"
+        rows = [item.response if seq2seq else item.prompt for item in encoded]
+        flat = [token for row in rows for token in row]
+        ids = torch.tensor([(flat * (wanted // len(flat) + 1))[:wanted]], device=model.device)
+        inputs = {"input_ids": ids}
+        if seq2seq:
+            prompt = torch.tensor([encoded[0].prompt], device=model.device)
+            inputs = {"input_ids": prompt, "decoder_input_ids": ids}
+        with torch.no_grad():
+            cache = model(**inputs, use_cache=True).past_key_values
+        cache = cache.self_attention_cache if seq2seq else cache
+        return torch.stack([kv[0].transpose(0, 1) for layer in cache.layers for kv in (layer.keys, layer.values)], 1)
