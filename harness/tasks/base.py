@@ -1,0 +1,105 @@
+"""What a task is: the request that names the data, and the examples, prompts and limits that come of it.
+
+A task is built once per process from a `TaskRequest`, and the same request gives the same examples in the
+same order everywhere; `Task.fingerprint` proves it. This module imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.errors import SpecError
+from methods.base import Example, Limits
+
+
+@dataclass(frozen=True)
+class TaskRequest:
+    """The user's choice of data. Raises `SpecError` for values that no task could use."""
+
+    name: str = "embedded"
+    data: str | None = None
+    """Directory (`dialogsum`, `e2e`) or training file (`file`)."""
+    test: str | None = None
+    """Test file, for `file` alone; without it a seeded split is made."""
+    input_field: str | None = None
+    target_fields: tuple[str, ...] = ()
+    """The first field is the training target; the others are further references in the test set."""
+    template: str | None = None
+    """One prompt that replaces the task's own phrasings; holds `{input}` once."""
+    train_examples: int | None = None
+    """Use at most so many: the first of a seeded shuffle."""
+    validation_examples: int | None = None
+    """Use at most so many: a seeded sample in the original order."""
+    test_examples: int | None = None
+    """Use at most so many: a seeded sample in the original order."""
+    split_seed: int = 0
+    """Seed of splits and samples; the trials' seeds do not touch them, so every trial sees the same data."""
+    allow_unusable: bool = False
+    """Leave out rows that cannot be used even where they are more than 1% of a file."""
+
+    def __post_init__(self) -> None:
+        for field in ("train_examples", "validation_examples", "test_examples"):
+            amount = getattr(self, field)
+            if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int) or amount < 1):
+                raise SpecError(f"{_flag(field)} must be a whole number from 1 on, not {amount!r}")
+        if self.template is not None and (count := self.template.count("{input}")) != 1:
+            raise SpecError(
+                f"--template must hold {{input}} exactly once, where the text goes; found {count}"
+            )
+
+    def refuse(self, *fields: str) -> None:
+        """Raise `SpecError` if any of these fields is set: the task has no use for it."""
+        for field in fields:
+            if getattr(self, field):
+                raise SpecError(
+                    f"task {self.name!r} takes no {_flag(field)}; leave it out, or use --task file"
+                )
+
+
+@dataclass(frozen=True)
+class Task:
+    """Examples of three splits, the prompts that present them, and the sequence limits that suit them."""
+
+    name: str
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    templates: tuple[str, ...]
+    """Phrasings with `{input}` once each; the first one is used in evaluation."""
+    limits: Limits
+    fingerprint: str
+    """SHA-256 over every example of every split, in order; 64 hex digits."""
+    unusable: int = 0
+    """Rows left out over all files, whatever the reason."""
+    note: str | None = None
+    """What a reader of results must know of the data: splits made, rows left out. Never a path."""
+    left_out: tuple[str, ...] = ()
+    """Each row that was left out: file name, line and reason."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """How many tokens evaluation may generate: room for the longest target and its end token."""
+        return self.limits.target_tokens
+
+    @property
+    def splits(self) -> dict[str, tuple[Example, ...]]:
+        """Split name → examples."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+def fingerprint(splits: Mapping[str, Sequence[Example]]) -> str:
+    """SHA-256 (64 hex digits) over split, id, input and references of every example, in the order given."""
+    digest = hashlib.sha256()
+    for split, examples in splits.items():
+        for example in examples:
+            row = json.dumps([split, example.id, example.input, example.references])
+            digest.update(row.encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _flag(field: str) -> str:
+    """The command-line flag of a request's field."""
+    return "--target-field" if field == "target_fields" else "--" + field.replace("_", "-")

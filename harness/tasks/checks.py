@@ -1,0 +1,196 @@
+"""The same checks for the rows of every task: what is wrong is said with file, line and field.
+
+A row whose input or target is blank cannot be used: it is counted and listed, and past 1% of a file it stops
+the task. What points to a mistake in the file itself (a missing field, a number where text belongs, an id
+that occurs twice, a test example that training would see) stops it at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from harness.errors import DataError
+from harness.tasks.reading import Row, Table, kind
+from methods.base import Example
+
+TOLERATED = 0.01
+"""Share of a file's rows that may be unusable before the user has to allow it."""
+SHOWN = 3
+"""How many lines a sentence lists before it says `and N more`."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which fields of a table make an example."""
+
+    input: str
+    targets: tuple[str, ...]
+    """The first must be filled in every row; blank or absent further ones are ignored."""
+    ids: tuple[str, ...] = ("id", "fname")
+    """The first that the table has gives the ids; else the line number does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An example and the place it was read from."""
+
+    example: Example
+    file: str
+    place: str
+
+    @property
+    def key(self) -> str:
+        """The input with white space evened out: two rows with one key are the same input."""
+        return " ".join(self.example.input.split())
+
+    def __str__(self) -> str:
+        return f"{self.file} {self.place}"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The usable rows of a table, and a line on each of the others."""
+
+    origin: str
+    name: str
+    rows: tuple[Located, ...]
+    left_out: tuple[str, ...] = ()
+
+    def without(self, leaving: Collection[Located], why: str) -> Checked:
+        """The same without these rows, each listed with the reason. Raises `DataError` if none is left."""
+        gone = set(map(id, leaving))
+        rows = tuple(row for row in self.rows if id(row) not in gone)
+        if not rows:
+            raise DataError(f"{self.origin}: every row is left out, the last because {why}; use other data")
+        return Checked(self.origin, self.name, rows, (*self.left_out, *(f"{row}: {why}" for row in leaving)))
+
+
+def check(table: Table, columns: Columns, *, allow_unusable: bool = False) -> Checked:
+    """Turn a table into examples. Raises `DataError` for rows that must not be passed over."""
+    for name in columns.targets[1:]:
+        if name not in table.fields:
+            raise _missing(table.origin, "every row", name, table.fields)
+    id_field = next((name for name in columns.ids if name in table.fields), None)
+    rows: list[Located] = []
+    left_out: list[str] = []
+    seen: dict[str, str] = {}
+    for row in table.rows:
+        name = _identity(table, row, id_field)
+        if name in seen:
+            raise DataError(
+                f"{table.origin}, {row.place}: the id {name!r} in field {id_field!r} is also in "
+                f"{seen[name]}; give every row its own id"
+            )
+        seen[name] = row.place
+        text = {field: _text(table, row, field) for field in (columns.input, columns.targets[0])}
+        text.update({field: _text(table, row, field) for field in columns.targets[1:] if field in row.fields})
+        blank = [field for field in (columns.input, columns.targets[0]) if not text[field].strip()]
+        if blank:
+            left_out.append(f"{table.name} {row.place}: empty {' and '.join(map(repr, blank))}")
+            continue
+        references = tuple(text[field] for field in columns.targets if text.get(field, "").strip())
+        rows.append(Located(Example(name, text[columns.input], references), table.name, row.place))
+    _tolerate(table, left_out, allow_unusable)
+    if not rows:
+        raise DataError(f"{table.origin}: no row can be used ({listed(left_out)}); fill in input and target")
+    return Checked(table.origin, table.name, tuple(rows), tuple(left_out))
+
+
+def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str) -> Checked:
+    """`train` without rows whose input is in `heldout` too: left out with `drop`, else a `DataError`.
+
+    `called` names the held-out split in the reason, such as `test`.
+    """
+    places = {row.key: row for row in reversed(heldout.rows)}
+    shared = [row for row in train.rows if row.key in places]
+    if not shared:
+        return train
+    if not drop:
+        pairs = listed([f"{row.place} = {places[row.key].place} of {heldout.name}" for row in shared])
+        raise DataError(
+            f"{train.origin}: {len(shared)} of its rows have the same input as a {called} example ({pairs}); "
+            "remove them from one of the files, or leave them out of training with --allow-unusable"
+        )
+    return train.without(shared, f"its input is also in {called}")
+
+
+def merged(rows: Sequence[Located]) -> tuple[Located, ...]:
+    """Rows that share an input become one example with all their references, at the place of the first."""
+    groups: dict[str, list[Located]] = {}
+    for row in rows:
+        groups.setdefault(row.key, []).append(row)
+    return tuple(
+        Located(
+            Example(
+                (first := group[0]).example.id,
+                first.example.input,
+                tuple(reference for row in group for reference in row.example.references),
+            ),
+            first.file,
+            first.place,
+        )
+        for group in groups.values()
+    )
+
+
+def listed(items: Sequence[str]) -> str:
+    """The first few items, and how many more there are."""
+    more = len(items) - SHOWN
+    return "; ".join(items[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+def _tolerate(table: Table, left_out: Sequence[str], allow: bool) -> None:
+    count, total = len(left_out), len(table.rows)
+    if count > TOLERATED * total and not allow:
+        raise DataError(
+            f"{table.origin}: {count} of {total} rows ({count / total:.1%}) cannot be used "
+            f"({listed(left_out)}); correct them, or leave them out with --allow-unusable"
+        )
+
+
+def _identity(table: Table, row: Row, field: str | None) -> str:
+    if field is None:
+        return str(row.number)
+    value = row.fields.get(field)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    name = _text(table, row, field)
+    if not name.strip():
+        raise DataError(f"{table.origin}, {row.place}: field {field!r} holds no id; fill it in every row")
+    return name
+
+
+def _text(table: Table, row: Row, field: str) -> str:
+    """The field's text; null counts as empty. Raises `DataError` where it is missing or not text."""
+    if field not in row.fields:
+        raise _missing(table.origin, row.place, field, row.fields)
+    value = row.fields[field]
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise DataError(
+            f"{table.origin}, {row.place}: field {field!r} holds {kind(value)}, not text; write a string"
+        )
+    if not _encodable(value):
+        raise DataError(
+            f"{table.origin}, {row.place}: field {field!r} holds half of a surrogate pair, which is no "
+            "character; write the whole pair"
+        )
+    return value
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _missing(origin: str, place: str, field: str, present: Collection[str]) -> DataError:
+    close = difflib.get_close_matches(field, present, n=1, cutoff=0.5)
+    hint = f"; did you mean {close[0]!r}?" if close else "; name one of them"
+    there = ", ".join(map(repr, present)) or "none"
+    return DataError(f"{origin}, {place}: no field {field!r}; the fields there are {there}{hint}")

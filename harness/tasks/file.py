@@ -1,0 +1,44 @@
+"""The user's own data: a JSONL, JSON, CSV, TSV or Parquet file with an input field and targets."""
+
+from __future__ import annotations
+
+from harness.errors import SpecError
+from harness.tasks.base import Task, TaskRequest
+from harness.tasks.checks import Columns, check
+from harness.tasks.prompts import OWN_DATA
+from harness.tasks.reading import path_of, read
+from harness.tasks.splits import assemble
+from methods.base import Limits
+
+LIMITS = Limits(input_tokens=512, target_tokens=128)
+MOST_HELD_OUT = 500
+"""Upper bound of a split that has to be made."""
+
+
+def load(request: TaskRequest) -> Task:
+    """Build the task. Raises `DataError` for a bad file or field, `SpecError` for flags that are missing."""
+    data, input_field, targets = request.data, request.input_field, request.target_fields
+    if not (data and input_field and targets):
+        raise SpecError("task 'file' needs --data FILE, --input-field F and --target-field F")
+    fields = (input_field, *targets)
+    if len(set(fields)) < len(fields):
+        raise SpecError(f"--input-field and --target-field name a field twice: {', '.join(fields)}")
+
+    table = read(path_of(data, "--data"))
+    test = None
+    if request.test is not None:
+        test_table = read(path_of(request.test, "--test"))
+        test = check(test_table, Columns(input_field, targets), allow_unusable=request.allow_unusable)
+        # Training learns the first target; further references need only be in the test file.
+        targets = (targets[0], *(name for name in targets[1:] if name in table.fields))
+    train = check(table, Columns(input_field, targets), allow_unusable=request.allow_unusable)
+    return assemble(
+        request,
+        train,
+        test,
+        templates=OWN_DATA,
+        limits=LIMITS,
+        most=MOST_HELD_OUT,
+        drop_shared=request.allow_unusable,
+        merge=False,
+    )

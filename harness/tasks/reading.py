@@ -1,0 +1,212 @@
+"""From a data file to rows that know their place, so that every later complaint can name file and line.
+
+JSONL, JSON and CSV are read with the standard library, which gives exact line numbers; Parquet with pyarrow,
+which keeps null apart from NaN. Whatever is wrong with a file ends in a `DataError` of one sentence.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table, as read."""
+
+    place: str
+    """Where it stands, such as `line 3`; counted from 1."""
+    number: int
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file or hub split."""
+
+    origin: str
+    """What errors call it: the path as the user gave it."""
+    name: str
+    """What notes call it: the file name without its directory, because notes go into records."""
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        """Names of all fields, in order of appearance."""
+        return tuple(dict.fromkeys(name for row in self.rows for name in row.fields))
+
+
+def read(path: Path) -> Table:
+    """Read a .jsonl, .json, .csv, .tsv or .parquet file. Raises `DataError` with file and line otherwise."""
+    reader = _READERS.get(path.suffix.lower())
+    try:
+        if not path.exists():
+            raise DataError(f"{path} does not exist; check the path")
+        if not path.is_file():
+            raise DataError(f"{path} is not a regular file; name the data file itself")
+        if reader is None:
+            known = ", ".join(_READERS)
+            raise DataError(f"{path} has the ending {path.suffix!r}; data files end in one of {known}")
+        rows = tuple(reader(path))
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
+        raise DataError(f"{path} cannot be read ({error}); check the path and its permissions") from error
+    if not rows:
+        raise DataError(f"{path} is empty: it holds no rows; write at least one")
+    return Table(str(path), path.name, rows)
+
+
+def path_of(text: str, flag: str) -> Path:
+    """The path that a flag gives, `~` expanded. Raises `DataError` where it is empty or has no such home."""
+    if not text.strip():
+        raise DataError(f"{flag} is empty; name the data there")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise DataError(f"{text} cannot be read ({error}); write the path out") from error
+
+
+def find(directory: Path, names: Sequence[str]) -> Path | None:
+    """The first of these files that the directory has. Raises `DataError` where it is no directory."""
+    try:
+        if not directory.exists():
+            raise DataError(f"{directory} does not exist; --data takes the directory that holds {names[0]}")
+        if not directory.is_dir():
+            raise DataError(f"{directory} is a file; --data takes the directory that holds {names[0]}")
+        return next((path for name in names if (path := directory / name).exists()), None)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{directory} cannot be read ({error}); check the path and its permissions"
+        ) from error
+
+
+def find_or_fail(directory: Path, names: Sequence[str]) -> Path:
+    """As `find`, but a missing file is a `DataError`."""
+    path = find(directory, names)
+    if path is None:
+        raise DataError(f"{directory} has no data file named {' or '.join(names)}; put one there")
+    return path
+
+
+def _text_lines(path: Path) -> Iterator[str]:
+    """Lines as UTF-8 text, a byte-order mark taken off, line ends kept."""
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            place = f"{path}, line {number}"
+            if b"\0" in line:
+                raise DataError(f"{place}: holds binary data, not text; save the file as UTF-8 text")
+            try:
+                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
+            except UnicodeDecodeError as error:
+                byte = error.start + 1
+                raise DataError(f"{place}: byte {byte} is not UTF-8; save the file as UTF-8 text") from error
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(_text_lines(path), start=1):
+        if line.strip():
+            place = f"line {number}"
+            yield Row(place, number, _object(path, place, _parse(path, line, number)))
+
+
+def _json(path: Path) -> Iterator[Row]:
+    """A list of objects, or JSONL under another name, which is common."""
+    text = "".join(_text_lines(path))
+    if not text.lstrip().startswith("["):
+        yield from _jsonl(path)
+        return
+    for number, item in enumerate(_parse(path, text, 1), start=1):
+        place = f"item {number}"
+        yield Row(place, number, _object(path, place, item))
+
+
+def _parse(path: Path, text: str, first_line: int) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"{path}, line {first_line + error.lineno - 1}"
+        problem = f"{error.msg}, column {error.colno}"
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond what Python reads
+        place, problem = f"{path}, line {first_line}", str(error)
+    raise DataError(f"{place}: not valid JSON ({problem}); write one object per row")
+
+
+def _object(path: Path, place: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise DataError(f"{path}, {place}: holds {kind(value)}, not a JSON object; write one object per row")
+    return value
+
+
+def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+    reader = csv.reader(_text_lines(path), delimiter=delimiter, strict=True)
+    header: list[str] | None = None
+    line = 1
+    try:
+        for cells in reader:
+            # A quoted cell may span lines: the row is named by its first one.
+            place, number, line = f"line {line}", line, reader.line_num + 1
+            if not cells:
+                continue
+            if header is None:
+                header = _header(path, place, cells)
+            elif len(cells) != len(header):
+                raise DataError(
+                    f"{path}, {place}: {len(cells)} cells where the header has {len(header)}; "
+                    f"quote cells that hold {delimiter!r} or line ends"
+                )
+            else:
+                yield Row(place, number, dict(zip(header, cells, strict=True)))
+    except csv.Error as error:
+        raise DataError(
+            f"{path}, line {line}: not valid CSV ({error}); check quotes, or use JSONL"
+        ) from error
+
+
+def _header(path: Path, place: str, cells: list[str]) -> list[str]:
+    twice = next((cell for cell in cells if cells.count(cell) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path}, {place}: the header names the column {twice!r} twice; rename one")
+    return cells
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    return _csv(path, delimiter="\t")
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        with path.open("rb") as stream:
+            table = pyarrow.parquet.read_table(stream)
+            _header(path, "schema", table.column_names)
+            rows = table.to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        first = str(error).partition("\n")[0]
+        raise DataError(f"{path}: not a readable Parquet file ({first}); write it again") from error
+    for number, fields in enumerate(rows, start=1):
+        yield Row(f"row {number}", number, fields)
+
+
+_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".parquet": _parquet,
+}
+
+
+def kind(value: Any) -> str:
+    """What a value is, in words for a sentence."""
+    if value is None:
+        return "null"
+    names = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return names.get(type(value), f"a {type(value).__name__}")

@@ -1,0 +1,129 @@
+"""From checked rows to a task: splits that share no input, seeded samples, and a note on what was done."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+
+from harness.errors import DataError
+from harness.tasks.base import Task, TaskRequest, fingerprint
+from harness.tasks.checks import Checked, Located, keep_apart, listed, merged
+from methods.base import Example, Limits
+
+HELD_OUT = 0.1
+"""Share of the rows that a split takes where the data brings none."""
+
+
+def assemble(
+    request: TaskRequest,
+    train: Checked,
+    test: Checked | None,
+    validation: Checked | None = None,
+    *,
+    templates: tuple[str, ...],
+    limits: Limits,
+    most: int,
+    drop_shared: bool,
+    merge: bool,
+) -> Task:
+    """Make the splits that are missing, keep them apart, sample them and describe them.
+
+    `most` bounds the rows of a split that is made here. With `drop_shared`, training rows that a held-out
+    split shares are left out; otherwise they are a `DataError`. With `merge`, held-out rows that share an input
+    become one example with several references.
+    """
+    notes: list[str] = []
+    if test is None:
+        train, test = split(train, most, request.split_seed, "test")
+        notes.append(_made("test", test, request))
+    else:
+        train = keep_apart(train, test, drop=drop_shared, called="test")
+        if validation is not None:
+            validation = keep_apart(validation, test, drop=drop_shared, called="test")
+    if validation is None:
+        train, validation = split(train, most, request.split_seed, "validation")
+        notes.append(_made("validation", validation, request))
+    else:
+        train = keep_apart(train, validation, drop=drop_shared, called="validation")
+
+    # A split made here has no list of its own: what was left out of the file stays with the training rows.
+    left_out = (*train.left_out, *validation.left_out, *test.left_out)
+    if left_out:
+        notes.append(f"{len(left_out)} rows left out ({listed(left_out)})")
+    held = merged if merge else tuple
+    return build(
+        request,
+        {
+            "train": [row.example for row in train.rows],
+            "validation": [row.example for row in held(validation.rows)],
+            "test": [row.example for row in held(test.rows)],
+        },
+        templates=templates,
+        limits=limits,
+        note="; ".join(notes) or None,
+        left_out=left_out,
+    )
+
+
+def build(
+    request: TaskRequest,
+    splits: Mapping[str, Sequence[Example]],
+    *,
+    templates: tuple[str, ...],
+    limits: Limits,
+    note: str | None = None,
+    left_out: tuple[str, ...] = (),
+) -> Task:
+    """Cut the splits to the amounts that the request allows, and make the task."""
+    chosen = {name: sample(examples, name, request) for name, examples in splits.items()}
+    return Task(
+        name=request.name,
+        train=chosen["train"],
+        validation=chosen["validation"],
+        test=chosen["test"],
+        templates=templates if request.template is None else (request.template,),
+        limits=limits,
+        fingerprint=fingerprint(chosen),
+        unusable=len(left_out),
+        note=note,
+        left_out=left_out,
+    )
+
+
+def sample(examples: Sequence[Example], split_name: str, request: TaskRequest) -> tuple[Example, ...]:
+    """At most as many examples as the request allows this split; a larger sample holds every smaller one."""
+    amount = getattr(request, f"{split_name}_examples")
+    if amount is None or amount >= len(examples):
+        return tuple(examples)
+    order = list(range(len(examples)))
+    random.Random(f"sample/{request.split_seed}/{split_name}").shuffle(order)
+    chosen = order[:amount] if split_name == "train" else sorted(order[:amount])
+    return tuple(examples[index] for index in chosen)
+
+
+def split(rows: Checked, most: int, seed: int, name: str) -> tuple[Checked, Checked]:
+    """Take a seeded tenth (1 to `most` rows) out as a held-out split; rows that share an input stay together.
+
+    Returns (rest, held out), both in the original order. Raises `DataError` where there is only one input.
+    """
+    groups: dict[str, list[Located]] = {}
+    for row in rows.rows:
+        groups.setdefault(row.key, []).append(row)
+    if len(groups) < 2:
+        raise DataError(f"{rows.origin}: too few different inputs to hold out a {name} split; add rows")
+    wanted = min(max(1, int(HELD_OUT * len(rows.rows))), most)
+    order = list(groups.values())
+    random.Random(f"split/{seed}/{name}").shuffle(order)
+    taken: list[Located] = []
+    for group in order:
+        if len(taken) + len(group) <= wanted:
+            taken += group
+    taken = taken or min(order, key=len)
+    chosen = set(map(id, taken))
+    kept = tuple(row for row in rows.rows if id(row) not in chosen)
+    held = tuple(row for row in rows.rows if id(row) in chosen)
+    return Checked(rows.origin, rows.name, kept, rows.left_out), Checked(rows.origin, rows.name, held)
+
+
+def _made(name: str, rows: Checked, request: TaskRequest) -> str:
+    return f"{name} is a seeded split of {len(rows.rows)} rows of {rows.name} (seed {request.split_seed})"
