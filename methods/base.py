@@ -107,6 +107,8 @@ class StepEvent:
     target_tokens: int
     """Tokens that carried loss."""
     examples: int
+    cut: int = 0
+    """Examples whose input or target was cut to the limits."""
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,8 @@ class Method(ABC):
             return None
         return f"{self.name} works on {' and '.join(self.families)} models; {facts.name} is {facts.family}"
 
-    def load_options(self, setting: Setting) -> Mapping[str, Any]:
-        """Extra arguments for `from_pretrained`, such as a quantisation config."""
+    def load_options(self, facts: ModelFacts, dtype: torch.dtype) -> Mapping[str, Any]:
+        """Extra arguments for `from_pretrained`, such as a quantisation config for this device and compute dtype."""
         return {}
 
     @abstractmethod

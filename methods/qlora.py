@@ -5,10 +5,13 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from methods.base import ModelFacts, Setting
 from methods.lora import LoRA, LoRAConfig
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +39,7 @@ class QLoRA(LoRA):
             return "qlora needs the package bitsandbytes: pip install bitsandbytes"
         return super().unsupported(facts)
 
-    def load_options(self, setting: Setting) -> Mapping[str, Any]:
+    def load_options(self, facts: ModelFacts, dtype: torch.dtype) -> Mapping[str, Any]:
         """Quantise while loading; matrix products run in the compute dtype."""
         from transformers import BitsAndBytesConfig
 
@@ -45,9 +48,9 @@ class QLoRA(LoRA):
                 load_in_4bit=True,
                 bnb_4bit_quant_type=self.config.quant_type,
                 bnb_4bit_use_double_quant=self.config.double_quant,
-                bnb_4bit_compute_dtype=setting.dtype,
+                bnb_4bit_compute_dtype=dtype,
             ),
-            "device_map": {"": setting.facts.device},
+            "device_map": {"": facts.device},
         }
 
     def prepare(self, model: Any, setting: Setting) -> Any:

@@ -65,7 +65,8 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
             steps=step, epochs=seen / len(job.examples), tokens=tokens, seconds=job.clock() - started
         )
         share = progress - before
-        job.emit(StepEvent(step, min(progress, 1.0), loss, rate, step_tokens, targets, len(chosen)))
+        cut = sum(item.cut for item in encoded)
+        job.emit(StepEvent(step, min(progress, 1.0), loss, rate, step_tokens, targets, len(chosen), cut))
         if progress >= 1 - 1e-9:  # a sum of shares may fall short of 1 by rounding
             break
     job.model.eval()

@@ -1,0 +1,59 @@
+"""`list`: what there is to choose from."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+EXAMPLES = """examples:
+  python -m harness list methods
+  python -m harness list methods --knobs
+"""
+
+
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "list", help="list methods, models or tasks", epilog=EXAMPLES, allow_abbrev=False
+    )
+    parser.add_argument("what", choices=["methods", "models", "tasks"])
+    parser.add_argument("--knobs", action="store_true", help="with methods: every knob and its default")
+    parser.set_defaults(action=show)
+    return parser
+
+
+def show(arguments: argparse.Namespace) -> int:
+    """Print names and one line each; a plugin that cannot be used is listed with the reason."""
+    rows = {"methods": _methods, "models": _models, "tasks": _tasks}[arguments.what](arguments.knobs)
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        print(f"{name:<{width}}  {text}".rstrip())
+    return 0
+
+
+def _methods(knobs: bool) -> Iterable[tuple[str, str]]:
+    from methods.registry import all_methods
+
+    for name, found in all_methods():
+        if isinstance(found, Exception):
+            yield name, f"cannot be used: {found}"
+        elif found.role != "fake":
+            yield name, found.summary
+            if knobs:
+                yield from ((f"  {name}.{knob}", f"{value}") for knob, value in found().settings().items())
+
+
+def _models(_: bool) -> Iterable[tuple[str, str]]:
+    from harness.models.presets import PRESETS
+
+    yield from ((preset.name, preset.summary) for preset in PRESETS.values() if not preset.hidden)
+    yield "DIRECTORY", "a local directory with config.json, safetensors and a tokenizer"
+    yield "ORG/NAME[@REVISION]", "a model on the hub"
+
+
+def _tasks(_: bool) -> Iterable[tuple[str, str]]:
+    from harness.tasks import summaries
+
+    yield from summaries().items()

@@ -1,0 +1,123 @@
+"""`run`: fine-tune, evaluate and rank. The main job."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+EXAMPLES = """examples:
+  python -m harness run --methods lora,qlora
+  python -m harness run --methods full,lora,prefix --seeds 0,1,2 --budget steps=300
+  python -m harness run --model smollm2-135m-instruct --task dialogsum --data DIR --methods lora --set lora.r=16
+  python -m harness run --task file --data mine.jsonl --input-field text --target-field summary --methods lora
+  python -m harness run --config spec.yaml
+"""
+
+# flag, key of the request, help; the spec checks and types every value
+FLAGS = (
+    ("--methods", "methods", "comma-separated, such as lora,qlora or lora[r=8],lora[r=64]"),
+    ("--model", "model", "embedded (default), embedded-seq2seq, a preset, a directory, or ORG/NAME[@REVISION]"),
+    ("--task", "task", "embedded (default), dialogsum, e2e or file"),
+    ("--data", "data", "directory or file with the task's data"),
+    ("--test", "test", "test file, for --task file"),
+    ("--input-field", "input_field", "column of the input text, for --task file"),
+    ("--target-field", "target_fields", "column of the target text; several, comma-separated, are references"),
+    ("--template", "template", "prompt with {input} in it, instead of the task's own"),
+    ("--train-examples", "train_examples", "use at most this many training examples"),
+    ("--validation-examples", "validation_examples", "use at most this many validation examples"),
+    ("--test-examples", "test_examples", "use at most this many test examples"),
+    ("--split-seed", "split_seed", "seed of splits that are made here (0)"),
+    ("--seeds", "seeds", "comma-separated (0)"),
+    ("--budget", "budget", "steps=N, epochs=N, tokens=N or minutes=N, the same for every method (steps=150)"),
+    ("--batch-size", "batch_size", "examples per forward pass (8)"),
+    ("--accumulation", "accumulation", "forward passes per optimiser step (1)"),
+    ("--eval-batch-size", "eval_batch_size", "examples per batch in evaluation (32)"),
+    ("--input-tokens", "input_tokens", "limit on the prompt"),
+    ("--target-tokens", "target_tokens", "limit on target and generated text"),
+    ("--device", "device", "auto, cpu, cuda or mps"),
+    ("--dtype", "dtype", "auto, float32, bfloat16 or float16"),
+    ("--out", "out", "run directory (runs/MODEL-TASK)"),
+    ("--trial-timeout", "trial_timeout", "end a trial after this many seconds"),
+    ("--price-per-hour", "price_per_hour", "price of this machine, for the cost column"),
+)
+SWITCHES = (
+    ("--save-models", "save_models", "keep what each method ships"),
+    ("--allow-unusable", "allow_unusable", "go on although more than 1%% of the rows cannot be used"),
+    ("--trust-remote-code", "trust_remote_code", "let a model run its own code; only for models you trust"),
+)
+
+
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "run", help="fine-tune, evaluate and rank", epilog=EXAMPLES, allow_abbrev=False
+    )
+    for flag, key, text in FLAGS:
+        parser.add_argument(flag, dest=key, metavar=key.upper().replace("_", "-"), help=text)
+    for flag, key, text in SWITCHES:
+        parser.add_argument(flag, dest=key, action="store_const", const=True, help=text)
+    parser.add_argument(
+        "--set", action="append", metavar="METHOD.KNOB=VALUE", help="change a knob; may be given often"
+    )
+    parser.add_argument("--config", type=Path, help="YAML file with the same keys; flags override it")
+    parser.set_defaults(action=run)
+    return parser
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Plan, run and report; the exit code says whether every trial ended ok."""
+    from harness.spec import build_spec
+
+    spec = build_spec(request_of(arguments))
+
+    from rich.console import Console
+
+    from harness.launchers.local import LocalLauncher
+    from harness.plan import make_plan
+    from harness.progress import progress_for
+    from harness.runner import run as run_plan
+    from reports.leaderboard import write
+    from reports.store import RunStore
+
+    plan = make_plan(spec)
+    store = RunStore(spec.directory)
+    console = Console()
+    with store.lock():
+        print(f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}")
+        interrupted, records = False, []
+        try:
+            with progress_for(len(plan.trials), console) as progress:
+                records = run_plan(plan, store, LocalLauncher(spec.trial_timeout), progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        paths = write([store.directory], store.directory)
+    for line in store.summary_lines() if hasattr(store, "summary_lines") else ():
+        print(line)
+    print(*(f"wrote {path}" for path in paths), sep="\n")
+    if interrupted:
+        print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)
+        return 130
+    return 0 if all(record.ok for record in records) else 1
+
+
+def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """The request as keys and values: the YAML file's, and the flags' over them."""
+    from harness.spec import load_yaml, parse_changes
+
+    request = dict(load_yaml(arguments.config)) if arguments.config else {}
+    changes = parse_changes(request.pop("set", {}) or {})
+    for method, knobs in parse_changes(arguments.set or []).items():
+        changes.setdefault(method, {}).update(knobs)
+    flags = {key: getattr(arguments, key) for _, key, _ in (*FLAGS, *SWITCHES)}
+    request.update({key: value for key, value in flags.items() if value is not None})
+    request["set"] = {f"{method}.{knob}": value for method, knobs in changes.items() for knob, value in knobs.items()}
+    return request
+
+
+def resume_command() -> str:
+    """The command line that was given, to be given again."""
+    return shlex.join(["python", "-m", "harness", *sys.argv[1:]])

@@ -1,0 +1,152 @@
+"""The same held-out evaluation for every method: greedy generation, ROUGE per example, held-out loss.
+
+Each method writes its prompts in its own way, always in the first phrasing; all else is equal. Examples are sorted
+by length for speed and returned in their own order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.rouge import score
+from harness.tasks.base import Task
+from methods.base import Example, Limits, Method, ModelFacts, Text
+from methods.encoding import IGNORED, Encoded, Encoder
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One generated answer."""
+
+    text: str
+    tokens: int
+    """Tokens generated, the end token included, padding left out."""
+    finished: bool
+    """Whether an end token came before the length limit."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of one trial and the rows of its predictions file, in the order of the test split."""
+
+    metrics: dict[str, float | None]
+    rows: list[dict[str, Any]]
+    cut: int
+    """Test examples whose input or target was cut to the limits."""
+
+
+def evaluate(
+    method: Method,
+    model: Any,
+    tokenizer: Any,
+    facts: ModelFacts,
+    dtype: Any,
+    task: Task,
+    limits: Limits,
+    decoding: Mapping[str, Any],
+) -> Evaluation:
+    """Generate for every test example, score against all its references, and measure the loss on the first."""
+    texts = [method.write(example, task.templates, 0) for example in task.test]
+    started = time.perf_counter()
+    if facts.family == "toy":
+        generations = [Generation(*model.answer(text.input), True) for text in texts]
+        generating, loss, cut = time.perf_counter() - started, None, 0
+    else:
+        encoder = Encoder(tokenizer, facts.family, limits)
+        encoded = [encoder.encode(text) for text in texts]
+        started = time.perf_counter()
+        generations = generate(method, model, encoder, encoded, decoding)
+        generating = time.perf_counter() - started
+        loss = heldout_loss(model, encoder, encoded, decoding["batch_size"], dtype)
+        cut = sum(item.cut for item in encoded)
+    return summarise(task.test, texts, generations, generating, loss, cut)
+
+
+def generate(
+    method: Method, model: Any, encoder: Encoder, encoded: Sequence[Encoded], decoding: Mapping[str, Any]
+) -> list[Generation]:
+    """Greedy answers, in the order of `encoded`. Pads and everything after the end token are left out."""
+    import torch
+
+    answers: dict[int, Generation] = {}
+    stops = encoder.stop_tokens()
+    settings = {
+        "max_new_tokens": decoding["max_new_tokens"],
+        "num_beams": decoding["num_beams"],
+        "do_sample": decoding["do_sample"],
+        "eos_token_id": stops,
+        "pad_token_id": encoder.tokenizer.pad_token_id,
+    }
+    for chosen in _by_length(encoded, decoding["batch_size"]):
+        batch = encoder.generation_batch([encoded[i] for i in chosen])
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        with torch.inference_mode():
+            ids = method.generate(model, batch, **settings)
+        # Encoder–decoder output begins with the decoder's start token, decoder-only output with the prompt.
+        skip = 1 if encoder.family == "encoder-decoder" else batch["input_ids"].shape[1]
+        for i, row in zip(chosen, ids[:, skip:].tolist(), strict=True):
+            length = next((n for n, token in enumerate(row) if token in stops), None)
+            kept = row[:length]
+            text = encoder.tokenizer.decode(kept, skip_special_tokens=True).strip()
+            answers[i] = Generation(text, len(kept) + (length is not None), length is not None)
+    return [answers[i] for i in range(len(encoded))]
+
+
+def heldout_loss(model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch_size: int, dtype: Any) -> float:
+    """Cross-entropy per target token over all examples, in nats, end tokens included."""
+    import torch
+
+    total, tokens = 0.0, 0
+    for chosen in _by_length(encoded, batch_size):
+        batch = encoder.training_batch([encoded[i] for i in chosen])
+        targets = int((batch["labels"] != IGNORED).sum())
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        mixed = dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(model.device.type, dtype=dtype, enabled=mixed):
+            total += model(**batch, use_cache=False).loss.item() * targets
+        tokens += targets
+    return total / tokens
+
+
+def summarise(
+    examples: Sequence[Example],
+    texts: Sequence[Text],
+    generations: Sequence[Generation],
+    generating_seconds: float,
+    loss: float | None,
+    cut: int,
+) -> Evaluation:
+    """Score the answers and gather metrics and prediction rows."""
+    scores = score([g.text for g in generations], [list(example.references) for example in examples])
+    count = len(examples)
+    tokens = sum(g.tokens for g in generations)
+    metrics: dict[str, float | None] = {name: sum(row[name] for row in scores) / count for name in scores[0]}
+    metrics.update(
+        heldout_loss=loss,
+        generated_tokens_per_second=tokens / generating_seconds if generating_seconds > 0 else None,
+        mean_generated_tokens=tokens / count,
+        empty_outputs_percent=100 * sum(not g.text for g in generations) / count,
+        unfinished_outputs_percent=100 * sum(not g.finished for g in generations) / count,
+    )
+    rows = [
+        {
+            "id": example.id,
+            "references": list(example.references),
+            "prediction": generation.text,
+            "tokens": generation.tokens,
+            "finished": generation.finished,
+            "scores": {name: round(value, 6) for name, value in row.items()},
+        }
+        for example, generation, row in zip(examples, generations, scores, strict=True)
+    ]
+    return Evaluation(metrics, rows, cut)
+
+
+def _by_length(encoded: Sequence[Encoded], size: int) -> Iterator[list[int]]:
+    """Batches of indices, longest prompts first, so that the largest batch meets memory at once."""
+    order = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i].prompt), i))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]

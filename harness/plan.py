@@ -1,0 +1,214 @@
+"""From a spec to ordered trials: everything is resolved, checked and hashed here, before any worker starts.
+
+Each trial carries a draft of its record, complete but for the outcome, so that whatever becomes of the worker the
+parent can write a record that says what was tried. The base model comes first and once per (model, task).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.environment import choose_device, choose_dtype, describe
+from harness.errors import SpecError
+from harness.models.source import ModelSource, resolve
+from harness.spec import Spec, Variant
+from harness.tasks import Task, load_task
+from methods import registry
+from methods.base import Limits, Method
+from reports.record import Environment, ModelInfo, Record, TaskInfo
+
+BASE = Variant(method="base")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One (model, task, variant, seed), ready to run."""
+
+    draft: Record
+    """The record as it stands before the trial; the outcome is filled in later."""
+    request: Mapping[str, Any]
+    """What the worker is told, as JSON types."""
+    unsupported: str | None = None
+    """Why the method cannot serve this model; such a trial is recorded and not started."""
+
+    @property
+    def trial_id(self) -> str:
+        """Content hash, 16 hex digits."""
+        return self.draft.trial_id
+
+    @property
+    def label(self) -> str:
+        """How the trial is called on screen."""
+        return self.draft.variant if self.draft.role == "base" else f"{self.draft.variant} seed {self.draft.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """All trials of a spec, in the order in which they run."""
+
+    trials: tuple[Trial, ...]
+    task: Task
+    model: ModelSource
+    device: str
+    dtype: str
+
+
+def make_plan(spec: Spec) -> Plan:
+    """Resolve model, data, device and variants of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
+    model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
+    task = load_task(spec.task)
+    limits = _limits(spec, task, model)
+    fake = model.family == "toy"
+    device = "cpu" if fake else choose_device(spec.device)
+    dtype = "float32" if fake else choose_dtype(spec.dtype, device)
+    environment = describe(device)
+    shared = _Shared(spec, model, task, limits, device, dtype, environment)
+    # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
+    trials = [shared.trial(BASE, 0)]
+    trials += [shared.trial(variant, seed) for seed in spec.seeds for variant in spec.variants]
+    return Plan(trials=tuple(trials), task=task, model=model, device=device, dtype=dtype)
+
+
+def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
+    """The knobs that the model's preset recommends for this method, with the user's changes over them."""
+    return {**model.settings.get(variant.method, {}), **variant.changed}
+
+
+def content_hash(value: Any) -> str:
+    """First 16 hex digits of the SHA-256 over canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def code_hash(cls: type[Method]) -> str:
+    """SHA-256 over the source that a method's result depends on: its class, what it inherits, the shared engine."""
+    import methods.encoding
+    import methods.training
+
+    modules = [inspect.getmodule(base) for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
+    files = {module.__file__ for module in [*modules, methods.encoding, methods.training] if module is not None}
+    digest = hashlib.sha256()
+    for name in sorted(filter(None, files), key=lambda name: Path(name).name):
+        digest.update(Path(name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
+    limits = Limits(
+        spec.input_tokens or task.limits.input_tokens,
+        spec.target_tokens or task.limits.target_tokens,
+    )
+    needed = limits.input_tokens + limits.target_tokens
+    if model.context is not None and model.family == "decoder-only" and needed > model.context:
+        raise SpecError(
+            f"{limits.input_tokens} input and {limits.target_tokens} target tokens do not fit into the "
+            f"{model.context} tokens that {model.name} can read; lower --input-tokens or --target-tokens"
+        )
+    return limits
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What all trials of a spec have in common."""
+
+    spec: Spec
+    model: ModelSource
+    task: Task
+    limits: Limits
+    device: str
+    dtype: str
+    environment: Environment
+
+    def trial(self, variant: Variant, seed: int) -> Trial:
+        spec, task = self.spec, self.task
+        changed = preset_settings(self.model, variant)
+        method = registry.build(variant.method, changed)
+        is_base = method.role == "base"
+        facts = self.model.facts(self.device)
+        training = {
+            "batch_size": spec.batch_size,
+            "accumulation": spec.accumulation,
+            "input_tokens": self.limits.input_tokens,
+            "target_tokens": self.limits.target_tokens,
+        }
+        decoding = {
+            "max_new_tokens": self.limits.target_tokens,
+            "num_beams": 1,
+            "do_sample": False,
+            "batch_size": spec.eval_batch_size,
+        }
+        budget = {"unit": spec.budget.unit, "amount": spec.budget.amount}
+        identity = {
+            "model": [self.model.name, self.model.revision, self.dtype],
+            "task": [task.fingerprint, list(task.templates)],
+            "variant": variant.name,
+            "settings": method.settings(),
+            "limits": dataclasses.asdict(self.limits),
+            "decoding": decoding,
+            "code": code_hash(type(method)),
+            "device": self.device,
+            "versions": dict(self.environment.versions),
+            # Neither seed nor budget can change what the untouched model answers.
+            **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
+        }
+        draft = Record(
+            trial_id=content_hash(identity),
+            status="error",
+            role=method.role,
+            variant=variant.name,
+            method=variant.method,
+            settings=method.settings(),
+            changed=dict(variant.changed),
+            seed=seed,
+            model=ModelInfo(
+                name=self.model.name,
+                source=self.model.kind,
+                revision=self.model.revision,
+                architecture=self.model.architecture,
+                family=self.model.family,
+                parameters=None,
+                dtype=self.dtype,
+                note=self.model.note,
+            ),
+            task=TaskInfo(
+                name=task.name,
+                fingerprint=task.fingerprint,
+                examples=_sizes(task),
+                unusable=task.unusable,
+                templates=tuple(task.templates),
+                note=task.note,
+            ),
+            budget=budget,
+            training=training,
+            decoding=decoding,
+            environment=self.environment,
+        )
+        request = {
+            "trial_id": draft.trial_id,
+            "method": variant.method,
+            "settings": changed,
+            "seed": seed,
+            "model": dataclasses.asdict(self.model),
+            "task": dataclasses.asdict(spec.task),
+            "fingerprint": task.fingerprint,
+            "budget": budget,
+            "training": training,
+            "decoding": decoding,
+            "device": self.device,
+            "dtype": self.dtype,
+            "trust_remote_code": spec.trust_remote_code,
+            "price_per_hour": spec.price_per_hour,
+            "save_models": spec.save_models,
+        }
+        return Trial(draft=draft, request=request, unsupported=method.unsupported(facts))
+
+
+def _sizes(task: Task) -> dict[str, int]:
+    splits: dict[str, Sequence[Any]] = {"train": task.train, "validation": task.validation, "test": task.test}
+    return {name: len(examples) for name, examples in splits.items()}

@@ -1,0 +1,81 @@
+"""What crosses between parent and worker: one JSON request in, JSON events out, one line each.
+
+The request comes on standard input. Events go through a pipe of their own, whose number the worker gets on its
+command line, so that whatever a library prints to stdout or stderr lands in the trial's log and can break nothing.
+
+    {"event": "phase", "name": "train"}
+    {"event": "step", "step": 3, "progress": 0.02, "loss": 3.1, "tokens_per_second": 1890.0, "host_bytes": 812646400}
+    {"event": "outcome", …}     the last one; the fields of `Outcome`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reports.record import Phase, Record, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a trial ended: all that the worker (or, where it died, the launcher) adds to the draft of its record."""
+
+    status: Status
+    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    phases: Mapping[str, Phase] = field(default_factory=dict)
+    curve: tuple[Mapping[str, float | None], ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    done: Mapping[str, int] = field(default_factory=dict)
+    """`steps`, `tokens` and `examples` trained."""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    parameters: int | None = None
+    phase: str | None = None
+    step: int | None = None
+    message: str | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
+
+    def to_json(self) -> str:
+        """One line of JSON. NaN and infinity become null: they are no measurements."""
+        return json.dumps({"event": "outcome", **_finite(dataclasses.asdict(self))}, allow_nan=False)
+
+    @classmethod
+    def from_event(cls, event: Mapping[str, Any]) -> Outcome:
+        """Read what `to_json` wrote. Raises `TypeError` or `KeyError` for anything else."""
+        values = {key: value for key, value in event.items() if key != "event"}
+        values["phases"] = {name: Phase(**phase) for name, phase in values.get("phases", {}).items()}
+        values["curve"] = tuple(values.get("curve", ()))
+        return cls(**values)
+
+
+def finished_record(draft: Record, outcome: Outcome) -> Record:
+    """The draft with the outcome in it."""
+    return dataclasses.replace(
+        draft,
+        status=outcome.status,
+        metrics=outcome.metrics,
+        phases=outcome.phases,
+        curve=outcome.curve,
+        details=outcome.details,
+        training={**draft.training, **outcome.done},
+        model=dataclasses.replace(draft.model, parameters=outcome.parameters),
+        task=dataclasses.replace(draft.task, cut=outcome.cut),
+        phase=outcome.phase,
+        step=outcome.step,
+        message=outcome.message,
+        started_at=outcome.started_at,
+        finished_at=outcome.finished_at,
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

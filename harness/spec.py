@@ -1,0 +1,242 @@
+"""The spec: what the user asks for. Flags and a YAML file build the same frozen object; nothing is loaded here.
+
+Unknown keys, methods and knobs are refused with the nearest valid name, before any work starts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from harness.errors import SpecError
+from harness.tasks.base import TaskRequest
+from methods import registry
+from methods.base import Budget, BudgetUnit, Method
+from methods.errors import nearest
+
+SCALAR = str | int | float | bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A method with the knobs that the user changed; one row of the leaderboard."""
+
+    method: str
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order."""
+        knobs = ",".join(f"{knob}={value}" for knob, value in sorted(self.changed.items()))
+        return f"{self.method}[{knobs}]" if knobs else self.method
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """One request: a model, a task, variants, seeds, one budget for all, and where to run."""
+
+    model: str = "embedded"
+    task: TaskRequest = TaskRequest()
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...] = (0,)
+    budget: Budget = Budget("steps", 150)
+    """150 steps at batch 8 take an embedded model half a minute on two cores, and are a first look at a real one."""
+    batch_size: int = 8
+    """Examples per forward pass."""
+    accumulation: int = 1
+    """Forward passes per optimiser step."""
+    eval_batch_size: int = 32
+    input_tokens: int | None = None
+    """Limit on the prompt; the task's own limit if not given."""
+    target_tokens: int | None = None
+    """Limit on target and generated text; the task's own limit if not given."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    out: str | None = None
+    """Run directory; `runs/<model>-<task>` if not given."""
+    trial_timeout: float | None = None
+    """Seconds after which a trial is ended."""
+    price_per_hour: float | None = None
+    """Price of the machine, for the cost column; any currency."""
+    save_models: bool = False
+    """Keep what each trial ships under `artifacts/`; otherwise it is measured and removed."""
+    trust_remote_code: bool = False
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return Path(self.out) if self.out else Path("runs") / f"{slug(self.model)}-{slug(self.task.name)}"
+
+
+_TASK_KEYS = {
+    "task": "name",
+    **{f.name: f.name for f in dataclasses.fields(TaskRequest) if f.name != "name"},
+}
+"""Key of the request → field of `TaskRequest`."""
+_SPEC_KEYS = {f.name for f in dataclasses.fields(Spec)} - {"variants", "task"} | {"methods", "set"}
+KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
+"""Every key that a YAML file may hold; flags are the same names with hyphens."""
+
+
+def build_spec(request: Mapping[str, Any]) -> Spec:
+    """A validated spec from keys in `KEYS`; values may be text, as flags give them. Raises `SpecError`."""
+    for key in request:
+        if key not in KEYS:
+            raise SpecError(f"unknown key {key!r} in the request{nearest(str(key), KEYS)}")
+    values = {key: value for key, value in request.items() if value is not None}
+    methods, changes = values.pop("methods", None), values.pop("set", {})
+    if not methods:
+        raise SpecError("no methods given: name at least one, such as --methods lora,qlora")
+    task = {_TASK_KEYS[key]: values.pop(key) for key in list(values) if key in _TASK_KEYS}
+    if isinstance(task.get("target_fields"), str):
+        task["target_fields"] = task["target_fields"].split(",")
+    if "budget" in values:
+        values["budget"] = parse_budget(values["budget"])
+    if "seeds" in values:
+        values["seeds"] = parse_seeds(values["seeds"])
+    values["variants"] = parse_variants(methods, parse_changes(changes))
+    spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
+    for name in ("batch_size", "accumulation", "eval_batch_size"):
+        if getattr(spec, name) < 1:
+            raise SpecError(f"{name} must be at least 1")
+    for name in ("input_tokens", "target_tokens", "trial_timeout", "price_per_hour"):
+        value = getattr(spec, name)
+        if value is not None and value <= 0:
+            raise SpecError(f"{name} must be above 0")
+    return spec
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML spec file. Raises `SpecError` with file and line for anything else."""
+    import yaml
+
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"cannot read the spec file {path}: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise SpecError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', None) or error})") from error
+    if not isinstance(data, dict):
+        raise SpecError(f"{path}: a spec is a mapping of keys to values, such as `model: embedded`")
+    return data
+
+
+def parse_budget(value: Any) -> Budget:
+    """`steps=150` (or the mapping `{steps: 150}`) → `Budget`. Raises `SpecError`."""
+    units = get_args(BudgetUnit)
+    unit, _, amount = value.partition("=") if isinstance(value, str) else (*_only_item(value, "budget"),)
+    if unit not in units:
+        raise SpecError(f"unknown budget {value!r}: give one of {', '.join(f'{u}=N' for u in units)}")
+    try:
+        number = float(amount)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf") or isinstance(amount, bool) or (unit == "steps" and number != int(number)):
+        raise SpecError(f"budget {value!r}: the amount must be a {'whole ' if unit == 'steps' else ''}number above 0")
+    return Budget(unit, number)
+
+
+def parse_seeds(value: Any) -> tuple[int, ...]:
+    """`0,1,2`, a number or a list → distinct non-negative seeds in order. Raises `SpecError`."""
+    items = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
+    texts = [str(item).strip() for item in items]
+    # isdecimal alone would let other scripts' digits pass, which nobody means
+    if not texts or not all(re.fullmatch(r"[0-9]{1,9}", text) for text in texts):
+        raise SpecError(f"seeds {value!r}: give whole numbers from 0, separated by commas, such as 0,1,2")
+    seeds = tuple(int(text) for text in texts)
+    if len(set(seeds)) < len(seeds):
+        raise SpecError(f"seeds {value!r}: the same seed stands there twice")
+    return seeds
+
+
+def parse_changes(value: Any) -> dict[str, dict[str, Any]]:
+    """`["lora.r=16"]` or `{"lora.r": 16}` → method → knob → value. Raises `SpecError`."""
+    if isinstance(value, list | tuple) and all(isinstance(item, str) and "=" in item for item in value):
+        pairs = [tuple(item.split("=", 1)) for item in value]
+    elif isinstance(value, Mapping):
+        pairs = list(value.items())
+    else:
+        raise SpecError(f"cannot read the settings {value!r}: write METHOD.KNOB=VALUE, such as lora.r=16")
+    changes: dict[str, dict[str, Any]] = {}
+    for key, setting in pairs:
+        method, dot, knob = str(key).partition(".")
+        if not (method and dot and knob) or not isinstance(setting, SCALAR):
+            raise SpecError(f"cannot read the setting {key}={setting}: write METHOD.KNOB=VALUE, such as lora.r=16")
+        changes.setdefault(method, {})[knob] = setting
+    return changes
+
+
+def parse_variants(value: Any, changes: Mapping[str, Mapping[str, Any]]) -> tuple[Variant, ...]:
+    """`lora,prefix[virtual_tokens=10]` or a list → variants with `changes` applied, knobs checked and typed.
+
+    Raises `SpecError` or `MethodError` for unknown methods and knobs, and for a variant named twice.
+    """
+    items = split_outside_brackets(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise SpecError(f"cannot read the methods {value!r}: give names separated by commas, such as lora,qlora")
+    variants = [_variant(item.strip(), changes) for item in items]
+    for method in changes:
+        registry.get(method)  # an unknown name gets its nearest names
+        if method not in {variant.method for variant in variants}:
+            raise SpecError(f"a setting is given for {method!r}, which is not among the methods of this run")
+    names = [variant.name for variant in variants]
+    for name in names:
+        if names.count(name) > 1:
+            raise SpecError(f"the variant {name!r} is named twice")
+    return tuple(variants)
+
+
+def split_outside_brackets(text: str) -> list[str]:
+    """Split at commas that stand outside `[...]`."""
+    return re.split(r",(?![^\[]*\])", text)
+
+
+def changed_knobs(method: Method) -> dict[str, Any]:
+    """The knobs whose values differ from the defaults of the method's config."""
+    defaults = type(method)().settings()
+    return {knob: value for knob, value in method.settings().items() if value != defaults[knob]}
+
+
+def slug(name: str) -> str:
+    """A safe file name made from a model or task name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-80:] or "unnamed"
+
+
+def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
+    match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", item)
+    if match is None:
+        raise SpecError(f"cannot read the method {item!r}: write NAME or NAME[knob=value,knob=value]")
+    name, inside = match.group(1), match.group(2)
+    pairs = [pair.partition("=") for pair in inside.split(",")] if inside else []
+    if any(not (knob and equals) for knob, equals, _ in pairs):
+        raise SpecError(f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]")
+    own = {knob.strip(): value.strip() for knob, _, value in pairs}
+    given = {**changes.get(name, {}), **own}
+    method = registry.build(name, given)
+    if method.role == "base":
+        raise SpecError("the base model is evaluated in every run; leave it out of the methods")
+    typed = method.settings()
+    return Variant(method=name, changed={knob: typed[knob] for knob in sorted(given)})
+
+
+def _only_item(value: Any, key: str) -> tuple[str, Any]:
+    if isinstance(value, Mapping) and len(value) == 1:
+        return next(iter(value.items()))
+    raise SpecError(f"cannot read the {key} {value!r}")
+
+
+def _validated(cls: type, values: Mapping[str, Any]) -> Any:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(cls).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SpecError(f"{where}: {first['msg']} (given: {first['input']!r})") from error

@@ -1,0 +1,235 @@
+"""Child side: one trial → one outcome. `python -m harness.worker --events FD`, request on standard input.
+
+This is the only place that knows the order of a trial: load, prepare, train, save, evaluate. Whatever goes wrong
+becomes an outcome with phase, step and one sentence; the traceback goes to the trial's log.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+from harness.errors import DataError
+from harness.evaluate import Evaluation, evaluate
+from harness.measure.meter import Meter
+from harness.measure.parameters import count_parameters, directory_bytes
+from harness.models.source import ModelSource
+from harness.protocol import Outcome
+from harness.tasks import load_task
+from harness.tasks.base import Task, TaskRequest
+from methods import registry
+from methods.base import Budget, Limits, Method, ModelFacts, Setting, StepEvent, TrainingJob
+from methods.errors import DivergedError, UnsupportedError
+
+TELL_EVERY_SECONDS = 0.2
+"""At most five step events a second cross the pipe; the meter sees every one."""
+
+
+class Worker:
+    """Carries one trial out and keeps what is known of it, so that a failure can be reported from anywhere."""
+
+    def __init__(self, request: Mapping[str, Any], events: TextIO) -> None:
+        self.request = request
+        self.events = events
+        self.started_at = _now()
+        self.source = ModelSource(**request["model"])
+        self.facts = self.source.facts(request["device"])
+        self.meter = Meter("none" if self.facts.family == "toy" else self.facts.device)
+        self.phase_name = "start"
+        self.done = {"steps": 0, "tokens": 0, "examples": 0}
+        self.cut: dict[str, int] = {}
+        self.metrics: dict[str, float | None] = {}
+        self.parameters: int | None = None
+        self._told = 0.0
+
+    def run(self) -> Outcome:
+        """The outcome of the trial; only an interruption passes through."""
+        try:
+            self._run()
+        except Exception as error:  # any failure is a result; what it was is for the record
+            traceback.print_exc()
+            status, message = describe_failure(error)
+            return self._outcome(status, message)
+        return self._outcome("ok", None)
+
+    def _run(self) -> None:
+        request = self.request
+        method = registry.build(request["method"], request["settings"])
+        if reason := method.unsupported(self.facts):
+            raise UnsupportedError(reason)
+        task = load_task(TaskRequest(**request["task"]))
+        if task.fingerprint != request["fingerprint"]:
+            raise DataError("the data changed after the run was planned; start the run again")
+        limits = Limits(request["training"]["input_tokens"], request["training"]["target_tokens"])
+
+        with self._phase("load"):
+            model, tokenizer, dtype = self._load(method)
+            self.meter.seed(model)
+            setting = Setting(self.facts, dtype, tokenizer, task.train, task.templates, limits, request["seed"])
+            model = method.prepare(model, setting)
+            trainable, total = count_parameters(model)
+            self.parameters = total
+            self.metrics.update(
+                trainable_parameters=trainable if method.trains else 0,
+                total_parameters=total,
+                trainable_percent=100 * trainable / total if method.trains else 0.0,
+            )
+        if method.trains:
+            with self._phase("train"):
+                method.train(self._job(model, tokenizer, dtype, task, limits))
+        with self._phase("save"):
+            self.metrics["shipped_bytes"] = self._save(method, model)
+        with self._phase("evaluate"):
+            evaluation = evaluate(method, model, tokenizer, self.facts, dtype, task, limits, request["decoding"])
+            self.cut["test"] = evaluation.cut
+            self.metrics.update(evaluation.metrics)
+            self._write_predictions(evaluation)
+
+    def _load(self, method: Method) -> tuple[Any, Any, Any]:
+        """Model, tokenizer and compute dtype; random numbers are seeded first, so that adapters start alike."""
+        random.seed(self.request["seed"])
+        if self.facts.family == "toy":
+            from harness.models.toy import ToyModel
+
+            return ToyModel(), None, None
+        import torch
+
+        from harness.models.loading import load
+
+        dtype = getattr(torch, self.request["dtype"])
+        torch.manual_seed(self.request["seed"])
+        model, tokenizer = load(
+            self.source,
+            device=self.facts.device,
+            dtype=dtype,
+            options=method.load_options(self.facts, dtype),
+            trust_remote_code=self.request["trust_remote_code"],
+        )
+        torch.manual_seed(self.request["seed"])  # loading may draw numbers, and not the same ones for every method
+        return model, tokenizer, dtype
+
+    def _job(self, model: Any, tokenizer: Any, dtype: Any, task: Task, limits: Limits) -> TrainingJob:
+        training = self.request["training"]
+        return TrainingJob(
+            model=model,
+            tokenizer=tokenizer,
+            facts=self.facts,
+            examples=task.train,
+            validation=task.validation,
+            templates=task.templates,
+            budget=Budget(self.request["budget"]["unit"], self.request["budget"]["amount"]),
+            limits=limits,
+            batch_size=training["batch_size"],
+            accumulation=training["accumulation"],
+            seed=self.request["seed"],
+            dtype=dtype,
+            emit=self._on_step,
+            clock=time.monotonic,
+        )
+
+    def _save(self, method: Method, model: Any) -> int:
+        """Write what ships, measure it, and keep it only if asked to. Returns bytes."""
+        folder = Path(self.request["artifacts"])
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        method.save(model, folder)
+        size = directory_bytes(folder)
+        if not self.request["save_models"]:
+            shutil.rmtree(folder)
+        return size
+
+    def _write_predictions(self, evaluation: Evaluation) -> None:
+        path = Path(self.request["predictions"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".tmp")
+        draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in evaluation.rows), "utf-8")
+        os.replace(draft, path)
+
+    @contextlib.contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self.phase_name = name
+        self._tell({"event": "phase", "name": name})
+        with self.meter.phase(name):
+            yield
+
+    def _on_step(self, event: StepEvent) -> None:
+        self.meter.on_step(event)
+        self.done["steps"] = event.step
+        self.done["tokens"] += event.tokens
+        self.done["examples"] += event.examples
+        self.cut["train"] = self.cut.get("train", 0) + event.cut
+        now = time.monotonic()
+        if now - self._told >= TELL_EVERY_SECONDS or event.progress >= 1:
+            self._told = now
+            live = self.meter.live()
+            self._tell({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        # A loss may be NaN, which JSON has no word for.
+        clean = {key: None if value != value else value for key, value in event.items()}
+        self.events.write(json.dumps(clean) + "\n")
+        self.events.flush()
+
+    def _outcome(self, status: Any, message: str | None) -> Outcome:
+        measured = self.meter.metrics(self.request["price_per_hour"])
+        return Outcome(
+            status=status,
+            metrics={**measured, **self.metrics},
+            phases=dict(self.meter.phases),
+            curve=tuple(self.meter.curve),
+            done=self.done,
+            cut=self.cut,
+            parameters=self.parameters,
+            phase=None if status == "ok" else self.phase_name,
+            step=None if status == "ok" else self.done["steps"],
+            message=message,
+            started_at=self.started_at,
+            finished_at=_now(),
+        )
+
+
+def describe_failure(error: Exception) -> tuple[str, str]:
+    """Status and one sentence for what ended a trial."""
+    if isinstance(error, UnsupportedError):
+        return "unsupported", str(error)
+    if isinstance(error, DivergedError):
+        return "diverged", str(error)
+    text = " ".join(str(error).split())
+    # CPU allocators raise RuntimeError with this wording; CUDA has a class of its own.
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        return "oom", f"out of memory: {text[:300] or 'an allocation failed'}; try a smaller --batch-size"
+    if isinstance(error, OSError) and error.errno == 28:
+        return "error", "no space is left on the disk"
+    return "error", f"{type(error).__name__}: {text[:500]}"
+
+
+def main() -> int:
+    """Read a request, run it, write the outcome; the exit code is 0 whenever an outcome was written."""
+    parser = argparse.ArgumentParser(prog="python -m harness.worker")
+    parser.add_argument("--events", type=int, required=True, help="file descriptor of the event pipe")
+    arguments = parser.parse_args()
+    os.set_inheritable(arguments.events, False)
+    with open(arguments.events, "w", encoding="utf-8") as events:
+        worker = Worker(json.load(sys.stdin), events)
+        outcome = worker.run()
+        events.write(outcome.to_json() + "\n")
+    return 0
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
