@@ -57,5 +57,17 @@ class QLoRA(LoRA):
         """Freeze the base with its norms in float32, as in the paper, then add the adapters."""
         import peft
 
+        keep_to_compute_dtype(model)
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         return super().prepare(model, setting)
+
+
+def keep_to_compute_dtype(model: Any) -> None:
+    """Keep 4-bit layers on a CPU from switching to bfloat16 by themselves.
+
+    On CPUs with AVX512-BF16, bitsandbytes (0.49 and 0.50) repacks a 4-bit layer the first time that it is evaluated:
+    from then on it computes in bfloat16, whatever was asked for, and cannot be trained, since no gradient flows.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
