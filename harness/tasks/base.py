@@ -41,6 +41,7 @@ class TaskRequest:
     """Leave out rows that cannot be used even where they are more than 1% of a file."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "target_fields", tuple(self.target_fields))  # JSON knows only lists
         for field in ("train_examples", "validation_examples", "test_examples"):
             amount = getattr(self, field)
             if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int) or amount < 1):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 from harness.errors import DataError
 from harness.tasks.reading import Row, Table, kind
@@ -19,6 +20,8 @@ TOLERATED = 0.01
 """Share of a file's rows that may be unusable before the user has to allow it."""
 SHOWN = 3
 """How many lines a sentence lists before it says `and N more`."""
+MOST_FIELDS = 20
+"""How many field names a sentence lists."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +63,8 @@ class Checked:
 
     def without(self, leaving: Collection[Located], why: str) -> Checked:
         """The same without these rows, each listed with the reason. Raises `DataError` if none is left."""
-        gone = set(map(id, leaving))
-        rows = tuple(row for row in self.rows if id(row) not in gone)
+        gone = set(leaving)
+        rows = tuple(row for row in self.rows if row not in gone)
         if not rows:
             raise DataError(f"{self.origin}: every row is left out, the last because {why}; use other data")
         return Checked(self.origin, self.name, rows, (*self.left_out, *(f"{row}: {why}" for row in leaving)))
@@ -69,9 +72,9 @@ class Checked:
 
 def check(table: Table, columns: Columns, *, allow_unusable: bool = False) -> Checked:
     """Turn a table into examples. Raises `DataError` for rows that must not be passed over."""
-    for name in columns.targets[1:]:
+    for name in (columns.input, *columns.targets):
         if name not in table.fields:
-            raise _missing(table.origin, "every row", name, table.fields)
+            raise _missing(table.origin, name, table.fields)
     id_field = next((name for name in columns.ids if name in table.fields), None)
     rows: list[Located] = []
     left_out: list[str] = []
@@ -116,23 +119,22 @@ def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str) -> 
     return train.without(shared, f"its input is also in {called}")
 
 
-def merged(rows: Sequence[Located]) -> tuple[Located, ...]:
-    """Rows that share an input become one example with all their references, at the place of the first."""
+def by_input(rows: Sequence[Located]) -> list[list[Located]]:
+    """Rows that share an input, together; in order of first appearance."""
     groups: dict[str, list[Located]] = {}
     for row in rows:
         groups.setdefault(row.key, []).append(row)
-    return tuple(
-        Located(
-            Example(
-                (first := group[0]).example.id,
-                first.example.input,
-                tuple(reference for row in group for reference in row.example.references),
-            ),
-            first.file,
-            first.place,
-        )
-        for group in groups.values()
-    )
+    return list(groups.values())
+
+
+def merged(rows: Sequence[Located]) -> tuple[Located, ...]:
+    """Rows that share an input become one example with all their references, at the place of the first."""
+    return tuple(_with_all_references(group) for group in by_input(rows))
+
+
+def _with_all_references(group: Sequence[Located]) -> Located:
+    references = tuple(reference for row in group for reference in row.example.references)
+    return replace(group[0], example=replace(group[0].example, references=references))
 
 
 def listed(items: Sequence[str]) -> str:
@@ -165,7 +167,7 @@ def _identity(table: Table, row: Row, field: str | None) -> str:
 def _text(table: Table, row: Row, field: str) -> str:
     """The field's text; null counts as empty. Raises `DataError` where it is missing or not text."""
     if field not in row.fields:
-        raise _missing(table.origin, row.place, field, row.fields)
+        raise _missing(f"{table.origin}, {row.place}", field, row.fields)
     value = row.fields[field]
     if value is None:
         return ""
@@ -189,8 +191,8 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _missing(origin: str, place: str, field: str, present: Collection[str]) -> DataError:
+def _missing(where: str, field: str, present: Collection[str]) -> DataError:
     close = difflib.get_close_matches(field, present, n=1, cutoff=0.5)
     hint = f"; did you mean {close[0]!r}?" if close else "; name one of them"
-    there = ", ".join(map(repr, present)) or "none"
-    return DataError(f"{origin}, {place}: no field {field!r}; the fields there are {there}{hint}")
+    there = ", ".join(map(repr, islice(present, MOST_FIELDS))) + (", …" if len(present) > MOST_FIELDS else "")
+    return DataError(f"{where}: no field {field!r}; the fields there are {there or 'none'}{hint}")

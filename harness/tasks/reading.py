@@ -112,7 +112,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
     for number, line in enumerate(_text_lines(path), start=1):
         if line.strip():
             place = f"line {number}"
-            yield Row(place, number, _object(path, place, _parse(path, line, number)))
+            yield Row(place, number, _object(path, place, _parse(path, line.rstrip("\r\n"), number)))
 
 
 def _json(path: Path) -> Iterator[Row]:
@@ -185,9 +185,9 @@ def _parquet(path: Path) -> Iterator[Row]:
 
     try:
         with path.open("rb") as stream:
-            table = pyarrow.parquet.read_table(stream)
-            _header(path, "schema", table.column_names)
-            rows = table.to_pylist()
+            source = pyarrow.parquet.ParquetFile(stream)
+            _header(path, "schema", source.schema_arrow.names)
+            rows = source.read().to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         first = str(error).partition("\n")[0]
         raise DataError(f"{path}: not a readable Parquet file ({first}); write it again") from error
@@ -208,5 +208,12 @@ def kind(value: Any) -> str:
     """What a value is, in words for a sentence."""
     if value is None:
         return "null"
-    names = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "an object",
+    }
     return names.get(type(value), f"a {type(value).__name__}")

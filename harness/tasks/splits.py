@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from harness.errors import DataError
 from harness.tasks.base import Task, TaskRequest, fingerprint
-from harness.tasks.checks import Checked, Located, keep_apart, listed, merged
+from harness.tasks.checks import Checked, Located, by_input, keep_apart, listed, merged
 from methods.base import Example, Limits
 
 HELD_OUT = 0.1
@@ -28,20 +29,20 @@ def assemble(
 ) -> Task:
     """Make the splits that are missing, keep them apart, sample them and describe them.
 
-    `most` bounds the rows of a split that is made here. With `drop_shared`, training rows that a held-out
-    split shares are left out; otherwise they are a `DataError`. With `merge`, held-out rows that share an input
-    become one example with several references.
+    `most` bounds the examples of a split that is made here. With `drop_shared`, training rows that a held-out
+    split shares are left out; otherwise they are a `DataError`. With `merge`, held-out rows that share an
+    input become one example with several references.
     """
     notes: list[str] = []
     if test is None:
-        train, test = split(train, most, request.split_seed, "test")
+        train, test = split(train, "test", request.split_seed, most, merge)
         notes.append(_made("test", test, request))
     else:
         train = keep_apart(train, test, drop=drop_shared, called="test")
         if validation is not None:
             validation = keep_apart(validation, test, drop=drop_shared, called="test")
     if validation is None:
-        train, validation = split(train, most, request.split_seed, "validation")
+        train, validation = split(train, "validation", request.split_seed, most, merge)
         notes.append(_made("validation", validation, request))
     else:
         train = keep_apart(train, validation, drop=drop_shared, called="validation")
@@ -50,13 +51,12 @@ def assemble(
     left_out = (*train.left_out, *validation.left_out, *test.left_out)
     if left_out:
         notes.append(f"{len(left_out)} rows left out ({listed(left_out)})")
-    held = merged if merge else tuple
     return build(
         request,
         {
             "train": [row.example for row in train.rows],
-            "validation": [row.example for row in held(validation.rows)],
-            "test": [row.example for row in held(test.rows)],
+            "validation": [row.example for row in (merged(validation.rows) if merge else validation.rows)],
+            "test": [row.example for row in (merged(test.rows) if merge else test.rows)],
         },
         templates=templates,
         limits=limits,
@@ -101,28 +101,30 @@ def sample(examples: Sequence[Example], split_name: str, request: TaskRequest) -
     return tuple(examples[index] for index in chosen)
 
 
-def split(rows: Checked, most: int, seed: int, name: str) -> tuple[Checked, Checked]:
-    """Take a seeded tenth (1 to `most` rows) out as a held-out split; rows that share an input stay together.
+def split(rows: Checked, name: str, seed: int, most: int, merge: bool) -> tuple[Checked, Checked]:
+    """Take a seeded tenth (1 to `most` examples) out as a held-out split; equal inputs stay together.
 
-    Returns (rest, held out), both in the original order. Raises `DataError` where there is only one input.
+    With `merge`, rows with equal inputs count as one example. Returns (rest, held out), both in the original
+    order. Raises `DataError` where all rows share one input.
     """
-    groups: dict[str, list[Located]] = {}
-    for row in rows.rows:
-        groups.setdefault(row.key, []).append(row)
+    groups = by_input(rows.rows)
     if len(groups) < 2:
         raise DataError(f"{rows.origin}: too few different inputs to hold out a {name} split; add rows")
-    wanted = min(max(1, int(HELD_OUT * len(rows.rows))), most)
-    order = list(groups.values())
-    random.Random(f"split/{seed}/{name}").shuffle(order)
-    taken: list[Located] = []
-    for group in order:
-        if len(taken) + len(group) <= wanted:
-            taken += group
-    taken = taken or min(order, key=len)
-    chosen = set(map(id, taken))
-    kept = tuple(row for row in rows.rows if id(row) not in chosen)
-    held = tuple(row for row in rows.rows if id(row) in chosen)
-    return Checked(rows.origin, rows.name, kept, rows.left_out), Checked(rows.origin, rows.name, held)
+    total = len(groups) if merge else len(rows.rows)
+    wanted = min(max(1, int(HELD_OUT * total)), most)
+    random.Random(f"split/{seed}/{name}").shuffle(groups)
+    taken: set[Located] = set()
+    count = 0
+    for group in groups:
+        size = 1 if merge else len(group)
+        if count + size <= wanted:
+            taken.update(group)
+            count += size
+    if not taken:  # every group is larger than the split ought to be
+        taken.update(sorted(groups, key=len)[0])
+    kept = tuple(row for row in rows.rows if row not in taken)
+    held = tuple(row for row in rows.rows if row in taken)
+    return replace(rows, rows=kept), replace(rows, rows=held, left_out=())
 
 
 def _made(name: str, rows: Checked, request: TaskRequest) -> str:
