@@ -31,7 +31,10 @@ class Variant:
     @property
     def name(self) -> str:
         """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order."""
-        knobs = ",".join(f"{knob}={value}" for knob, value in sorted(self.changed.items()))
+        knobs = ",".join(
+            f"{knob}={value:g}" if isinstance(value, float) else f"{knob}={value}"
+            for knob, value in sorted(self.changed.items())
+        )
         return f"{self.method}[{knobs}]" if knobs else self.method
 
 
@@ -130,7 +133,12 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def parse_budget(value: Any) -> Budget:
     """`steps=150` (or the mapping `{steps: 150}`) → `Budget`. Raises `SpecError`."""
     units = get_args(BudgetUnit)
-    unit, _, amount = value.partition("=") if isinstance(value, str) else (*_only_item(value, "budget"),)
+    if isinstance(value, str):
+        unit, _, amount = value.partition("=")
+    elif isinstance(value, Mapping) and len(value) == 1:
+        unit, amount = next(iter(value.items()))
+    else:
+        unit, amount = "", ""
     if unit not in units:
         raise SpecError(f"unknown budget {value!r}: give one of {', '.join(f'{u}=N' for u in units)}")
     try:
@@ -223,12 +231,6 @@ def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
         raise SpecError("the base model is evaluated in every run; leave it out of the methods")
     typed = method.settings()
     return Variant(method=name, changed={knob: typed[knob] for knob in sorted(given)})
-
-
-def _only_item(value: Any, key: str) -> tuple[str, Any]:
-    if isinstance(value, Mapping) and len(value) == 1:
-        return next(iter(value.items()))
-    raise SpecError(f"cannot read the {key} {value!r}")
 
 
 def _validated(cls: type, values: Mapping[str, Any]) -> Any:

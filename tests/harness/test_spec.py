@@ -1,0 +1,104 @@
+"""The spec: what flags and YAML become, and what a wrong request gets."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import HarnessError, SpecError
+from harness.spec import KEYS, build_spec, load_yaml, parse_budget, parse_seeds, slug, split_outside_brackets
+from methods.base import Budget
+from methods.errors import MethodError
+
+
+def test_flags_as_text_and_yaml_values_build_the_same_spec():
+    flags = build_spec({"methods": "lora[r=4],full", "set": ["lora.alpha=8"], "seeds": "0,1", "budget": "epochs=2",
+                        "batch_size": "4", "test_examples": "10"})  # fmt: skip
+    yaml = build_spec({"methods": ["lora[r=4]", "full"], "set": {"lora.alpha": 8}, "seeds": [0, 1],
+                       "budget": {"epochs": 2}, "batch_size": 4, "test_examples": 10})  # fmt: skip
+    assert flags == yaml
+    assert [variant.name for variant in flags.variants] == ["lora[alpha=8,r=4]", "full"]
+    assert flags.budget == Budget("epochs", 2)
+    assert flags.task.test_examples == 10
+
+
+def test_defaults_are_the_embedded_model_and_task():
+    spec = build_spec({"methods": "lora"})
+    assert (spec.model, spec.task.name, spec.seeds) == ("embedded", "embedded", (0,))
+    assert str(spec.directory) == "runs/embedded-embedded"
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ({}, "no methods given"),
+        ({"methods": "lroa"}, "did you mean lora"),
+        ({"methods": "lora", "modle": "x"}, r"unknown key 'modle'.*did you mean model"),
+        ({"methods": "lora", "set": ["lora.rr=1"]}, r"no knob 'rr'"),
+        ({"methods": "lora", "set": ["qlora.r=1"]}, "not among the methods"),
+        ({"methods": "lora", "set": ["lora"]}, "METHOD.KNOB=VALUE"),
+        ({"methods": "lora", "set": ["r=1"]}, "METHOD.KNOB=VALUE"),
+        ({"methods": "lora,lora"}, "named twice"),
+        ({"methods": "base"}, "leave it out"),
+        ({"methods": "lora[r]"}, "NAME"),
+        ({"methods": "lora[r=1"}, "NAME"),
+        ({"methods": "lora", "seeds": "0,x"}, "whole numbers"),
+        ({"methods": "lora", "seeds": "1,1"}, "twice"),
+        ({"methods": "lora", "budget": "stepps=1"}, "unknown budget"),
+        ({"methods": "lora", "budget": "steps=0"}, "above 0"),
+        ({"methods": "lora", "budget": "steps=1.5"}, "whole number"),
+        ({"methods": "lora", "budget": "minutes=nan"}, "above 0"),
+        ({"methods": "lora", "batch_size": "many"}, "batch_size"),
+        ({"methods": "lora", "batch_size": 0}, "at least 1"),
+        ({"methods": "lora", "device": "tpu"}, "device"),
+        ({"methods": "lora", "test_examples": 0}, "test-examples"),
+        ({"methods": "lora", "template": "no slot"}, r"\{input\}"),
+        ({"methods": 7}, "cannot read the methods"),
+    ],
+)
+def test_a_wrong_request_gets_one_sentence(request_, message):
+    with pytest.raises((HarnessError, MethodError), match=message) as caught:
+        build_spec(request_)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("model: [", "line 1"), ("- a\n- b", "mapping"), ("", "mapping"), ("a: 1\nb: {", "line 2")],
+)
+def test_a_wrong_yaml_file_names_file_and_line(tmp_path, text, message):
+    path = tmp_path / "spec.yaml"
+    path.write_text(text)
+    with pytest.raises(SpecError, match=message) as caught:
+        load_yaml(path)
+    assert "spec.yaml" in str(caught.value)
+
+
+def test_a_yaml_file_that_is_not_there(tmp_path):
+    with pytest.raises(SpecError, match="cannot read the spec file"):
+        load_yaml(tmp_path / "none.yaml")
+
+
+def test_small_parsers():
+    assert split_outside_brackets("a[x=1,y=2],b") == ["a[x=1,y=2]", "b"]
+    assert parse_seeds(3) == (3,)
+    assert parse_budget("minutes=0.5") == Budget("minutes", 0.5)
+    assert slug("google/flan-t5-base@main") == "google-flan-t5-base-main"
+    assert slug("../../etc") == "etc"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=8), VALUES, max_size=5))
+def test_no_request_whatever_gets_a_traceback(request_):
+    try:
+        build_spec({"methods": "lora", **request_})
+    except (HarnessError, MethodError):
+        pass
