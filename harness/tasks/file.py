@@ -11,6 +11,7 @@ from harness.tasks.splits import assemble
 from methods.base import Limits
 
 LIMITS = Limits(input_tokens=512, target_tokens=128)
+"""As for DialogSum; nothing is known of the data."""
 MOST_HELD_OUT = 500
 """Upper bound of a split that has to be made."""
 
