@@ -56,7 +56,7 @@ def evaluate(
         generating, loss, cut = time.perf_counter() - started, None, 0
     else:
         encoder = Encoder(tokenizer, facts.family, limits)
-        encoded = [encoder.encode(text) for text in texts]
+        encoded = encoder.encode_all(texts)
         started = time.perf_counter()
         generations = generate(method, model, encoder, encoded, decoding)
         generating = time.perf_counter() - started

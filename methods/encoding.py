@@ -43,24 +43,28 @@ class Encoder:
         self.tokenizer = tokenizer
         self.family = family
         self.limits = limits
+        self._frames: dict[tuple[str, str], tuple[str, str]] = {}
 
     def encode(self, text: Text) -> Encoded:
-        """Token ids of prompt and response within the limits. Raises `UnsupportedError` if no room is left at all."""
-        before, after, special = self._frame(text)
+        """Token ids of one text; see `encode_all`."""
+        return self.encode_all([text])[0]
 
-        def prompt_of(length: int) -> list[int]:
-            return self._tokens(before + text.input[:length] + after, special)
+    def encode_all(self, texts: Sequence[Text]) -> list[Encoded]:
+        """Token ids of prompts and responses within the limits; one call of the tokenizer for all, which is faster.
 
-        prompt, limit = prompt_of(len(text.input)), self.limits.input_tokens
-        cut = len(prompt) > limit
-        if cut:
-            prompt = prompt_of(_longest(lambda length: len(prompt_of(length)) <= limit, len(text.input)))
-            if len(prompt) > limit:
-                raise UnsupportedError(f"the instruction alone is {len(prompt)} tokens; the input limit is {limit}")
-        end = self.end_tokens(text.chat)
-        response = self.tokenizer(text.response, add_special_tokens=False)["input_ids"]
-        room = self.limits.target_tokens - len(end)
-        return Encoded(prompt, response[:room] + end, cut or len(response) > room)
+        Raises `UnsupportedError` if an instruction leaves no room for any input.
+        """
+        framed = {self._framed(text) for text in texts}
+        if len(framed) != 1:  # none, or some with the chat template and some without, which no method has needed yet
+            return [encoded for text in texts for encoded in self.encode_all([text])]
+        frames = [self._frame(text) for text in texts]
+        whole = [before + text.input + after for text, (before, after) in zip(texts, frames, strict=True)]
+        prompts = self._prompts(whole, special=not framed.pop())
+        responses = self.tokenizer([text.response for text in texts], add_special_tokens=False)["input_ids"]
+        return [
+            self._within_limits(text, frame, prompt, response)
+            for text, frame, prompt, response in zip(texts, frames, prompts, responses, strict=True)
+        ]
 
     def end_tokens(self, chat: bool) -> list[int]:
         """Ids that end a response: what the chat template writes after an answer, else the tokenizer's end token."""
@@ -94,14 +98,37 @@ class Encoder:
             "attention_mask": _padded([[1] * len(row) for row in inputs], 0, left),
         }
 
-    def _frame(self, text: Text) -> tuple[str, str, bool]:
-        """What stands before and after the input, and whether the tokenizer still has to add special tokens."""
-        if not (text.chat and self.tokenizer.chat_template):
-            return text.before, text.after, True
-        turn = [{"role": "user", "content": text.before + _MARK + text.after}]
-        rendered = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-        before, after = rendered.split(_MARK)
-        return before, after, False
+    def _within_limits(self, text: Text, frame: tuple[str, str], prompt: list[int], response: list[int]) -> Encoded:
+        limit = self.limits.input_tokens
+        cut = len(prompt) > limit
+        if cut:
+            before, after = frame
+
+            def shortened(length: int) -> list[int]:
+                return self._prompts([before + text.input[:length] + after], special=not self._framed(text))[0]
+
+            prompt = shortened(_longest(lambda length: len(shortened(length)) <= limit, len(text.input)))
+            if len(prompt) > limit:
+                raise UnsupportedError(f"the instruction alone is {len(prompt)} tokens; the input limit is {limit}")
+        end = self.end_tokens(text.chat)
+        room = self.limits.target_tokens - len(end)
+        return Encoded(prompt, response[:room] + end, cut or len(response) > room)
+
+    def _framed(self, text: Text) -> bool:
+        """Whether the chat template frames this text; it then brings its own special tokens."""
+        return bool(text.chat and self.tokenizer.chat_template)
+
+    def _frame(self, text: Text) -> tuple[str, str]:
+        """What stands before and after the input in the finished prompt."""
+        if not self._framed(text):
+            return text.before, text.after
+        key = (text.before, text.after)
+        if key not in self._frames:
+            turn = [{"role": "user", "content": text.before + _MARK + text.after}]
+            rendered = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
+            before, after = rendered.split(_MARK)
+            self._frames[key] = (before, after)
+        return self._frames[key]
 
     @cached_property
     def _chat_end(self) -> list[int]:
@@ -111,12 +138,13 @@ class Encoder:
         rendered = self.tokenizer.apply_chat_template(turns, tokenize=False)
         return self.tokenizer(rendered.split(_MARK)[1].strip(), add_special_tokens=False)["input_ids"]
 
-    def _tokens(self, prompt: str, special: bool) -> list[int]:
-        ids = self.tokenizer(prompt, add_special_tokens=special)["input_ids"]
+    def _prompts(self, prompts: Sequence[str], *, special: bool) -> list[list[int]]:
+        """Token ids of whole prompts; `special` where the tokenizer still has to add its special tokens."""
+        rows: list[list[int]] = self.tokenizer(list(prompts), add_special_tokens=special)["input_ids"]
         # Some tokenizers end every text with their end token; a decoder-only model must go on from the prompt.
-        if self.family == "decoder-only" and ids and ids[-1] == self.tokenizer.eos_token_id and special:
-            return ids[:-1]
-        return ids
+        if special and self.family == "decoder-only":
+            return [row[:-1] if row and row[-1] == self.tokenizer.eos_token_id else row for row in rows]
+        return rows
 
 
 def _longest(fits: Any, upper: int) -> int:

@@ -48,9 +48,9 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
 
-        encoded = [
-            encoder.encode(method.write(job.examples[i], job.templates, phrasing(job, epoch, i))) for i in chosen
-        ]
+        encoded = encoder.encode_all(
+            [method.write(job.examples[i], job.templates, phrasing(job, epoch, i)) for i in chosen]
+        )
         loss, step_tokens, targets = _backward(job, encoder, encoded, scaler)
         if not math.isfinite(loss):
             raise DivergedError(step, loss)
