@@ -52,7 +52,8 @@ def evaluate(
     texts = [method.write(example, task.templates, 0) for example in task.test]
     started = time.perf_counter()
     if facts.family == "toy":
-        generations = [Generation(*model.answer(text.input), True) for text in texts]
+        answers = [model.answer(text.input) for text in texts]
+        generations = [Generation(answer, tokens, True) for answer, tokens in answers]
         generating, loss, cut = time.perf_counter() - started, None, 0
     else:
         encoder = Encoder(tokenizer, facts.family, limits)

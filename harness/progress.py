@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from reports.format import format_value
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from harness.plan import Trial
-from reports.format import format_value
 from reports.record import Record
 
 
@@ -126,6 +126,4 @@ def describe_record(record: Record) -> str:
     quality = record.metrics.get("rougeL")
     total = record.metrics.get("total_seconds")
     score = "" if quality is None else f"  ROUGE-L {quality:.3f}"
-    return f"{label}: ok{score}{'' if total is None else f'  in ' + format_value(total, 's')}"
-
-
+    return f"{label}: ok{score}{'' if total is None else '  in ' + format_value(total, 's')}"

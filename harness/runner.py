@@ -9,18 +9,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from reports.store import RunStore
+
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
 from reports.record import Record
-from reports.store import RunStore
 
 
 class Launcher(Protocol):
     """Where a trial runs."""
 
-    def launch(
-        self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]
-    ) -> Outcome:
+    def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome."""
         ...
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from harness.errors import SpecError
 from harness.tasks.base import TaskRequest
@@ -102,7 +102,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     if "seeds" in values:
         values["seeds"] = parse_seeds(values["seeds"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
-    spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
+    spec: Spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
     for name in ("batch_size", "accumulation", "eval_batch_size"):
         if getattr(spec, name) < 1:
             raise SpecError(f"{name} must be at least 1")
@@ -133,6 +133,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
 def parse_budget(value: Any) -> Budget:
     """`steps=150` (or the mapping `{steps: 150}`) → `Budget`. Raises `SpecError`."""
     units = get_args(BudgetUnit)
+    amount: Any
     if isinstance(value, str):
         unit, _, amount = value.partition("=")
     elif isinstance(value, Mapping) and len(value) == 1:
@@ -147,7 +148,7 @@ def parse_budget(value: Any) -> Budget:
         number = 0.0
     if not 0 < number < float("inf") or isinstance(amount, bool) or (unit == "steps" and number != int(number)):
         raise SpecError(f"budget {value!r}: the amount must be a {'whole ' if unit == 'steps' else ''}number above 0")
-    return Budget(unit, number)
+    return Budget(cast(BudgetUnit, unit), number)
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:

@@ -29,7 +29,7 @@ from harness.protocol import Outcome
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
-from methods.base import Budget, Limits, Method, ModelFacts, Setting, StepEvent, TrainingJob
+from methods.base import Budget, Limits, Method, Setting, StepEvent, TrainingJob
 from methods.errors import DivergedError, UnsupportedError
 
 TELL_EVERY_SECONDS = 0.2
@@ -144,7 +144,7 @@ class Worker:
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
         method.save(model, folder)
-        size = directory_bytes(folder)
+        size: int = directory_bytes(folder)
         if not self.request["save_models"]:
             shutil.rmtree(folder)
         return size
@@ -154,7 +154,7 @@ class Worker:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".tmp")
         draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in evaluation.rows), "utf-8")
-        os.replace(draft, path)
+        draft.replace(path)
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:
@@ -220,7 +220,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, required=True, help="file descriptor of the event pipe")
     arguments = parser.parse_args()
     os.set_inheritable(arguments.events, False)
-    with open(arguments.events, "w", encoding="utf-8") as events:
+    with os.fdopen(arguments.events, "w", encoding="utf-8") as events:
         worker = Worker(json.load(sys.stdin), events)
         outcome = worker.run()
         events.write(outcome.to_json() + "\n")

@@ -136,7 +136,8 @@ class Encoder:
             return []
         turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
         rendered = self.tokenizer.apply_chat_template(turns, tokenize=False)
-        return self.tokenizer(rendered.split(_MARK)[1].strip(), add_special_tokens=False)["input_ids"]
+        ids: list[int] = self.tokenizer(rendered.split(_MARK)[1].strip(), add_special_tokens=False)["input_ids"]
+        return ids
 
     def _prompts(self, prompts: Sequence[str], *, special: bool) -> list[list[int]]:
         """Token ids of whole prompts; `special` where the tokenizer still has to add its special tokens."""

@@ -1,12 +1,12 @@
 """Errors that a method raises; each carries one sentence for the user.
 
-    MethodError
-    ├── UnknownMethodError    no such name; the nearest names are in the sentence
-    ├── InvalidMethodError    a plugin that is not a usable `Method` class
-    ├── UnknownKnobError      a setting that the method's config does not have
-    ├── InvalidSettingError   a setting of the wrong type or out of range
-    ├── UnsupportedError      this method cannot serve this model, machine or task
-    └── DivergedError         the loss became NaN or infinite
+MethodError
+├── UnknownMethodError    no such name; the nearest names are in the sentence
+├── InvalidMethodError    a plugin that is not a usable `Method` class
+├── UnknownKnobError      a setting that the method's config does not have
+├── InvalidSettingError   a setting of the wrong type or out of range
+├── UnsupportedError      this method cannot serve this model, machine or task
+└── DivergedError         the loss became NaN or infinite
 """
 
 from __future__ import annotations

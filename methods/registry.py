@@ -58,7 +58,9 @@ def checked(name: str, found: Any, origin: str) -> type[Method]:
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise InvalidMethodError(f"{origin} is not a subclass of methods.base.Method")
     if getattr(found, "name", None) != name:
-        raise InvalidMethodError(f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}")
+        raise InvalidMethodError(
+            f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}"
+        )
     if not getattr(found, "summary", ""):
         raise InvalidMethodError(f"{origin} has no summary")
     if not (dataclasses.is_dataclass(found.Config) and found.Config.__dataclass_params__.frozen):  # type: ignore[attr-defined]

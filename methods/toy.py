@@ -4,6 +4,7 @@ value, and is never ranked."""
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +37,11 @@ class Toy(Method):
 
     def train(self, job: TrainingJob) -> None:
         """Emit a step event for each step of the budget; the loss falls as 1 / step."""
-        endings = {
+        endings: dict[str, Callable[[], Exception]] = {
             "error": lambda: RuntimeError("the toy was told to fail"),
             "diverged": lambda: DivergedError(1, float("nan")),
             "unsupported": lambda: UnsupportedError("the toy was told to be unsupported"),
-            "oom": lambda: MemoryError(),
+            "oom": MemoryError,
         }
         if self.config.ending in endings:
             raise endings[self.config.ending]()

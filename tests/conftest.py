@@ -53,17 +53,33 @@ def tiny_model(tokenizer):
         if family == "decoder-only":
             # Fewer key-value heads than heads, as current models have. 4-bit kernels want widths divisible by 32.
             config = LlamaConfig(
-                vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-                num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
-                pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, initializer_range=0.2,
-            )  # fmt: skip
+                vocab_size=len(tokenizer),
+                hidden_size=64,
+                intermediate_size=128,
+                num_hidden_layers=2,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                max_position_embeddings=256,
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+                bos_token_id=None,
+                initializer_range=0.2,
+            )
             return LlamaForCausalLM(config).eval()
         # Heads × head width is not the model width, and encoder and decoder differ in depth: as flan-t5-small, or worse.
         config = T5Config(
-            vocab_size=len(tokenizer), d_model=64, d_ff=128, num_layers=3, num_decoder_layers=2, num_heads=4, d_kv=8,
-            dropout_rate=0.0, decoder_start_token_id=tokenizer.pad_token_id,
-            pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        )  # fmt: skip
+            vocab_size=len(tokenizer),
+            d_model=64,
+            d_ff=128,
+            num_layers=3,
+            num_decoder_layers=2,
+            num_heads=4,
+            d_kv=8,
+            dropout_rate=0.0,
+            decoder_start_token_id=tokenizer.pad_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+        )
         return T5ForConditionalGeneration(config).eval()
 
     return make

@@ -20,12 +20,20 @@ EXAMPLES = """examples:
 # flag, key of the request, help; the spec checks and types every value
 FLAGS = (
     ("--methods", "methods", "comma-separated, such as lora,qlora or lora[r=8],lora[r=64]"),
-    ("--model", "model", "embedded (default), embedded-seq2seq, a preset, a directory, or ORG/NAME[@REVISION]"),
+    (
+        "--model",
+        "model",
+        "embedded (default), embedded-seq2seq, a preset, a directory, or ORG/NAME[@REVISION]",
+    ),
     ("--task", "task", "embedded (default), dialogsum, e2e or file"),
     ("--data", "data", "directory or file with the task's data"),
     ("--test", "test", "test file, for --task file"),
     ("--input-field", "input_field", "column of the input text, for --task file"),
-    ("--target-field", "target_fields", "column of the target text; several, comma-separated, are references"),
+    (
+        "--target-field",
+        "target_fields",
+        "column of the target text; several, comma-separated, are references",
+    ),
     ("--template", "template", "prompt with {input} in it, instead of the task's own"),
     ("--train-examples", "train_examples", "use at most this many training examples"),
     ("--validation-examples", "validation_examples", "use at most this many validation examples"),
@@ -60,9 +68,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         parser.add_argument(flag, dest=key, metavar=key.upper().replace("_", "-"), help=text)
     for flag, key, text in SWITCHES:
         parser.add_argument(flag, dest=key, action="store_const", const=True, help=text)
-    parser.add_argument(
-        "--set", action="append", metavar="METHOD.KNOB=VALUE", help="change a knob; may be given often"
-    )
+    parser.add_argument("--set", action="append", metavar="METHOD.KNOB=VALUE", help="change a knob; may be given often")
     parser.add_argument("--config", type=Path, help="YAML file with the same keys; flags override it")
     parser.set_defaults(action=run)
     return parser
@@ -74,20 +80,22 @@ def run(arguments: argparse.Namespace) -> int:
 
     spec = build_spec(request_of(arguments))
 
+    from reports.leaderboard import write
+    from reports.store import RunStore
     from rich.console import Console
 
     from harness.launchers.local import LocalLauncher
     from harness.plan import make_plan
     from harness.progress import progress_for
     from harness.runner import run as run_plan
-    from reports.leaderboard import write
-    from reports.store import RunStore
 
     plan = make_plan(spec)
     store = RunStore(spec.directory)
     console = Console()
     with store.lock():
-        print(f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}")
+        print(
+            f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}"
+        )
         interrupted, records = False, []
         try:
             with progress_for(len(plan.trials), console) as progress:

@@ -25,11 +25,33 @@ GRACE_SECONDS = 5.0
 """Between asking a worker's group to end and killing it."""
 
 ENVIRONMENT = (
-    "PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "PYTHONPATH",
-    "LD_LIBRARY_PATH", "PYTHONHASHSEED",
-)  # fmt: skip
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "VIRTUAL_ENV",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "PYTHONHASHSEED",
+)
 """Variables that a worker inherits; besides those that begin with one of `PREFIXES`."""
-PREFIXES = ("HF_", "HARNESS_", "CUDA_", "NVIDIA_", "TORCH", "PYTORCH_", "OMP_", "MKL_", "XDG_", "BNB_", "COVERAGE_")
+PREFIXES = (
+    "HF_",
+    "HARNESS_",
+    "CUDA_",
+    "NVIDIA_",
+    "TORCH",
+    "PYTORCH_",
+    "OMP_",
+    "MKL_",
+    "XDG_",
+    "BNB_",
+    "COVERAGE_",
+)
 ADDED = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "TOKENIZERS_PARALLELISM": "false"}
 """Without the first two, malloc keeps what is freed and resident memory hides the differences between methods."""
 
@@ -40,9 +62,7 @@ class LocalLauncher:
     def __init__(self, timeout: float | None = None) -> None:
         self.timeout = timeout
 
-    def launch(
-        self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]
-    ) -> Outcome:
+    def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
         `on_event` sees every event. `KeyboardInterrupt` passes through once the worker's group is gone.
@@ -116,7 +136,10 @@ def end_group(worker: subprocess.Popen[bytes], *, wait: bool) -> int:
 
 def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
     assert worker.stdin is not None
-    with contextlib.suppress(BrokenPipeError), worker.stdin:  # a worker that died at once is told by its exit code
+    with (
+        contextlib.suppress(BrokenPipeError),
+        worker.stdin,
+    ):  # a worker that died at once is told by its exit code
         worker.stdin.write(json.dumps(request).encode())
 
 
@@ -151,7 +174,10 @@ def _read_outcome(event: Mapping[str, Any]) -> Outcome | None:
 def _death(code: int) -> tuple[str, str]:
     """Status and sentence for a worker that ended without an outcome."""
     if code == -signal.SIGKILL:
-        return "oom", "the worker was killed (SIGKILL), most likely by the kernel for want of memory; see the log"
+        return (
+            "oom",
+            "the worker was killed (SIGKILL), most likely by the kernel for want of memory; see the log",
+        )
     if code < 0:
         return "error", f"the worker was ended by {signal.Signals(-code).name}; see the log"
     return "error", f"the worker ended with exit code {code} and no outcome; see the log"

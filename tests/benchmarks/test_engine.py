@@ -18,7 +18,7 @@ from methods.registry import build
 from methods.training import phrasing, schedule, train_supervised, training_batches
 
 STEPS, ROUNDS, BATCH = 30, 7, 8
-WORDS = "the quick brown fox jumps over the lazy dog and then once more".split()
+WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "then", "once", "more"]
 EXAMPLES = tuple(
     Example(str(i), " ".join(WORDS[(i * k) % len(WORDS)] for k in range(20 + i % 40)), (f"fox {i} dog",))
     for i in range(400)
@@ -33,21 +33,40 @@ def make_model(tokenizer):
     from transformers import LlamaConfig, LlamaForCausalLM
 
     torch.manual_seed(0)
-    return LlamaForCausalLM(LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=192, intermediate_size=512, num_hidden_layers=4, num_attention_heads=6,
-        tie_word_embeddings=True, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
-        bos_token_id=None,
-    ))  # fmt: skip
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=192,
+            intermediate_size=512,
+            num_hidden_layers=4,
+            num_attention_heads=6,
+            tie_word_embeddings=True,
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            bos_token_id=None,
+        )
+    )
 
 
 def make_job(model, tokenizer, events):
     import torch
 
     return TrainingJob(
-        model=model, tokenizer=tokenizer, facts=ModelFacts("bench", "decoder-only", "Llama", "cpu"),
-        examples=EXAMPLES, validation=(), templates=TEMPLATES, budget=Budget("steps", STEPS), limits=LIMITS,
-        batch_size=BATCH, accumulation=1, seed=0, dtype=torch.float32, emit=events.append, clock=time.monotonic,
-    )  # fmt: skip
+        model=model,
+        tokenizer=tokenizer,
+        facts=ModelFacts("bench", "decoder-only", "Llama", "cpu"),
+        examples=EXAMPLES,
+        validation=(),
+        templates=TEMPLATES,
+        budget=Budget("steps", STEPS),
+        limits=LIMITS,
+        batch_size=BATCH,
+        accumulation=1,
+        seed=0,
+        dtype=torch.float32,
+        emit=events.append,
+        clock=time.monotonic,
+    )
 
 
 def bare_loop(model, batches, config):
@@ -104,5 +123,7 @@ def test_engine_over_bare_loop(benchmark, tokenizer):
     tokens = sum(int(batch["attention_mask"].sum()) for batch in batches)
     benchmark.extra_info["engine_over_bare_tokens_per_second"] = round(statistics.median(ratios), 3)
     benchmark.extra_info["engine_tokens_per_second"] = round(tokens / statistics.median(seconds["engine"]))
-    print(f"\nengine / bare loop, real tokens/s: {statistics.median(ratios):.3f} (rounds: {[round(r, 3) for r in ratios]})")
+    print(
+        f"\nengine / bare loop, real tokens/s: {statistics.median(ratios):.3f} (rounds: {[round(r, 3) for r in ratios]})"
+    )
     assert len(ratios) == pytest.approx(ROUNDS)

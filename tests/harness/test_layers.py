@@ -44,6 +44,7 @@ def test_no_import_cycle():
         for package in ("harness", "methods", "reports")
         for path in (ROOT / package).rglob("*.py")
     }
+
     def top_level(path):
         # What is imported inside functions is late on purpose; only imports of the module itself can form a cycle.
         tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -78,7 +79,9 @@ def test_no_import_cycle():
     assert len(graph) > 30
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "models"], ["list", "tasks"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "models"], ["list", "tasks"]]
+)
 def test_light_commands_import_nothing_heavy(arguments):
     code = (
         "import sys; from harness.cli import main\n"
@@ -91,4 +94,8 @@ def test_light_commands_import_nothing_heavy(arguments):
 
 
 def test_no_file_is_called_utils():
-    assert not [path for path in ROOT.rglob("utils.py") if ".tox" not in path.parts and ".venv" not in path.parts and "venv" not in path.parts]
+    assert not [
+        path
+        for path in ROOT.rglob("utils.py")
+        if ".tox" not in path.parts and ".venv" not in path.parts and "venv" not in path.parts
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +15,26 @@ from methods.errors import MethodError
 
 
 def test_flags_as_text_and_yaml_values_build_the_same_spec():
-    flags = build_spec({"methods": "lora[r=4],full", "set": ["lora.alpha=8"], "seeds": "0,1", "budget": "epochs=2",
-                        "batch_size": "4", "test_examples": "10"})  # fmt: skip
-    yaml = build_spec({"methods": ["lora[r=4]", "full"], "set": {"lora.alpha": 8}, "seeds": [0, 1],
-                       "budget": {"epochs": 2}, "batch_size": 4, "test_examples": 10})  # fmt: skip
+    flags = build_spec(
+        {
+            "methods": "lora[r=4],full",
+            "set": ["lora.alpha=8"],
+            "seeds": "0,1",
+            "budget": "epochs=2",
+            "batch_size": "4",
+            "test_examples": "10",
+        }
+    )
+    yaml = build_spec(
+        {
+            "methods": ["lora[r=4]", "full"],
+            "set": {"lora.alpha": 8},
+            "seeds": [0, 1],
+            "budget": {"epochs": 2},
+            "batch_size": 4,
+            "test_examples": 10,
+        }
+    )
     assert flags == yaml
     assert [variant.name for variant in flags.variants] == ["lora[alpha=8,r=4]", "full"]
     assert flags.budget == Budget("epochs", 2)
@@ -98,7 +116,5 @@ VALUES = st.recursive(
 @settings(max_examples=400, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=8), VALUES, max_size=5))
 def test_no_request_whatever_gets_a_traceback(request_):
-    try:
+    with contextlib.suppress(HarnessError, MethodError):
         build_spec({"methods": "lora", **request_})
-    except (HarnessError, MethodError):
-        pass

@@ -43,11 +43,24 @@ def train(method, model, tokenizer, facts, steps):
     import torch
 
     events = []
-    method.train(TrainingJob(
-        model=model, tokenizer=tokenizer, facts=facts, examples=EXAMPLES, validation=(), templates=TEMPLATES,
-        budget=Budget("steps", steps), limits=LIMITS, batch_size=8, accumulation=1, seed=0, dtype=torch.float32,
-        emit=events.append, clock=time.monotonic,
-    ))  # fmt: skip
+    method.train(
+        TrainingJob(
+            model=model,
+            tokenizer=tokenizer,
+            facts=facts,
+            examples=EXAMPLES,
+            validation=(),
+            templates=TEMPLATES,
+            budget=Budget("steps", steps),
+            limits=LIMITS,
+            batch_size=8,
+            accumulation=1,
+            seed=0,
+            dtype=torch.float32,
+            emit=events.append,
+            clock=time.monotonic,
+        )
+    )
     return events
 
 

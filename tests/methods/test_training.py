@@ -20,11 +20,21 @@ def job(model, tokenizer, events, **changes):
     import torch
 
     values = {
-        "model": model, "tokenizer": tokenizer, "facts": ModelFacts("tiny", "decoder-only", "Llama", "cpu"),
-        "examples": EXAMPLES, "validation": (), "templates": TEMPLATES, "budget": Budget("steps", 3),
-        "limits": Limits(64, 16), "batch_size": 4, "accumulation": 1, "seed": 0, "dtype": torch.float32,
-        "emit": events.append, "clock": lambda: 0.0,
-    }  # fmt: skip
+        "model": model,
+        "tokenizer": tokenizer,
+        "facts": ModelFacts("tiny", "decoder-only", "Llama", "cpu"),
+        "examples": EXAMPLES,
+        "validation": (),
+        "templates": TEMPLATES,
+        "budget": Budget("steps", 3),
+        "limits": Limits(64, 16),
+        "batch_size": 4,
+        "accumulation": 1,
+        "seed": 0,
+        "dtype": torch.float32,
+        "emit": events.append,
+        "clock": lambda: 0.0,
+    }
     return TrainingJob(**{**values, **changes})
 
 
@@ -55,8 +65,10 @@ def test_accumulation_does_not_change_the_training(tiny_model, tokenizer):
     weights = []
     for batch_size, accumulation in ((4, 1), (2, 2), (1, 4)):
         model = tiny_model("decoder-only")
-        train_supervised(build("full", {"learning_rate": 1e-3}),
-                         job(model, tokenizer, [], batch_size=batch_size, accumulation=accumulation))
+        train_supervised(
+            build("full", {"learning_rate": 1e-3}),
+            job(model, tokenizer, [], batch_size=batch_size, accumulation=accumulation),
+        )
         weights.append(torch.cat([p.flatten() for p in model.parameters()]))
     torch.testing.assert_close(weights[0], weights[1], rtol=0, atol=1e-5)
     torch.testing.assert_close(weights[0], weights[2], rtol=0, atol=1e-5)
@@ -76,8 +88,10 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(tiny_model
 
 def test_training_lowers_the_loss(tiny_model, tokenizer):
     events = []
-    train_supervised(build("full", {"learning_rate": 5e-3}),
-                     job(tiny_model("decoder-only"), tokenizer, events, budget=Budget("steps", 60)))
+    train_supervised(
+        build("full", {"learning_rate": 5e-3}),
+        job(tiny_model("decoder-only"), tokenizer, events, budget=Budget("steps", 60)),
+    )
     assert events[-1].loss < events[0].loss / 2
 
 
@@ -93,8 +107,10 @@ def test_training_lowers_the_loss(tiny_model, tokenizer):
 def test_each_budget_ends_where_it_says(tiny_model, tokenizer, budget, steps):
     ticks = itertools.count(0, 10)
     events = []
-    train_supervised(build("full"), job(tiny_model("decoder-only"), tokenizer, events, budget=budget,
-                                        clock=lambda: next(ticks)))
+    train_supervised(
+        build("full"),
+        job(tiny_model("decoder-only"), tokenizer, events, budget=budget, clock=lambda: next(ticks)),
+    )
     assert [event.step for event in events] == list(range(1, steps + 1))
     assert events[-1].progress == 1
 

@@ -1,0 +1,126 @@
+"""The local launcher and worker through a real process: endings, time limits, floods, and nothing left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from harness.launchers.local import LocalLauncher, worker_environment
+from harness.plan import make_plan
+from harness.protocol import Outcome
+from harness.spec import build_spec
+from reports.record import Phase
+
+
+def toy_request(tmp_path: Path, **settings) -> dict:
+    knobs = [f"toy.{key}={value}" for key, value in settings.items()]
+    spec = build_spec({"model": "toy", "task": "toy", "methods": "toy", "set": knobs, "budget": "steps=5"})
+    trial = make_plan(spec).trials[1]
+    return {
+        **trial.request,
+        "artifacts": str(tmp_path / "artifacts"),
+        "predictions": str(tmp_path / "p.jsonl"),
+    }
+
+
+def launch(tmp_path, timeout=None, **settings) -> tuple[Outcome, list]:
+    events: list = []
+    outcome = LocalLauncher(timeout).launch(toy_request(tmp_path, **settings), tmp_path / "log", events.append)
+    return outcome, events
+
+
+def test_a_trial_that_ends_well(tmp_path):
+    outcome, events = launch(tmp_path)
+    assert outcome.status == "ok", (tmp_path / "log").read_text()
+    assert outcome.done["steps"] == 5
+    assert [event["name"] for event in events if event["event"] == "phase"] == [
+        "load",
+        "train",
+        "save",
+        "evaluate",
+    ]
+    assert set(outcome.phases) == {"load", "train", "save", "evaluate"}
+    assert outcome.metrics["rougeL"] is not None
+    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert {"id", "references", "prediction", "scores"} <= set(rows[0])
+
+
+@pytest.mark.parametrize("ending", ["error", "diverged", "unsupported", "oom"])
+def test_each_ending_says_phase_and_reason(tmp_path, ending):
+    outcome, _ = launch(tmp_path, ending=ending)
+    assert outcome.status == ending
+    assert outcome.phase == "train"
+    assert outcome.message
+    assert "load" in outcome.phases  # what was measured before is kept
+
+
+def test_a_trial_past_its_time_is_ended_with_all_that_it_started(tmp_path):
+    started = time.monotonic()
+    outcome, _ = launch(tmp_path, timeout=3, seconds_per_step=60)
+    assert outcome.status == "timeout"
+    assert outcome.phase == "train"
+    assert time.monotonic() - started < 20
+
+
+def test_a_worker_that_is_killed_leaves_an_outcome(tmp_path):
+    def kill(event):
+        if event["event"] == "phase" and event["name"] == "train":
+            for pid in children_of(os.getpid()):
+                os.kill(pid, 9)
+
+    outcome = LocalLauncher().launch(toy_request(tmp_path, seconds_per_step=1), tmp_path / "log", kill)
+    assert outcome.status == "oom"
+    assert "SIGKILL" in outcome.message
+    assert outcome.phase == "train"
+
+
+def children_of(pid: int) -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process(pid).children() if "harness.worker" in " ".join(child.cmdline())]
+
+
+def test_a_worker_that_cannot_start_leaves_an_outcome(tmp_path):
+    outcome = LocalLauncher().launch({"no": "request"}, tmp_path / "log", lambda event: None)
+    assert outcome.status == "error"
+    assert "exit code 1" in outcome.message
+    assert "KeyError" in (tmp_path / "log").read_text()
+
+
+def test_the_workers_environment_is_an_allow_list():
+    given = {
+        "PATH": "/bin",
+        "AWS_SECRET_ACCESS_KEY": "s",
+        "WANDB_API_KEY": "s",
+        "HF_HOME": "/h",
+        "CUDA_VISIBLE_DEVICES": "0",
+    }
+    seen = worker_environment(given)
+    assert {"PATH", "HF_HOME", "CUDA_VISIBLE_DEVICES"} <= set(seen)
+    assert not {"AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY"} & set(seen)
+
+
+def test_an_outcome_survives_json_and_nan_becomes_null():
+    outcome = Outcome(
+        status="ok",
+        metrics={"a": float("nan"), "b": 1.5},
+        phases={"train": Phase(seconds=2.0)},
+        curve=({"step": 1.0},),
+        message="x",
+    )
+    again = Outcome.from_event(json.loads(outcome.to_json()))
+    assert again.metrics == {"a": None, "b": 1.5}
+    assert again.phases == {"train": Phase(seconds=2.0)}
+    assert again.curve == ({"step": 1.0},)
+
+
+def test_the_worker_is_a_module_that_needs_its_pipe():
+    done = subprocess.run([sys.executable, "-m", "harness.worker"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--events" in done.stderr
