@@ -66,7 +66,7 @@ def tiny_model(tokenizer):
                 initializer_range=0.2,
             )
             return LlamaForCausalLM(config).eval()
-        # Heads × head width is not the model width, and encoder and decoder differ in depth: as flan-t5-small, or worse.
+        # Heads × head width is not the model width (as in flan-t5-small), and encoder and decoder differ in depth.
         config = T5Config(
             vocab_size=len(tokenizer),
             d_model=64,

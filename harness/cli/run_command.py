@@ -93,9 +93,8 @@ def run(arguments: argparse.Namespace) -> int:
     store = RunStore(spec.directory)
     console = Console()
     with store.lock():
-        print(
-            f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}"
-        )
+        what = f"{plan.model.name} on {plan.task.name}"
+        print(f"{len(plan.trials)} trials of {what}; device {plan.device}; {store.directory}")
         interrupted, records = False, []
         try:
             with progress_for(len(plan.trials), console) as progress:
@@ -103,8 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             interrupted = True
         paths = write([store.directory], store.directory)
-    for line in store.summary_lines() if hasattr(store, "summary_lines") else ():
-        print(line)
     print(*(f"wrote {path}" for path in paths), sep="\n")
     if interrupted:
         print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)

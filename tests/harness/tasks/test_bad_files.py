@@ -17,9 +17,7 @@ GOOD = b'{"text": "a", "label": "b"}\n'
 
 
 def load(path, **more) -> Task:
-    return load_task(
-        TaskRequest("file", data=str(path), input_field="text", target_fields=("label",), **more)
-    )
+    return load_task(TaskRequest("file", data=str(path), input_field="text", target_fields=("label",), **more))
 
 
 def complaint(path, **more) -> str:
@@ -160,15 +158,11 @@ SETTINGS = settings(
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "text", "label"]), inner)
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "text", "label"]), inner),
     max_leaves=6,
 )
 TEXT = st.text(st.characters(exclude_categories=()), max_size=4)  # half surrogate pairs too
-ROW = st.fixed_dictionaries(
-    {"text": TEXT | st.none() | JSON, "label": TEXT}, optional={"id": st.integers(0, 9) | TEXT}
-)
+ROW = st.fixed_dictionaries({"text": TEXT | st.none() | JSON, "label": TEXT}, optional={"id": st.integers(0, 9) | TEXT})
 
 
 def survives(path, **more) -> None:

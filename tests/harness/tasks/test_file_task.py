@@ -142,8 +142,7 @@ def test_limits_take_nested_seeded_samples(tmp_path):
     assert list(some.test) == [example for example in full.test if example in some.test]
     assert load_task(request(data, train_examples=10, validation_examples=5, test_examples=6)) == some
     assert (
-        load_task(request(data, test_examples=6, split_seed=3)).test
-        != load_task(request(data, test_examples=6)).test
+        load_task(request(data, test_examples=6, split_seed=3)).test != load_task(request(data, test_examples=6)).test
     )
 
 
