@@ -9,11 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from reports.store import RunStore
-
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
 from reports.record import Record
+from reports.store import RunStore
 
 
 class Launcher(Protocol):

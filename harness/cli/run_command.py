@@ -80,14 +80,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     spec = build_spec(request_of(arguments))
 
-    from reports.leaderboard import write
-    from reports.store import RunStore
     from rich.console import Console
 
     from harness.launchers.local import LocalLauncher
     from harness.plan import make_plan
     from harness.progress import progress_for
     from harness.runner import run as run_plan
+    from reports.leaderboard import write
+    from reports.store import RunStore
 
     plan = make_plan(spec)
     store = RunStore(spec.directory)
