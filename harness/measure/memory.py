@@ -1,0 +1,169 @@
+"""Peak memory of this process: resident on the host, live tensors on the CPU, and on a CUDA device.
+
+Never `ru_maxrss`: a child process inherits its parent's value. On Linux the kernel's own high-water mark (VmHWM) is
+reset at the start of each phase; where that is not possible, a thread samples the resident size.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+SAMPLE_SECONDS = 0.05
+
+
+class HostPeak:
+    """Peak resident bytes between `start` and `stop`."""
+
+    def __init__(self) -> None:
+        self._sampler: _Sampler | None = None
+
+    def start(self) -> None:
+        """Reset the kernel's mark, or start sampling where there is none to reset."""
+        try:
+            _CLEAR.write_text("5")
+        except OSError:
+            self._sampler = _Sampler()
+            self._sampler.start()
+
+    def stop(self) -> int | None:
+        """Peak bytes since `start`."""
+        if self._sampler is None:
+            return high_water_bytes()
+        peak, self._sampler = self._sampler.stop(), None
+        return peak
+
+
+def high_water_bytes() -> int | None:
+    """VmHWM of this process in bytes; `None` where there is no /proc."""
+    try:
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return None
+
+
+def resident_bytes() -> int:
+    """Resident bytes of this process now."""
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+class _Sampler(threading.Thread):
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = resident_bytes()
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        while not self.done.wait(SAMPLE_SECONDS):
+            self.peak = max(self.peak, resident_bytes())
+
+    def stop(self) -> int:
+        self.done.set()
+        self.join()
+        return max(self.peak, resident_bytes())
+
+
+class DevicePeak:
+    """Peak bytes that PyTorch allocated and reserved on the current CUDA device since `start`."""
+
+    def start(self) -> None:
+        """Reset PyTorch's peaks; a CPU build has none and raises if asked."""
+        import torch
+
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+
+    def stop(self) -> tuple[int, int]:
+        """(allocated, reserved) peaks in bytes."""
+        import torch
+
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+
+
+class TensorPeak:
+    """Exact live bytes of CPU tensor storage and their peak, seen through PyTorch's dispatcher.
+
+    Each storage counts once, from the operation that returns it until it is freed. Views share a storage and add
+    nothing. What lives already is told with `seed`. Scratch memory inside a single operation is not seen.
+    """
+
+    def __init__(self) -> None:
+        self.live = 0
+        self.peak = 0
+        self._known: dict[int, int] = {}
+        self._mode: Any = None
+
+    def seed(self, model: torch.nn.Module) -> None:
+        """Count the parameters and buffers of a model that was loaded before or outside the mode."""
+        for tensor in [*model.parameters(), *model.buffers()]:
+            self.see(tensor)
+
+    def see(self, tensor: torch.Tensor) -> None:
+        """Count the storage of a tensor if it is on the CPU and new."""
+        if tensor.device.type != "cpu":
+            return
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        size = storage.nbytes()
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = size
+            weakref.finalize(storage, self._forget, key)
+            self.live += size
+        elif known != size:  # resized in place
+            self._known[key] = size
+            self.live += size - known
+        if self.live > self.peak:
+            self.peak = self.live
+
+    def reset_peak(self) -> None:
+        """Start a new peak from what lives now."""
+        self.peak = self.live
+
+    def _forget(self, key: int) -> None:
+        self.live -= self._known.pop(key, 0)
+
+    def __enter__(self) -> TensorPeak:
+        """Watch every operation from here on."""
+        import torch
+        from torch.utils._python_dispatch import TorchDispatchMode
+
+        see, tensor_type = self.see, torch.Tensor
+        fresh: dict[Any, bool] = {}  # operation → whether what it returns can be new storage
+
+        class Watch(TorchDispatchMode):
+            def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+                out = func(*args, **kwargs) if kwargs else func(*args)
+                new = fresh.get(func)
+                if new is None:
+                    # Views and in-place operations return what was there before, and say so in their schema.
+                    new = fresh[func] = any(item.alias_info is None for item in func._schema.returns)
+                if new:
+                    if isinstance(out, tensor_type):
+                        see(out)
+                    elif isinstance(out, (tuple, list)):
+                        for item in out:
+                            if isinstance(item, tensor_type):
+                                see(item)
+                return out
+
+        self._mode = Watch()
+        self._mode.__enter__()
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self._mode.__exit__(*reason)
+        self._mode = None

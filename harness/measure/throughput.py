@@ -1,0 +1,48 @@
+"""Training throughput from step events: real tokens and examples per second, warm-up steps left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from methods.base import StepEvent
+
+WARMUP_STEPS = 3
+"""Steps that are not counted: the first ones allocate memory and choose kernels."""
+
+
+@dataclass
+class Throughput:
+    """Sums over the steps after the warm-up. The clock is read once per step, when the step is done."""
+
+    clock: Callable[[], float]
+    _steps: int = 0
+    _started: float = 0.0
+    _last: float = 0.0
+    _tokens: int = field(default=0)
+    _examples: int = field(default=0)
+
+    def on_step(self, event: StepEvent) -> None:
+        """Count a step that has just ended."""
+        self._steps += 1
+        now = self.clock()
+        if self._steps == WARMUP_STEPS:
+            self._started = now
+        if self._steps > WARMUP_STEPS:
+            self._last = now
+            self._tokens += event.tokens
+            self._examples += event.examples
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Real tokens per second; `None` where no step came after the warm-up."""
+        return self._rate(self._tokens)
+
+    @property
+    def examples_per_second(self) -> float | None:
+        """Examples per second; `None` where no step came after the warm-up."""
+        return self._rate(self._examples)
+
+    def _rate(self, amount: int) -> float | None:
+        seconds = self._last - self._started
+        return amount / seconds if self._steps > WARMUP_STEPS and seconds > 0 else None

@@ -1,0 +1,191 @@
+"""The real command line, end to end: the torch-free toy for breadth, the embedded model for truth."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--budget", "steps=5"]
+
+
+def harness(*arguments: str, cwd: Path, check: int | None = 0, timeout: int = 600) -> subprocess.CompletedProcess:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        timeout=timeout,
+        check=False,
+    )
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def records(directory: Path) -> list[dict]:
+    return [json.loads(path.read_text()) for path in sorted((directory / "records").glob("*.json"))]
+
+
+def test_a_run_leaves_records_predictions_logs_and_reports(tmp_path):
+    done = harness(*TOY, "--seeds", "0,1", "--out", "out", cwd=tmp_path)
+    out = tmp_path / "out"
+    assert sorted((record["variant"], record["seed"]) for record in records(out)) == [
+        ("base", 0),
+        ("toy", 0),
+        ("toy", 1),
+    ]
+    assert {path.suffix for path in out.glob("leaderboard.*")} == {".md", ".csv", ".html"}
+    rows = list(csv.DictReader((out / "records.csv").open()))
+    assert len(rows) == 3
+    for record in records(out):
+        assert record["status"] == "ok"
+        lines = (out / "predictions" / f"{record['trial_id']}.jsonl").read_text().splitlines()
+        assert len(lines) == record["task"]["examples"]["test"]
+        assert (out / "logs" / f"{record['trial_id']}.log").exists()
+    assert "leaderboard.md" in done.stdout
+
+
+def test_the_same_command_again_runs_nothing_and_changes_nothing(tmp_path):
+    harness(*TOY, "--out", "out", cwd=tmp_path)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    done = harness(*TOY, "--out", "out", cwd=tmp_path)
+    assert "finished earlier" in done.stdout
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert before == after
+
+
+def test_report_makes_the_same_bytes_again(tmp_path):
+    harness(*TOY, "--out", "out", cwd=tmp_path)
+    reports = [path for path in (tmp_path / "out").iterdir() if path.name.startswith(("leaderboard", "records."))]
+    before = {path.name: path.read_bytes() for path in reports}
+    assert len(before) == 4
+    for path in reports:
+        path.unlink()
+    harness("report", "out", cwd=tmp_path)
+    assert {path.name: path.read_bytes() for path in reports} == before
+
+
+def test_a_failed_trial_keeps_its_row_and_stops_nothing(tmp_path):
+    done = harness(*TOY[:-4], "--methods", "toy[ending=error],toy", "--out", "out", cwd=tmp_path, check=1)
+    statuses = {record["variant"]: record["status"] for record in records(tmp_path / "out")}
+    assert statuses == {"base": "ok", "toy": "ok", "toy[ending=error]": "error"}
+    assert "the toy was told to fail" in done.stdout
+    assert "the toy was told to fail" in (tmp_path / "out" / "leaderboard.md").read_text()
+
+
+def test_a_method_that_cannot_serve_the_model_is_a_row_and_loads_nothing(tmp_path):
+    harness(*TOY[:-4], "--methods", "lora,toy", "--out", "out", cwd=tmp_path, check=1)
+    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    assert found["lora"]["status"] == "unsupported"
+    assert "lora works on" in found["lora"]["message"]
+    assert not (tmp_path / "out" / "logs" / f"{found['lora']['trial_id']}.log").exists()
+
+
+def test_an_interruption_keeps_what_is_finished_and_resumes(tmp_path):
+    command = [*TOY[:-4], "--methods", "toy,toy[seconds_per_step=30]", "--out", "out"]
+    parent = subprocess.Popen(
+        [sys.executable, "-m", "harness", *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(600):
+        log = list((tmp_path / "out" / "logs").glob("*")) if (tmp_path / "out").exists() else []
+        if len(log) == 3 and len(records(tmp_path / "out")) == 2:
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    parent.send_signal(signal.SIGINT)
+    output, errors = parent.communicate(timeout=30)
+    assert parent.returncode == 130, output + errors
+    assert "to resume: python -m harness run" in errors
+    statuses = sorted(record["status"] for record in records(tmp_path / "out"))
+    assert statuses == ["interrupted", "ok", "ok"]
+    assert (tmp_path / "out" / "leaderboard.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run"], "no methods given"),
+        (["run", "--methods", "lroa"], "did you mean lora"),
+        (["run", "--methods", "lora", "--set", "lora.rnk=3"], "no knob 'rnk'"),
+        (["run", "--methods", "lora", "--task", "dialogsumm"], "did you mean dialogsum"),
+        (["run", "--methods", "lora", "--model", "no-such-preset"], "no-such-preset"),
+        (["run", "--methods", "lora", "--task", "file", "--data", "none.jsonl", "--input-field", "a",
+          "--target-field", "b"], "none.jsonl"),
+        (["run", "--methods", "lora", "--config", "none.yaml"], "none.yaml"),
+        (["report", "nowhere"], "nowhere"),
+        (["models", "pull", "no-such-preset"], "no-such-preset"),
+    ],
+)  # fmt: skip
+def test_a_wrong_request_ends_with_2_and_one_sentence(tmp_path, arguments, message):
+    done = harness(*arguments, cwd=tmp_path, check=2)
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    assert message in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    done = harness("run", "--methods", "lroa", "--debug", cwd=tmp_path, check=2)
+    assert "Traceback" in done.stderr
+
+
+def test_flags_override_the_config_file(tmp_path):
+    (tmp_path / "spec.yaml").write_text("model: toy\ntask: toy\nmethods: [toy]\nbudget: {steps: 3}\nseeds: [0, 1]\n")
+    harness("run", "--config", "spec.yaml", "--seeds", "5", "--out", "out", cwd=tmp_path)
+    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    assert found["toy"]["seed"] == 5
+    assert found["toy"]["training"]["steps"] == 3
+
+
+@pytest.mark.slow
+def test_the_main_job_on_the_embedded_model(tmp_path):
+    """Few steps and examples of what the README's first command does: every number is there and adds up."""
+    harness(
+        *["run", "--methods", "full,instruction,lora,qlora,prefix", "--budget", "steps=12"],
+        *["--test-examples", "24", "--out", "out"],
+        cwd=tmp_path,
+    )
+    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    assert set(found) == {"base", "full", "instruction", "lora", "qlora", "prefix"}
+    total = found["base"]["metrics"]["total_parameters"]
+    for name, record in found.items():
+        metrics = record["metrics"]
+        assert record["status"] == "ok", record["message"]
+        assert 0 <= metrics["rougeL"] <= 1
+        assert metrics["heldout_loss"] > 0
+        assert metrics["peak_host_bytes"] > 100 * 2**20
+        assert metrics["peak_tensor_bytes"] > 0
+        assert metrics["peak_device_allocated_bytes"] is None
+        assert metrics["generated_tokens_per_second"] > 0
+        if name != "base":
+            assert record["training"]["steps"] == 12
+            assert metrics["train_tokens_per_second"] > 0
+            assert metrics["shipped_bytes"] > 0
+            assert record["training"]["examples"] == 12 * 8
+    assert found["base"]["metrics"]["trainable_parameters"] == 0
+    assert found["full"]["metrics"]["trainable_parameters"] == total
+    assert found["lora"]["metrics"]["total_parameters"] == total + found["lora"]["metrics"]["trainable_parameters"]
+    assert found["qlora"]["metrics"]["total_parameters"] == found["lora"]["metrics"]["total_parameters"]
+    assert found["qlora"]["metrics"]["shipped_bytes"] < found["full"]["metrics"]["shipped_bytes"] / 2
+    # Twelve steps already teach something, and every method saw the same examples.
+    assert found["full"]["metrics"]["heldout_loss"] < found["base"]["metrics"]["heldout_loss"]
+    text = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "serves to try the harness" in text
+    assert "no device" in text
