@@ -67,7 +67,8 @@ def make_plan(spec: Spec) -> Plan:
     limits = _limits(spec, task, model)
     fake = model.family == "toy"
     device = "cpu" if fake else choose_device(spec.device)
-    dtype = "float32" if fake else choose_dtype(spec.dtype, device)
+    asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
+    dtype = "float32" if fake else choose_dtype(asked, device)
     environment = describe(device)
     shared = _Shared(spec, model, task, limits, device, dtype, environment)
     # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
@@ -104,8 +105,9 @@ def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
         spec.input_tokens or task.limits.input_tokens,
         spec.target_tokens or task.limits.target_tokens,
     )
-    needed = limits.input_tokens + limits.target_tokens
-    if model.context is not None and model.family == "decoder-only" and needed > model.context:
+    lengths = (limits.input_tokens, limits.target_tokens)
+    needed = sum(lengths) if model.family == "decoder-only" else max(lengths)
+    if model.context is not None and needed > model.context:
         raise SpecError(
             f"{limits.input_tokens} input and {limits.target_tokens} target tokens do not fit into the "
             f"{model.context} tokens that {model.name} can read; lower --input-tokens or --target-tokens"

@@ -22,7 +22,7 @@ from typing import Any, TextIO
 
 from harness.errors import DataError
 from harness.evaluate import Evaluation, evaluate
-from harness.measure.meter import Meter
+from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
 from harness.models.source import ModelSource
 from harness.protocol import Outcome
@@ -45,7 +45,7 @@ class Worker:
         self.started_at = _now()
         self.source = ModelSource(**request["model"])
         self.facts = self.source.facts(request["device"])
-        self.meter = Meter("none" if self.facts.family == "toy" else self.facts.device)
+        self.meter = Meter("none" if self.facts.family == "toy" else self.facts.device, age=process_age())
         self.phase_name = "start"
         self.done = {"steps": 0, "tokens": 0, "examples": 0}
         self.cut: dict[str, int] = {}

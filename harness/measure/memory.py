@@ -92,6 +92,12 @@ class DevicePeak:
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
 
+    def allocated(self) -> int:
+        """Bytes allocated now."""
+        import torch
+
+        return int(torch.cuda.memory_allocated())
+
 
 class TensorPeak:
     """Exact live bytes of CPU tensor storage and their peak, seen through PyTorch's dispatcher.
@@ -144,7 +150,7 @@ class TensorPeak:
         see, tensor_type = self.see, torch.Tensor
         fresh: dict[Any, bool] = {}  # operation → whether what it returns can be new storage
 
-        class Watch(TorchDispatchMode):
+        class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
                 out = func(*args, **kwargs) if kwargs else func(*args)
                 new = fresh.get(func)
@@ -160,7 +166,7 @@ class TensorPeak:
                                 see(item)
                 return out
 
-        self._mode = Watch()
+        self._mode = Watch()  # type: ignore[no-untyped-call]
         self._mode.__enter__()
         return self
 

@@ -47,17 +47,13 @@ class TaskRequest:
             if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int) or amount < 1):
                 raise SpecError(f"{_flag(field)} must be a whole number from 1 on, not {amount!r}")
         if self.template is not None and (count := self.template.count("{input}")) != 1:
-            raise SpecError(
-                f"--template must hold {{input}} exactly once, where the text goes; found {count}"
-            )
+            raise SpecError(f"--template must hold {{input}} exactly once, where the text goes; found {count}")
 
     def refuse(self, *fields: str) -> None:
         """Raise `SpecError` if any of these fields is set: the task has no use for it."""
         for field in fields:
             if getattr(self, field):
-                raise SpecError(
-                    f"task {self.name!r} takes no {_flag(field)}; leave it out, or use --task file"
-                )
+                raise SpecError(f"task {self.name!r} takes no {_flag(field)}; leave it out, or use --task file")
 
 
 @dataclass(frozen=True)

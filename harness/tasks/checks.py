@@ -172,9 +172,7 @@ def _text(table: Table, row: Row, field: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise DataError(
-            f"{table.origin}, {row.place}: field {field!r} holds {kind(value)}, not text; write a string"
-        )
+        raise DataError(f"{table.origin}, {row.place}: field {field!r} holds {kind(value)}, not text; write a string")
     if not _encodable(value):
         raise DataError(
             f"{table.origin}, {row.place}: field {field!r} holds half of a surrogate pair, which is no "

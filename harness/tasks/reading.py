@@ -81,9 +81,7 @@ def find(directory: Path, names: Sequence[str]) -> Path | None:
             raise DataError(f"{directory} is a file; --data takes the directory that holds {names[0]}")
         return next((path for name in names if (path := directory / name).exists()), None)
     except (OSError, ValueError) as error:
-        raise DataError(
-            f"{directory} cannot be read ({error}); check the path and its permissions"
-        ) from error
+        raise DataError(f"{directory} cannot be read ({error}); check the path and its permissions") from error
 
 
 def find_or_fail(directory: Path, names: Sequence[str]) -> Path:
@@ -163,9 +161,7 @@ def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
             else:
                 yield Row(place, number, dict(zip(header, cells, strict=True)))
     except csv.Error as error:
-        raise DataError(
-            f"{path}, line {line}: not valid CSV ({error}); check quotes, or use JSONL"
-        ) from error
+        raise DataError(f"{path}, line {line}: not valid CSV ({error}); check quotes, or use JSONL") from error
 
 
 def _header(path: Path, place: str, cells: list[str]) -> list[str]:

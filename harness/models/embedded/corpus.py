@@ -25,8 +25,18 @@ KINDS = {
     "title": ("book", "film"),
     "place": ("place", "restaurant"),
     "thing": (
-        "garment", "gift", "lost_thing", "machine", "appliance", "furniture", "report", "course", "pet",
-        "bike_part", "job", "complaint",
+        "garment",
+        "gift",
+        "lost_thing",
+        "machine",
+        "appliance",
+        "furniture",
+        "report",
+        "course",
+        "pet",
+        "bike_part",
+        "job",
+        "complaint",
     ),
 }
 """What a question calls a thing → the vocabularies that hold such things."""

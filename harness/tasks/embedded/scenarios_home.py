@@ -40,7 +40,8 @@ SCENARIOS = (
                 B: [They stay till the end of the week.|I'm away then, too.] [Maybe|Let's do it] next month.
                 """,
                 (
-                    "{name} cannot come to dinner on {day} at {hour}, when {A} makes {dish}, because of a family visit.",
+                    "{name} cannot come to dinner on {day} at {hour}, when {A} makes {dish}, "
+                    "because of a family visit.",
                     "{A} invites {name} for {dish} on {day} at {hour}, but {name} has a family visit.",
                 ),
             ),
@@ -171,8 +172,12 @@ SCENARIOS = (
         roles=("mover", "helper"),
         register="friends",
         slots={
-            "name": "first_name", "street": "street", "thing": "furniture", "other": "furniture",
-            "day": "weekday", "hour": "hour",
+            "name": "first_name",
+            "street": "street",
+            "thing": "furniture",
+            "other": "furniture",
+            "day": "weekday",
+            "hour": "hour",
         },
         outcomes=(
             Outcome(

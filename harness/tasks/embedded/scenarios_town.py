@@ -11,8 +11,12 @@ SCENARIOS = (
         roles=("guest", "waiter"),
         register="service",
         slots={
-            "place": "restaurant", "count": "count", "day": "weekday", "other_day": "weekday",
-            "hour": "hour", "name": "surname",
+            "place": "restaurant",
+            "count": "count",
+            "day": "weekday",
+            "other_day": "weekday",
+            "hour": "hour",
+            "name": "surname",
         },
         outcomes=(
             Outcome(

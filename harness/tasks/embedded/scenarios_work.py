@@ -40,7 +40,8 @@ SCENARIOS = (
                 A: [Good.|Fine.] I'll tell {name}[, too|].
                 """,
                 (
-                    "{B} asks for the meeting about {topic} on {day} to be at {later}. {A} agrees and will tell {name}.",
+                    "{B} asks for the meeting about {topic} on {day} to be at {later}. "
+                    "{A} agrees and will tell {name}.",
                     "{A} will tell {name} that the meeting about {topic} on {day} is at {later}.",
                 ),
             ),
@@ -91,7 +92,11 @@ SCENARIOS = (
         roles=("boss", "employee"),
         register="friends",
         slots={
-            "name": "first_name", "report": "report", "other": "report", "day": "weekday", "other_day": "weekday",
+            "name": "first_name",
+            "report": "report",
+            "other": "report",
+            "day": "weekday",
+            "other_day": "weekday",
         },
         outcomes=(
             Outcome(
@@ -173,8 +178,13 @@ SCENARIOS = (
         roles=("learner", "secretary"),
         register="service",
         slots={
-            "course": "course", "other": "course", "day": "weekday", "hour": "hour",
-            "price": "unit_price", "count": "pair", "name": "surname",
+            "course": "course",
+            "other": "course",
+            "day": "weekday",
+            "hour": "hour",
+            "price": "unit_price",
+            "count": "pair",
+            "name": "surname",
         },
         derived={"total": product("count", "price")},
         outcomes=(

