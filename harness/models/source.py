@@ -66,7 +66,7 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
     if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
         known = [preset.name for preset in PRESETS.values() if not preset.hidden]
         raise ModelError(
-            f"unknown model {name!r}{nearest(name, known)}; give a preset, an existing directory, or ORG/NAME[@REVISION] "
+            f"unknown model {name!r}{nearest(name, known)}; give a preset, a directory, or ORG/NAME[@REVISION] "
             "for the hub"
         )
     identity, _, revision = name.partition("@")

@@ -1,0 +1,109 @@
+"""The meter under a clock that the test moves: times, rates, sums and the curve are known beforehand."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.measure.curve import Curve
+from harness.measure.meter import Meter
+from methods.base import StepEvent
+from reports.metrics import METRICS
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def step(number, *, tokens=50, examples=4, loss=1.0):
+    return StepEvent(number, number / 10, loss, 1e-3, tokens, tokens // 2, examples)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def test_phases_are_timed_and_the_total_includes_the_life_before(clock):
+    meter = Meter("none", clock, age=2.0)
+    with meter.phase("load"):
+        clock.now += 3
+    clock.now += 1  # between phases
+    with meter.phase("train"):
+        clock.now += 20
+    with meter.phase("evaluate"):
+        clock.now += 4
+    metrics = meter.metrics(price_per_hour=3600)
+    assert (metrics["load_seconds"], metrics["train_seconds"], metrics["evaluate_seconds"]) == (3, 20, 4)
+    assert metrics["total_seconds"] == 30
+    assert metrics["cost"] == 30
+
+
+def test_a_phase_that_fails_is_measured_up_to_there(clock):
+    meter = Meter("none", clock)
+
+    def fail():
+        clock.now += 7
+        raise RuntimeError
+
+    with meter.phase("load"), pytest.raises(RuntimeError), meter.phase("train"):
+        fail()
+    assert meter.phases["train"].seconds == 7
+
+
+def test_throughput_leaves_the_first_three_steps_out(clock):
+    meter = Meter("none", clock)
+    with meter.phase("train"):
+        for number in range(1, 4):
+            clock.now += 100  # warming up
+            meter.on_step(step(number, tokens=10_000))
+        assert meter.live()["tokens_per_second"] is None
+        for number in range(4, 9):
+            clock.now += 2
+            meter.on_step(step(number, tokens=50, examples=4))
+    metrics = meter.metrics(None)
+    assert metrics["train_tokens_per_second"] == 25
+    assert metrics["train_examples_per_second"] == 2
+
+
+def test_what_was_not_measured_is_none_and_every_metric_is_declared(clock):
+    metrics = Meter("none", clock).metrics(None)
+    assert set(metrics) <= set(METRICS)
+    for name in ("cost", "energy_joules", "train_tokens_per_second", "train_seconds", "peak_device_allocated_bytes"):
+        assert metrics[name] is None
+
+
+def test_the_peak_of_a_trial_is_the_largest_of_its_phases():
+    torch = pytest.importorskip("torch")
+    meter = Meter("cpu")
+    with meter.phase("load"):
+        kept = torch.zeros(1 << 20)  # 4 MiB
+    with meter.phase("train"):
+        torch.zeros(3 << 20)  # 12 MiB more, freed at once
+    with meter.phase("evaluate"):
+        torch.zeros(1 << 18)  # 1 MiB more
+    peaks = {name: phase.peak_tensor_bytes for name, phase in meter.phases.items()}
+    assert peaks == {"load": 4 << 20, "train": 16 << 20, "evaluate": 5 << 20}
+    assert meter.metrics(None)["peak_tensor_bytes"] == 16 << 20
+    assert kept.numel() == 1 << 20
+
+
+def test_a_curve_has_at_most_so_many_points_and_keeps_the_mean_loss():
+    curve = Curve(most_points=10)
+    for number in range(1, 101):
+        curve.add(step(number, loss=float(number)))
+    points = curve.points()
+    # Ten points became five four times: a point is 16 steps, and the four steps that are left make one more.
+    assert [point["step"] for point in points] == [16, 32, 48, 64, 80, 96, 100]
+    assert [point["loss"] for point in points] == [8.5, 24.5, 40.5, 56.5, 72.5, 88.5, 98.5]
+    assert points[-1]["tokens"] == 5000
+
+
+def test_a_short_curve_is_whole():
+    curve = Curve()
+    for number in range(1, 4):
+        curve.add(step(number, loss=number / 2))
+    assert [(point["step"], point["loss"]) for point in curve.points()] == [(1, 0.5), (2, 1.0), (3, 1.5)]
