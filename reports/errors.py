@@ -1,8 +1,8 @@
 """Errors of the report side; each carries one sentence for the user.
 
-    ReportError
-    ├── RecordError     a record file that is not one: truncated, foreign, or of a later schema
-    └── StoreError      a run directory that cannot be read or written
+ReportError
+├── RecordError     a record file that is not one: truncated, foreign, or of a later schema
+└── StoreError      a run directory that cannot be read or written
 """
 
 from __future__ import annotations

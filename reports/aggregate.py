@@ -1,0 +1,180 @@
+"""From records to tables: only what can be compared stands in one table, and a row is a variant's mean over seeds."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from reports.record import Record
+
+_TRAINING_KEYS = ("batch_size", "accumulation", "input_tokens", "target_tokens")
+
+
+@dataclass(frozen=True)
+class Row:
+    """All records of one variant in one table."""
+
+    variant: str
+    records: tuple[Record, ...]
+    """In the order of their seeds."""
+
+    @property
+    def role(self) -> str:
+        """`candidate`, `base` or `fake`."""
+        return self.records[0].role
+
+    @cached_property
+    def ok(self) -> tuple[Record, ...]:
+        """The records that count."""
+        return tuple(record for record in self.records if record.ok)
+
+    @cached_property
+    def failed(self) -> tuple[Record, ...]:
+        """The records of trials that ended in another way."""
+        return tuple(record for record in self.records if not record.ok)
+
+    def values(self, metric: str) -> list[float]:
+        """What the ok trials measured; trials that did not measure it are left out."""
+        return [value for record in self.ok if (value := record.metrics.get(metric)) is not None]
+
+    def mean(self, metric: str) -> float | None:
+        """Mean over the seeds, `None` where nothing was measured."""
+        values = self.values(metric)
+        return statistics.fmean(values) if values else None
+
+    def deviation(self, metric: str) -> float | None:
+        """Standard deviation over the seeds (n − 1), `None` for fewer than two."""
+        values = self.values(metric)
+        return statistics.stdev(values) if len(values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows that may be compared: same model, data, budget, limits, decoding, hardware and library versions."""
+
+    key: Mapping[str, Any]
+    base: Row | None
+    rows: tuple[Row, ...]
+    """All others, by variant name."""
+
+    @property
+    def all_rows(self) -> tuple[Row, ...]:
+        """The base first, where there is one."""
+        return (self.base, *self.rows) if self.base else self.rows
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Every record of the table."""
+        return tuple(record for row in self.all_rows for record in row.records)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every seed of a row that is not the base."""
+        return tuple(sorted({record.seed for row in self.rows for record in row.records}))
+
+
+def tables(records: Iterable[Record]) -> tuple[Table, ...]:
+    """Tables in the order of model, task and key. A base stands in every table that it can be compared with."""
+    bases: dict[str, list[Record]] = {}
+    groups: dict[str, list[Record]] = {}
+    for record in unique(records):
+        if record.role == "base":
+            bases.setdefault(_text(_base_key(record)), []).append(record)
+        else:
+            groups.setdefault(_text(comparison_key(record)), []).append(record)
+    made = [_table(group, bases.get(_text(_base_key(group[0])), [])) for group in groups.values()]
+    used = {record.trial_id for table in made if table.base for record in table.base.records}
+    alone = [group for group in bases.values() if group[0].trial_id not in used]
+    made += [_table([], group) for group in alone]
+    return tuple(sorted(made, key=lambda t: (t.records[0].model.name, t.records[0].task.name, _text(t.key))))
+
+
+def unique(records: Iterable[Record]) -> list[Record]:
+    """One record per trial id, by id: one that is ok where there is one, the latest among equals."""
+    best: dict[str, Record] = {}
+    for record in records:
+        held = best.get(record.trial_id)
+        if held is None or _worth(record) > _worth(held):
+            best[record.trial_id] = record
+    return [best[trial_id] for trial_id in sorted(best)]
+
+
+def comparison_key(record: Record) -> dict[str, Any]:
+    """Everything that must agree before two records may stand in one table."""
+    return {
+        **_base_key(record),
+        "budget": dict(record.budget),
+        "training": {name: record.training.get(name) for name in _TRAINING_KEYS},
+    }
+
+
+def differences(keys: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Dotted names of the fields in which keys differ."""
+    flat = [flatten(key) for key in keys]
+    names = dict.fromkeys(name for fields in flat for name in fields)
+    return [name for name in names if len({_text(fields.get(name)) for fields in flat}) > 1]
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one level with dotted names; lists stay what they are."""
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            flat |= flatten(item, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = item
+    return flat
+
+
+def _base_key(record: Record) -> dict[str, Any]:
+    # Neither budget nor batch can change what the untouched model answers; the limits can.
+    model = dataclasses.asdict(record.model)
+    return {
+        "model": {name: model[name] for name in ("name", "source", "revision", "dtype")},
+        "task": {
+            "name": record.task.name,
+            "fingerprint": record.task.fingerprint,
+            "templates": list(record.task.templates),
+        },
+        "limits": {name: record.training.get(name) for name in ("input_tokens", "target_tokens")},
+        "decoding": dict(record.decoding),
+        "hardware": dict(record.environment.hardware),
+        "versions": dict(record.environment.versions),
+    }
+
+
+def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
+    rows: dict[str, list[Record]] = {}
+    for record in sorted(records, key=lambda r: (r.variant, r.seed, r.trial_id)):
+        rows.setdefault(record.variant, []).append(record)
+    # Two bases in one table were made with different code; the latest is shown.
+    base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
+    key = comparison_key(records[0]) if records else _base_key(bases[0])
+    return Table(
+        key=key,
+        base=Row(base.variant, (base,)) if base is not None else None,
+        rows=tuple(_latest_code(variant, group) for variant, group in rows.items()),
+    )
+
+
+def _latest_code(variant: str, records: Sequence[Record]) -> Row:
+    """One record a seed: the same variant and seed come twice where the code changed in between."""
+    best: dict[int, Record] = {}
+    for record in records:
+        held = best.get(record.seed)
+        if held is None or _worth(record) > _worth(held):
+            best[record.seed] = record
+    return Row(variant, tuple(best[seed] for seed in sorted(best)))
+
+
+def _worth(record: Record) -> tuple[bool, str]:
+    return record.ok, record.finished_at or ""
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,227 @@
+"""What a leaderboard says, as plain texts: the one source of the Markdown and the HTML report."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reports import facts
+from reports.aggregate import Row, Table, differences
+from reports.format import format_gain, format_value
+from reports.metrics import METRICS
+from reports.rank import PRIMARY, Place, best, places
+from reports.record import Record
+
+TITLE = "Fine-tuning methods compared"
+GAIN = "gain"
+COLUMNS = (
+    "rouge1",
+    "rouge2",
+    "rougeL",
+    "rougeLsum",
+    GAIN,
+    "heldout_loss",
+    "trainable_parameters",
+    "trainable_percent",
+    "peak_device_allocated_bytes",
+    "peak_host_bytes",
+    "peak_tensor_bytes",
+    "train_tokens_per_second",
+    "train_seconds",
+    "shipped_bytes",
+    "energy_joules",
+    "cost",
+)
+"""Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
+_WHY_NOT = {
+    "peak_device_allocated_bytes": "no accelerator",
+    "energy_joules": "no energy counter",
+    "cost": "no --price-per-hour",
+    "peak_tensor_bytes": "it is watched on CPUs",
+}
+_MUCH_CUT = 0.1
+"""Share of cut examples from which on a warning is due."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts. Columns with `right` hold numbers."""
+
+    header: tuple[str, ...]
+    right: tuple[bool, ...]
+    rows: tuple[tuple[str, ...], ...]
+    emphasised: tuple[bool, ...] = ()
+    """By row: whether it is the best one."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One table of comparable results with all that a reader needs to judge it."""
+
+    heading: str
+    answer: str
+    notes: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...]
+    ranking: Grid
+    bars: tuple[float | None, ...]
+    """By row of the ranking: the primary metric, 0 to 1."""
+    footnotes: tuple[str, ...]
+    failures: Grid | None
+    settings: Grid | None
+
+
+def sections(tables: Sequence[Table]) -> tuple[Section, ...]:
+    """One section per table; several are numbered, and each says in what it differs from the others."""
+    differing = differences([table.key for table in tables]) if len(tables) > 1 else []
+    return tuple(_section(table, number, len(tables), differing) for number, table in enumerate(tables, start=1))
+
+
+def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Section:
+    record = table.records[0]
+    heading = f"{record.model.name} on {record.task.name}"
+    order = places(table)
+    names = [name for name in COLUMNS if _measured(name, order)]
+    notes = [note for note in (record.model.note, record.task.note) if note]
+    if of > 1:
+        heading = f"{number}. {heading}"
+        notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
+    return Section(
+        heading=heading,
+        answer=_answer(table),
+        notes=tuple(notes),
+        facts=facts.of(table),
+        ranking=_ranking(order, names, several=len(table.seeds) > 1),
+        bars=tuple(place.row.mean(PRIMARY) for place in order),
+        footnotes=_footnotes(table, names),
+        failures=_failures(table),
+        settings=_settings(table),
+    )
+
+
+def _answer(table: Table) -> str:
+    first = best(table)
+    if first is None:
+        return "No method has a result yet."
+    score = first.row.mean(PRIMARY)
+    gain = "" if first.gain is None else f" ({format_gain(first.gain)} over the base)"
+    said = f"Highest ROUGE-L: {first.row.variant}, {format_value(score, 'score')}{gain}."
+    if sum(place.rank is not None for place in places(table)) < 2:
+        return said
+    if len(table.seeds) < 2:
+        return f"{said} One seed cannot tell whether differences between methods are real."
+    return f"{said} Means over {len(table.seeds)} seeds; compare differences with the deviations over seeds."
+
+
+def _measured(name: str, order: Sequence[Place]) -> bool:
+    if name == GAIN:
+        return any(place.gain is not None for place in order)
+    return any(place.row.mean(name) is not None for place in order)
+
+
+def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
+    titles = ["gain in ROUGE-L" if name == GAIN else METRICS[name].title for name in names]
+    header = ("rank", "method", "seeds", *titles)
+    rows = []
+    for place in order:
+        cells = [_cell(place, name, several=several) for name in names]
+        rows.append((_rank(place), place.row.variant, str(len(place.row.ok) or ""), *cells))
+    return Grid(
+        header,
+        (True, False, *(True for _ in header[2:])),
+        tuple(rows),
+        tuple(place.rank == 1 for place in order),
+    )
+
+
+def _rank(place: Place) -> str:
+    if place.rank is not None:
+        return str(place.rank)
+    if place.row.role != "candidate":
+        return "base" if place.row.role == "base" else "not ranked"
+    return place.row.failed[-1].status
+
+
+def _cell(place: Place, name: str, *, several: bool) -> str:
+    if name == GAIN:
+        return format_gain(place.gain)
+    text = format_value(place.row.mean(name), METRICS[name].unit)
+    deviation = place.row.deviation(name) if several and name == PRIMARY else None
+    return text if deviation is None else f"{text} ± {deviation:.3f}"
+
+
+def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    absent = [name for name in COLUMNS if name not in names and name != GAIN]
+    if absent:
+        listed = [METRICS[name].title + (f" ({_WHY_NOT[name]})" if name in _WHY_NOT else "") for name in absent]
+        notes.append(f"Not measured here: {', '.join(listed)}.")
+    if table.base is None:
+        notes.append("There is no result of the base model, so no gain can be given.")
+    if len(table.seeds) > 1:
+        notes.append("± is the standard deviation over seeds.")
+    for row in table.all_rows:
+        for split, cut in facts.most_cut(row.ok).items():
+            seen = facts.examples_seen(row.ok, split)
+            if seen and cut > _MUCH_CUT * seen:
+                notes.append(f"{row.variant}: {cut:,} of {seen:,} {split} examples were cut to the token limits.")
+    hashes = {record.environment.code.get("hash") for record in table.records}
+    if len(hashes) > 1:
+        notes.append("These records were made with different versions of the harness's own code; run again to be sure.")
+    return tuple(notes)
+
+
+def _failures(table: Table) -> Grid | None:
+    rows = [_failure(record) for row in table.all_rows for record in row.failed]
+    if not rows:
+        return None
+    return Grid(("method", "seed", "ending", "where", "why"), (False, True, False, False, False), tuple(rows))
+
+
+def _failure(record: Record) -> tuple[str, ...]:
+    where = (record.phase or "") + (f", step {record.step}" if record.step else "")
+    return record.variant, str(record.seed), record.status, where, record.message or ""
+
+
+def _settings(table: Table) -> Grid | None:
+    """Knobs that several methods share and that differ in columns of their own; all others in one."""
+    rows = [row for row in table.rows if row.records[0].settings]
+    if not rows:
+        return None
+    settings = [row.records[0].settings for row in rows]
+    names = list(dict.fromkeys(name for held in settings for name in held))
+    shared = [name for name in names if sum(name in held for held in settings) > 1]
+    columns = [name for name in shared if len({repr(held.get(name)) for held in settings}) > 1]
+    body = [
+        (
+            row.variant,
+            *(_setting(held[name]) if name in held else "" for name in columns),
+            ", ".join(f"{name}={_setting(held[name])}" for name in held if name not in shared),
+        )
+        for row, held in zip(rows, settings, strict=True)
+    ]
+    common = ", ".join(
+        f"{name}={_setting(next(held[name] for held in settings if name in held))}"
+        for name in shared
+        if name not in columns
+    )
+    if common:
+        body.append(("(the same for all)", *("" for _ in columns), common))
+    header = ("method", *columns, "other settings")
+    return Grid(header, (False, *(True for _ in columns), False), tuple(body))
+
+
+def _setting(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Section, ...]:
+    """The sections, the first of which names the files that were set aside."""
+    if not problems or not made:
+        return tuple(made)
+    extra = tuple(f"Set aside, because it is not a record that can be read: {problem}." for problem in problems)
+    return (dataclasses.replace(made[0], footnotes=made[0].footnotes + extra), *made[1:])
+
+
+__all__ = ["TITLE", "Grid", "Row", "Section", "sections", "with_problems"]

@@ -1,0 +1,117 @@
+"""What was compared, in words: model, data, budget, limits, decoding, hardware and versions of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.aggregate import Table
+from reports.format import format_value
+from reports.record import Record
+
+
+def of(table: Table) -> tuple[tuple[str, str], ...]:
+    """(label, text) pairs that hold for every row of the table; empty ones are left out."""
+    record = next((r for r in table.records if r.role != "base"), table.records[0])
+    pairs = (
+        ("Model", _model(table)),
+        ("Data", _data(record)),
+        ("Examples cut", _cut(table)),
+        ("Budget", _budget(record)),
+        ("Token limits", _limits(record)),
+        ("Decoding", _decoding(record)),
+        ("Seeds", ", ".join(str(seed) for seed in table.seeds)),
+        ("Hardware", _hardware(record)),
+        ("Versions", _versions(record)),
+        ("Code", _code(record)),
+    )
+    return tuple((label, text) for label, text in pairs if text)
+
+
+def most_cut(records: Sequence[Record]) -> dict[str, int]:
+    """Split → most examples that a trial cut to the token limits; methods write prompts of different lengths."""
+    splits = dict.fromkeys(split for record in records for split in record.task.cut)
+    return {split: max(record.task.cut.get(split, 0) for record in records) for split in splits}
+
+
+def examples_seen(records: Sequence[Record], split: str) -> int:
+    """Examples that a trial took from a split; in training one that comes again counts again."""
+    if split == "train":
+        return max((int(record.training.get("examples", 0)) for record in records), default=0)
+    return max((record.task.examples.get(split, 0) for record in records), default=0)
+
+
+def _model(table: Table) -> str:
+    model = table.records[0].model
+    parameters = next((r.model.parameters for r in table.records if r.role == "base" and r.model.parameters), None)
+    parts = [
+        f"{model.name} ({model.architecture}, {model.family})",
+        f"{format_value(parameters, 'parameters')} parameters" if parameters else "",
+        f"{model.dtype}" if model.dtype else "",
+        f"from {model.source}, revision {model.revision}" if model.revision else f"from {model.source}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _data(record: Record) -> str:
+    task = record.task
+    sizes = ", ".join(f"{count:,} {split}" for split, count in task.examples.items())
+    unusable = f"; {task.unusable:,} rows could not be used" if task.unusable else ""
+    return f"{task.name}: {sizes}; fingerprint {task.fingerprint[:12]}{unusable}"
+
+
+def _cut(table: Table) -> str:
+    done = [record for record in table.records if record.ok]
+    parts = [
+        f"{cut:,} of {examples_seen(done, split):,} in {split}"
+        for split, cut in most_cut(done).items()
+        if examples_seen(done, split)
+    ]
+    return f"at most {', '.join(parts)}" if parts else ""
+
+
+def _budget(record: Record) -> str:
+    unit, amount = record.budget.get("unit"), record.budget.get("amount")
+    if unit is None:
+        return ""
+    training = record.training
+    batch, accumulation = training.get("batch_size"), training.get("accumulation")
+    effective = f", batch {batch}" + (f" × {accumulation} accumulated" if accumulation != 1 else "")
+    return f"{amount:g} {unit if amount != 1 else str(unit).rstrip('s')}{effective}, the same for every method"
+
+
+def _limits(record: Record) -> str:
+    return f"{record.training.get('input_tokens')} input, {record.training.get('target_tokens')} target"
+
+
+def _decoding(record: Record) -> str:
+    decoding = record.decoding
+    how = "greedy" if not decoding.get("do_sample") and decoding.get("num_beams") == 1 else f"{dict(decoding)}"
+    return f"{how}, at most {decoding.get('max_new_tokens')} tokens, batches of {decoding.get('batch_size')}"
+
+
+def _hardware(record: Record) -> str:
+    hardware = record.environment.hardware
+    devices = [
+        f"{device.get('name')}" + (f" {format_value(device['bytes'], 'bytes')}" if device.get("bytes") else "")
+        for device in hardware.get("devices", [])
+    ]
+    memory = hardware.get("memory_bytes")
+    parts = [
+        *(devices or ["no accelerator"]),
+        f"{hardware.get('cpu')}, {hardware.get('cores')} cores",
+        f"{format_value(memory, 'bytes')} memory" if memory else "",
+        str(hardware.get("platform", "")),
+    ]
+    return "; ".join(part for part in parts if part)
+
+
+def _versions(record: Record) -> str:
+    return ", ".join(f"{name} {version}" for name, version in record.environment.versions.items() if version)
+
+
+def _code(record: Record) -> str:
+    code = record.environment.code
+    commit = code.get("commit")
+    if commit:
+        return f"commit {str(commit)[:12]}{' with changes' if code.get('dirty') else ''}, source {code.get('hash')}"
+    return f"source {code['hash']}" if code.get("hash") else ""

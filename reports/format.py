@@ -1,0 +1,63 @@
+"""Numbers as people read them; every unit of `reports.metrics` has one form. What is missing is empty."""
+
+from __future__ import annotations
+
+from reports.metrics import Unit
+
+
+def format_value(value: float | None, unit: Unit) -> str:
+    """The value with its unit, such as `412 MiB`, `1.96 M` or `2 min 05 s`; an empty text for `None`."""
+    if value is None:
+        return ""
+    if unit in ("score", "nats/token"):
+        return f"{value:.3f}"
+    if unit == "bytes":
+        return _scaled(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+    if unit == "parameters":
+        return _scaled(value, 1000, ("", "k", "M", "B", "T"))
+    if unit == "%":
+        return _percent(value)
+    if unit == "s":
+        return _duration(value)
+    if unit in ("tokens/s", "examples/s"):
+        return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    if unit == "J":
+        return _scaled(value, 1000, ("J", "kJ", "MJ", "GJ"))
+    if unit == "tokens":
+        return f"{value:.1f}"
+    return f"{value:.4g}"  # money
+
+
+def format_gain(value: float | None) -> str:
+    """A difference of scores with its sign."""
+    return "" if value is None else f"{value:+.3f}"
+
+
+def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
+    """Three significant digits and the largest unit that keeps the number at 1 or more."""
+    number, last = float(value), len(units) - 1
+    for index, unit in enumerate(units):
+        # 999.6 would be written as 1000: the next unit says it better
+        if number < base - 0.5 or index == last:
+            digits = 0 if index == 0 or number >= 99.95 else 1 if number >= 9.995 else 2
+            return f"{number:.{digits}f} {unit}".rstrip()
+        number /= base
+    raise AssertionError("the last unit takes any number")
+
+
+def _percent(value: float) -> str:
+    if value == 0 or value >= 99.95:
+        return f"{value:.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02} min"

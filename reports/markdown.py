@@ -1,0 +1,58 @@
+"""The leaderboard as Markdown that can also be read as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reports.content import TITLE, Grid, Section
+
+
+def render(sections: Sequence[Section]) -> str:
+    """The whole file, with a newline at its end."""
+    blocks = [f"# {TITLE}"]
+    for section in sections:
+        blocks += _section(section)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    blocks = [f"## {_inline(section.heading)}", _inline(section.answer)]
+    blocks += [f"> {_inline(note)}" for note in section.notes]
+    blocks += [_table(section.ranking)]
+    blocks += [_inline(note) for note in section.footnotes]
+    blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
+    if section.failures:
+        blocks += ["### What failed, and why", _table(section.failures)]
+    if section.settings:
+        blocks += ["### Settings that differ", _table(section.settings)]
+    return blocks
+
+
+def _table(grid: Grid) -> str:
+    rows = [[_cell(text) for text in row] for row in grid.rows]
+    for row, strong in zip(rows, grid.emphasised, strict=False):
+        if strong:
+            row[1] = f"**{row[1]}**"
+    lines = [[_cell(text) for text in grid.header], *rows]
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(grid.header))]
+    rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, grid.right, strict=True)]
+    return "\n".join("| " + " | ".join(_padded(line, widths, grid.right)) + " |" for line in [lines[0], rule, *rows])
+
+
+def _padded(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+    return [
+        text.rjust(width) if to_right else text.ljust(width)
+        for text, width, to_right in zip(line, widths, right, strict=True)
+    ]
+
+
+def _cell(text: str) -> str:
+    return _inline(text).replace("|", "\\|")
+
+
+def _inline(text: str) -> str:
+    """One line that is shown as it is: messages come from libraries and data, and may hold markup."""
+    line = " ".join(text.split())
+    for mark in ("\\", "`", "*", "<"):
+        line = line.replace(mark, f"\\{mark}")
+    return line
