@@ -121,11 +121,11 @@ def differences(keys: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one level with dotted names; lists stay what they are."""
+    """Nested mappings as one level with dotted names, inner ones sorted; lists stay what they are."""
     flat: dict[str, Any] = {}
     for name, item in value.items():
         if isinstance(item, Mapping):
-            flat |= flatten(item, f"{prefix}{name}.")
+            flat |= flatten(dict(sorted(item.items())), f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = item
     return flat

@@ -39,7 +39,6 @@ _WHY_NOT = {
     "peak_device_allocated_bytes": "no accelerator",
     "energy_joules": "no energy counter",
     "cost": "no --price-per-hour",
-    "peak_tensor_bytes": "it is watched on CPUs",
 }
 _MUCH_CUT = 0.1
 """Share of cut examples from which on a warning is due."""
@@ -190,14 +189,14 @@ def _settings(table: Table) -> Grid | None:
     if not rows:
         return None
     settings = [row.records[0].settings for row in rows]
-    names = list(dict.fromkeys(name for held in settings for name in held))
+    names = sorted({name for held in settings for name in held})
     shared = [name for name in names if sum(name in held for held in settings) > 1]
     columns = [name for name in shared if len({repr(held.get(name)) for held in settings}) > 1]
     body = [
         (
             row.variant,
             *(_setting(held[name]) if name in held else "" for name in columns),
-            ", ".join(f"{name}={_setting(held[name])}" for name in held if name not in shared),
+            ", ".join(f"{name}={_setting(held[name])}" for name in sorted(held) if name not in shared),
         )
         for row, held in zip(rows, settings, strict=True)
     ]

@@ -9,6 +9,9 @@ from reports.format import format_value
 from reports.record import Record
 
 
+_SPLITS = ("train", "validation", "test")
+
+
 def of(table: Table) -> tuple[tuple[str, str], ...]:
     """(label, text) pairs that hold for every row of the table; empty ones are left out."""
     record = next((r for r in table.records if r.role != "base"), table.records[0])
@@ -29,8 +32,8 @@ def of(table: Table) -> tuple[tuple[str, str], ...]:
 
 def most_cut(records: Sequence[Record]) -> dict[str, int]:
     """Split → most examples that a trial cut to the token limits; methods write prompts of different lengths."""
-    splits = dict.fromkeys(split for record in records for split in record.task.cut)
-    return {split: max(record.task.cut.get(split, 0) for record in records) for split in splits}
+    splits = {split for record in records for split in record.task.cut}
+    return {split: max(record.task.cut.get(split, 0) for record in records) for split in _SPLITS if split in splits}
 
 
 def examples_seen(records: Sequence[Record], split: str) -> int:
@@ -54,19 +57,17 @@ def _model(table: Table) -> str:
 
 def _data(record: Record) -> str:
     task = record.task
-    sizes = ", ".join(f"{count:,} {split}" for split, count in task.examples.items())
+    sizes = ", ".join(f"{task.examples[split]:,} {split}" for split in _SPLITS if split in task.examples)
     unusable = f"; {task.unusable:,} rows could not be used" if task.unusable else ""
     return f"{task.name}: {sizes}; fingerprint {task.fingerprint[:12]}{unusable}"
 
 
 def _cut(table: Table) -> str:
     done = [record for record in table.records if record.ok]
-    parts = [
-        f"{cut:,} of {examples_seen(done, split):,} in {split}"
-        for split, cut in most_cut(done).items()
-        if examples_seen(done, split)
-    ]
-    return f"at most {', '.join(parts)}" if parts else ""
+    cut = {split: count for split, count in most_cut(done).items() if examples_seen(done, split)}
+    if not any(cut.values()):
+        return "none" if cut else ""
+    return "at most " + ", ".join(f"{n:,} of {examples_seen(done, split):,} in {split}" for split, n in cut.items())
 
 
 def _budget(record: Record) -> str:
@@ -106,7 +107,7 @@ def _hardware(record: Record) -> str:
 
 
 def _versions(record: Record) -> str:
-    return ", ".join(f"{name} {version}" for name, version in record.environment.versions.items() if version)
+    return ", ".join(f"{name} {version}" for name, version in sorted(record.environment.versions.items()) if version)
 
 
 def _code(record: Record) -> str:

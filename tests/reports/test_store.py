@@ -1,0 +1,111 @@
+"""A run directory that is written whole or not at all, and read without trust."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reports.errors import StoreError
+from reports.record import dump
+from reports.store import RunStore, read_records, write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "run")
+
+
+def test_what_is_added_is_read_again(store, make, failed):
+    good, bad = make("lora"), failed("full", "oom", "out of memory")
+    store.add(good)
+    store.add(bad)
+    records, problems = store.read()
+    assert sorted(r.trial_id for r in records) == sorted([good.trial_id, bad.trial_id])
+    assert good in records
+    assert problems == []
+    assert store.finished(good.trial_id) == good
+    assert store.finished(bad.trial_id) is None  # to be tried again
+    assert store.finished("0" * 16) is None
+
+
+def test_a_record_is_replaced_only_when_that_is_meant(store, make):
+    store.add(make("lora"))
+    with pytest.raises(StoreError, match="already"):
+        store.add(make("lora"))
+    store.add(make("lora", metrics={"rougeL": 0.9}), replace=True)
+    assert store.read()[0][0].metrics["rougeL"] == 0.9
+
+
+def test_no_draft_stays_behind(store, make):
+    store.add(make("lora"))
+    assert [path.suffix for path in (store.directory / "records").iterdir()] == [".json"]
+
+
+def test_files_that_are_no_records_are_set_aside_and_named(store, make):
+    good = make("lora")
+    store.add(good)
+    folder = store.directory / "records"
+    whole = dump(make("full"))
+    (folder / ("b" * 16 + ".json")).write_text(whole[: len(whole) // 2])
+    (folder / ("c" * 16 + ".json")).write_text(dump(make("full")))
+    (folder / ("d" * 16 + ".json")).write_text('{"schema_version": 99}')
+    (folder / ("e" * 16 + ".json")).write_bytes(b"\xff\xfe")
+    records, problems = store.read()
+    assert records == [good]
+    assert [problem[:16] for problem in problems] == [letter * 16 for letter in "bcde"]
+    assert "truncated" in problems[0]
+    assert "another trial" in problems[1]
+    assert "schema version 99" in problems[2]
+    assert store.finished("b" * 16) is None
+
+
+@pytest.mark.parametrize("identity", ["../../etc/passwd", "A" * 16, "a" * 15, "", "a" * 16 + "\n"])
+def test_only_ids_become_file_names(store, identity):
+    for door in (store.finished, store.log_path, store.predictions_path, store.artifacts_path):
+        with pytest.raises(StoreError, match="not the id of a trial"):
+            door(identity)
+
+
+def test_a_directory_without_records_is_refused(tmp_path):
+    with pytest.raises(StoreError, match="is not a directory"):
+        read_records(tmp_path / "none")
+    with pytest.raises(StoreError, match="holds no records"):
+        read_records(tmp_path)
+    assert not list(tmp_path.iterdir())  # reading makes nothing
+
+
+def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    store = RunStore(tmp_path / "file" / "run")
+    with pytest.raises(StoreError, match="choose another --out"), store.lock():
+        pass
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path):
+    target = tmp_path / "report.md"
+    write_text(target, "first")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(target, "second \ud800")
+    assert target.read_text() == "first"
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_done(store):
+    code = (
+        "import sys; from pathlib import Path\nfrom reports.store import RunStore\nfrom reports.errors import StoreError\n"
+        "try:\n"
+        "    with RunStore(Path(sys.argv[1])).lock(): print('in')\n"
+        "except StoreError as error: print(error)"
+    )
+
+    def other():
+        command = [sys.executable, "-c", code, str(store.directory)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+    with store.lock():
+        assert "another process is working in" in other()
+    assert other() == "in\n"
