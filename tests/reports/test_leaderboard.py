@@ -123,7 +123,7 @@ def test_different_code_is_told_and_many_cut_examples_too(make):
 def test_tables_that_cannot_be_compared_say_why(make):
     other = make("full", budget={"unit": "minutes", "amount": 1.0})
     text = render([make("lora"), other])["leaderboard.md"]
-    assert text.count("This table stands apart because these differ: budget.unit, budget.amount.") == 2
+    assert text.count("This table stands apart because these differ: budget.amount, budget.unit.") == 2
 
 
 def test_the_csv_holds_raw_numbers(records):

@@ -96,7 +96,8 @@ def test_a_failed_write_keeps_what_was_there(tmp_path):
 
 def test_a_second_process_is_kept_out_until_the_first_is_done(store):
     code = (
-        "import sys; from pathlib import Path\nfrom reports.store import RunStore\nfrom reports.errors import StoreError\n"
+        "import sys; from pathlib import Path\n"
+        "from reports.errors import StoreError; from reports.store import RunStore\n"
         "try:\n"
         "    with RunStore(Path(sys.argv[1])).lock(): print('in')\n"
         "except StoreError as error: print(error)"

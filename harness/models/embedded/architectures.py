@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import TYPE_CHECKING, Any
 
 from harness.models.embedded import corpus
@@ -12,7 +13,9 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = ("decoder-only", "encoder-decoder")
 CONTEXT = 512
-VOCABULARY = 960
+VOCABULARY = 1536
+SPEAKERS = ("#Person1#", "#Person2#")
+"""One token each, as they stand in every turn and most summaries."""
 SENTINELS = 16
 """Marks that stand for the spans that an encoder–decoder model is to restore."""
 TOKENIZER_DIALOGUES = 4000
@@ -23,7 +26,7 @@ def make_tokenizer(architecture: str, seed: int) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    special = ["<pad>", "</s>"]
+    special = ["<pad>", "</s>", *SPEAKERS]
     sentinels = [f"<extra_id_{i}>" for i in range(SENTINELS)] if architecture == "encoder-decoder" else []
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -37,6 +40,11 @@ def make_tokenizer(architecture: str, seed: int) -> PreTrainedTokenizerFast:
     # Every second text is questions with answers, so that their words are whole tokens as well.
     texts = itertools.islice(corpus.documents(seed), TOKENIZER_DIALOGUES)
     raw.train_from_iterator(texts, trainer)
+    # The trainer calls all that it must not split special; speakers are text, which decoding must not leave out.
+    description = json.loads(raw.to_str())
+    for token in description["added_tokens"]:
+        token["special"] = token["content"] not in SPEAKERS
+    raw = Tokenizer.from_str(json.dumps(description))
     if architecture == "encoder-decoder":
         end = raw.token_to_id("</s>")
         raw.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", end)])
@@ -60,11 +68,12 @@ def make_model(architecture: str, tokenizer: Any) -> LlamaForCausalLM | T5ForCon
             LlamaConfig(
                 vocab_size=len(tokenizer),
                 hidden_size=192,
-                intermediate_size=512,
+                intermediate_size=448,
                 num_hidden_layers=4,
                 num_attention_heads=6,
                 max_position_embeddings=CONTEXT,
                 tie_word_embeddings=True,
+                rope_parameters={"rope_type": "default", "rope_theta": 1e6},
                 bos_token_id=None,
                 **ids,
             )

@@ -45,8 +45,8 @@ class Recipe:
 
 
 RECIPES = {
-    "decoder-only": Recipe(steps=1100, batch_size=16, learning_rate=2e-3),
-    "encoder-decoder": Recipe(steps=1500, batch_size=24, learning_rate=2e-3),
+    "decoder-only": Recipe(steps=800, batch_size=16, learning_rate=1.5e-3),
+    "encoder-decoder": Recipe(steps=1200, batch_size=24, learning_rate=2e-3),
 }
 
 
@@ -85,6 +85,7 @@ def build(architecture: str, out: Path, recipe: Recipe, seed: int = 0) -> dict[s
     import torch
 
     from harness.models.embedded.batches import Source
+    from harness.models.embedded.copying import plant
 
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
@@ -92,6 +93,7 @@ def build(architecture: str, out: Path, recipe: Recipe, seed: int = 0) -> dict[s
     started = time.perf_counter()
     tokenizer = make_tokenizer(architecture, seed)
     model = make_model(architecture, tokenizer)
+    plant(model)
     source = Source(architecture, tokenizer, seed, recipe.batch_size)
     losses = pretrain(model, source, recipe)
     model.save_pretrained(out)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import islice
 
 from harness.tasks.embedded.generator import pretraining
 from harness.tasks.embedded.slots import VOCABULARIES
@@ -47,6 +49,19 @@ _VALUES = {
 _FIND = re.compile(
     r"\$\d+|\b(?:" + "|".join(re.escape(value) for value in sorted(_VALUES, key=lambda v: (-len(v), v))) + r")\b"
 )
+NARRATION = """
+about accepts advice advises after agrees also although and another answers applies arrange asks because before books
+borrows both brings broke but buys calls cannot changes chooses comes cooks decides deliver does drive each elsewhere
+enters explains family fetch finally finds finish first flight for from gets gives goes hand has helps hires however
+instead invites joins keeps learns leaves lends looked meets misses moves must needs offers orders pays prefers promises
+recommends refuses rents repairs reports reserves return returns ride says sells sends share shows since starts suggests
+takes talks tells that their them then they thinks turns under until visit waits wants when where which while who whose
+why will with without works would
+"""
+"""Words that a narrator needs and speakers may not use; they come up in word lists, so that the models know them."""
+WORD_LISTS = 0.25
+"""Chance of a word list before each dialogue, and of one more after it. They teach copying: nothing else
+helps to predict them."""
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 Turn = tuple[str, str]
@@ -145,20 +160,29 @@ def dialogues(seed: int) -> Iterator[str]:
         yield item.dialogue
 
 
-def shuffled_words(dice: random.Random) -> tuple[str, str]:
-    """A list of words in no order to be repeated: it can only be copied, not guessed."""
-    words = ", ".join(dice.sample(sorted(_VALUES), dice.randint(3, 10)))
-    return f"{words}\n\nRepeat these words.", words
+def word_list(dice: random.Random) -> tuple[str, str]:
+    """Words in no order, with a question about them: the answer can only be copied, not guessed."""
+    words = dice.sample(_words(), dice.randint(4, 28))
+    listed = " ".join(words)
+    index = dice.randrange(len(words) - 1)
+    following = f"Which word follows {words[index]}?", words[index + 1]
+    question, answer = following if dice.random() < 0.2 else ("Repeat these words.", listed)
+    return f"{question}\n\n{listed}\n" if dice.random() < 0.3 else f"{listed}\n\n{question}\n", answer
+
+
+@lru_cache(maxsize=1)
+def _words() -> list[str]:
+    """Single words and whole values, in alphabetical order."""
+    spoken = {word for text in islice(dialogues(0), 2000) for word in re.findall(r"[A-Za-z']+", text)}
+    return sorted(spoken | set(_VALUES) | set(NARRATION.split()))
 
 
 def pairs(seed: int) -> Iterator[tuple[str, str]]:
-    """Prompt and answer for an encoder–decoder model, without end; one or two questions about a dialogue."""
+    """Prompt and answer for an encoder–decoder model, without end: word lists, and questions on dialogues."""
     dice = random.Random(f"pairs/{seed}")
     for dialogue in dialogues(seed):
-        if dice.random() < 0.1:
-            question, answer = shuffled_words(dice)
-            yield f"{question}\n", answer
-            continue
+        while dice.random() < WORD_LISTS:
+            yield word_list(dice)
         reading = Reading(dialogue)
         asked = [ask(reading, dice) for _ in range(dice.choice((1, 2)))]
         questions = " ".join(question for question, _ in asked)
@@ -167,13 +191,13 @@ def pairs(seed: int) -> Iterator[tuple[str, str]]:
 
 
 def documents(seed: int) -> Iterator[str]:
-    """Running text for a decoder-only model, without end: a dialogue, then questions with their answers."""
+    """Running text for a decoder-only model, without end: word lists, and dialogues with questions and answers."""
     dice = random.Random(f"documents/{seed}")
     for dialogue in dialogues(seed):
-        if dice.random() < 0.1:
-            yield "\n".join(shuffled_words(dice))
+        while dice.random() < WORD_LISTS:
+            yield "".join(word_list(dice))
         reading = Reading(dialogue)
-        asked = [ask(reading, dice) for _ in range(dice.choice((0, 1, 3, 4, 5)))]
+        asked = [ask(reading, dice) for _ in range(dice.choice((0, 2, 4, 6)))]
         if asked and dice.random() < 0.3:
             question, answer = asked[0]
             yield f"{question}\n\n{dialogue}\n\nAnswer:\n{answer}"
