@@ -27,6 +27,7 @@ def load(
     transformers cannot read. Nothing is downloaded and no pickle is opened.
     """
     import transformers
+    from safetensors import SafetensorError
 
     classes = {
         "decoder-only": transformers.AutoModelForCausalLM,
@@ -35,14 +36,18 @@ def load(
     common = {"local_files_only": True, "trust_remote_code": trust_remote_code}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source.location, **common)
-        model = classes[source.family].from_pretrained(
-            source.location, dtype=dtype, use_safetensors=True, **common, **options
+        model, found = classes[source.family].from_pretrained(
+            source.location, dtype=dtype, use_safetensors=True, output_loading_info=True, **common, **options
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         if getattr(error, "errno", None) == 28:
             raise
         sentence = " ".join(str(error).split())[:300].replace(source.location, source.name)
         raise ModelError(f"{source.name} cannot be loaded: {sentence}") from error
+    if missing := sorted(found["missing_keys"]):  # transformers would train on random numbers in their place
+        raise ModelError(
+            f"{source.name}: {len(missing)} weights are missing, such as {missing[0]}; get the model again"
+        )
     _ensure_pad_token(tokenizer, source.name)
     model.generation_config = _plain_generation(model, tokenizer)
     if "device_map" not in options:  # placed already where there is one

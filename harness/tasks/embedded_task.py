@@ -8,7 +8,7 @@ from harness.tasks.prompts import DIALOGUE_SUMMARY
 from harness.tasks.splits import build
 from methods.base import Example, Limits
 
-LIMITS = Limits(input_tokens=384, target_tokens=64)
+LIMITS = Limits(input_tokens=256, target_tokens=48)
 
 
 def load(request: TaskRequest) -> Task:

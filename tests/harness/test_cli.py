@@ -188,4 +188,26 @@ def test_the_main_job_on_the_embedded_model(tmp_path):
     assert found["full"]["metrics"]["heldout_loss"] < found["base"]["metrics"]["heldout_loss"]
     text = (tmp_path / "out" / "leaderboard.md").read_text()
     assert "serves to try the harness" in text
-    assert "no device" in text
+    assert "no accelerator" in text
+
+
+@pytest.mark.slow
+def test_the_embedded_encoder_decoder_model(tmp_path):
+    harness(
+        *["run", "--model", "embedded-seq2seq", "--methods", "qlora,prefix", "--budget", "steps=6"],
+        *["--test-examples", "16", "--out", "out"],
+        cwd=tmp_path,
+    )
+    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    assert {record["status"] for record in found.values()} == {"ok"}
+    assert {record["model"]["family"] for record in found.values()} == {"encoder-decoder"}
+    assert found["qlora"]["metrics"]["heldout_loss"] < found["base"]["metrics"]["heldout_loss"]
+
+
+@pytest.mark.slow
+def test_the_embedded_default_really_learns(tmp_path):
+    """The base at most 0.35, the best method at least 0.65, in the default budget."""
+    harness("run", "--methods", "full", "--test-examples", "100", "--out", "out", cwd=tmp_path, timeout=900)
+    found = {record["variant"]: record["metrics"]["rougeL"] for record in records(tmp_path / "out")}
+    assert found["base"] <= 0.35
+    assert found["full"] >= 0.65

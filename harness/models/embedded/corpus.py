@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
 
-from harness.tasks.embedded.generator import pretraining
+from harness.tasks.embedded.generator import Dialogue, pretraining
 from harness.tasks.embedded.slots import VOCABULARIES
 
 KINDS = {
@@ -69,11 +69,16 @@ Turn = tuple[str, str]
 
 
 class Reading:
-    """A dialogue as its questions see it: its turns, and who names which things."""
+    """A dialogue as its questions see it: its turns, who names which things, and what it comes to."""
 
-    def __init__(self, dialogue: str) -> None:
-        self.text = dialogue
-        self.turns: list[Turn] = [(line[:9], line[11:]) for line in dialogue.split("\n")]
+    def __init__(self, item: Dialogue) -> None:
+        self.text = item.dialogue
+        self.turns: list[Turn] = [(line[:9], line[11:]) for line in self.text.split("\n")]
+        self.facts = {
+            name.replace("_", " "): value
+            for name, value in item.facts.items()
+            if value in self.text  # what must be worked out is left to fine-tuning
+        }
         self.mentions = [
             (speaker, "price" if value.startswith("$") else _VALUES[value], value)
             for speaker, text in self.turns
@@ -134,15 +139,30 @@ def _details(reading: Reading, dice: random.Random) -> tuple[str, str] | None:
     return (f"What does {speaker} speak of?", f"{speaker} speaks of {', '.join(values)}.") if values else None
 
 
+def _fact(reading: Reading, dice: random.Random) -> tuple[str, str]:
+    name = dice.choice(sorted(reading.facts))
+    value = reading.facts[name]
+    if value.startswith("#"):
+        return f"Who is the {name}?", f"{value} is the {name}."
+    return f"What is the {name}?", f"The {name} is {value}."
+
+
+def _facts(reading: Reading, dice: random.Random) -> tuple[str, str]:
+    names = dice.sample(sorted(reading.facts), dice.randint(2, min(5, len(reading.facts))))
+    return f"Fill in: {', '.join(names)}.", ", ".join(reading.facts[name] for name in names)
+
+
 _QUESTIONS: tuple[tuple[Ask, int], ...] = (
-    (_line, 3),
-    (_edge, 3),
+    (_line, 2),
+    (_edge, 2),
     (_answer_to, 1),
     (_who_says, 1),
-    (_first_of_kind, 3),
+    (_first_of_kind, 2),
     (_who_names, 2),
-    (_all_of_kind, 3),
-    (_details, 4),
+    (_all_of_kind, 2),
+    (_details, 2),
+    (_fact, 8),
+    (_facts, 10),
 )
 
 
@@ -152,12 +172,6 @@ def ask(reading: Reading, dice: random.Random) -> tuple[str, str]:
         made = dice.choices([q for q, _ in _QUESTIONS], [weight for _, weight in _QUESTIONS])[0](reading, dice)
         if made:
             return made
-
-
-def dialogues(seed: int) -> Iterator[str]:
-    """Texts of generated dialogues without end, none of which is in the shipped splits."""
-    for item in pretraining(seed):
-        yield item.dialogue
 
 
 def word_list(dice: random.Random) -> tuple[str, str]:
@@ -173,33 +187,37 @@ def word_list(dice: random.Random) -> tuple[str, str]:
 @lru_cache(maxsize=1)
 def _words() -> list[str]:
     """Single words and whole values, in alphabetical order."""
-    spoken = {word for text in islice(dialogues(0), 2000) for word in re.findall(r"[A-Za-z']+", text)}
+    spoken = {word for item in islice(pretraining(0), 2000) for word in re.findall(r"[A-Za-z']+", item.dialogue)}
     return sorted(spoken | set(_VALUES) | set(NARRATION.split()))
 
 
 def pairs(seed: int) -> Iterator[tuple[str, str]]:
     """Prompt and answer for an encoder–decoder model, without end: word lists, and questions on dialogues."""
     dice = random.Random(f"pairs/{seed}")
-    for dialogue in dialogues(seed):
+    for item in pretraining(seed):
         while dice.random() < WORD_LISTS:
             yield word_list(dice)
-        reading = Reading(dialogue)
+        reading = Reading(item)
         asked = [ask(reading, dice) for _ in range(dice.choice((1, 2)))]
         questions = " ".join(question for question, _ in asked)
-        prompt = f"{questions}\n\n{dialogue}\n\nAnswer:\n" if dice.random() < 0.5 else f"{dialogue}\n\n{questions}\n"
+        prompt = (
+            f"{questions}\n\n{item.dialogue}\n\nAnswer:\n"
+            if dice.random() < 0.5
+            else f"{item.dialogue}\n\n{questions}\n"
+        )
         yield prompt, "\n".join(answer for _, answer in asked)
 
 
 def documents(seed: int) -> Iterator[str]:
     """Running text for a decoder-only model, without end: word lists, and dialogues with questions and answers."""
     dice = random.Random(f"documents/{seed}")
-    for dialogue in dialogues(seed):
+    for item in pretraining(seed):
         while dice.random() < WORD_LISTS:
             yield "".join(word_list(dice))
-        reading = Reading(dialogue)
+        reading = Reading(item)
         asked = [ask(reading, dice) for _ in range(dice.choice((0, 2, 4, 6)))]
         if asked and dice.random() < 0.3:
             question, answer = asked[0]
-            yield f"{question}\n\n{dialogue}\n\nAnswer:\n{answer}"
+            yield f"{question}\n\n{item.dialogue}\n\nAnswer:\n{answer}"
         else:
-            yield "\n\n".join([dialogue, *(f"{question}\n{answer}" for question, answer in asked)])
+            yield "\n\n".join([item.dialogue, *(f"{question}\n{answer}" for question, answer in asked)])
