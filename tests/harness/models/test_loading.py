@@ -90,7 +90,7 @@ def test_weights_that_lack_a_layer_are_refused_and_not_made_up(saved):
     config["num_hidden_layers"] += 1
     config.pop("layer_types", None)
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="9 weights are missing, such as model.layers.2"):
+    with pytest.raises(ModelError, match=r"9 weights are missing, such as model\.layers\.2"):
         bring(folder)
 
 
