@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from reports.record import Record
+from reports.record import Record, dump
 
-_TRAINING_KEYS = ("batch_size", "accumulation", "input_tokens", "target_tokens")
+_BATCH = ("batch_size", "accumulation")
+_LIMITS = ("input_tokens", "target_tokens")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Table:
     base: Row | None
     rows: tuple[Row, ...]
     """All others, by variant name."""
+    superseded: int = 0
+    """Records left out because another one, made with other code, has the same variant and seed."""
 
     @property
     def all_rows(self) -> tuple[Row, ...]:
@@ -88,9 +91,8 @@ def tables(records: Iterable[Record]) -> tuple[Table, ...]:
         else:
             groups.setdefault(_text(comparison_key(record)), []).append(record)
     made = [_table(group, bases.get(_text(_base_key(group[0])), [])) for group in groups.values()]
-    used = {record.trial_id for table in made if table.base for record in table.base.records}
-    alone = [group for group in bases.values() if group[0].trial_id not in used]
-    made += [_table([], group) for group in alone]
+    served = {_text(_base_key(group[0])) for group in groups.values()}
+    made += [_table([], group) for key, group in bases.items() if key not in served]
     return tuple(sorted(made, key=lambda t: (t.records[0].model.name, t.records[0].task.name, _text(t.key))))
 
 
@@ -109,7 +111,7 @@ def comparison_key(record: Record) -> dict[str, Any]:
     return {
         **_base_key(record),
         "budget": dict(record.budget),
-        "training": {name: record.training.get(name) for name in _TRAINING_KEYS},
+        "training": {name: record.training.get(name) for name in _BATCH},
     }
 
 
@@ -141,7 +143,7 @@ def _base_key(record: Record) -> dict[str, Any]:
             "fingerprint": record.task.fingerprint,
             "templates": list(record.task.templates),
         },
-        "limits": {name: record.training.get(name) for name in ("input_tokens", "target_tokens")},
+        "limits": {name: record.training.get(name) for name in _LIMITS},
         "decoding": dict(record.decoding),
         "hardware": dict(record.environment.hardware),
         "versions": dict(record.environment.versions),
@@ -155,10 +157,12 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     # Two bases in one table were made with different code; the latest is shown.
     base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
     key = comparison_key(records[0]) if records else _base_key(bases[0])
+    latest = tuple(_latest_code(variant, group) for variant, group in rows.items())
     return Table(
         key=key,
         base=Row(base.variant, (base,)) if base is not None else None,
-        rows=tuple(_latest_code(variant, group) for variant, group in rows.items()),
+        rows=latest,
+        superseded=len(records) - sum(len(row.records) for row in latest) + len(bases[1:]),
     )
 
 
@@ -172,8 +176,9 @@ def _latest_code(variant: str, records: Sequence[Record]) -> Row:
     return Row(variant, tuple(best[seed] for seed in sorted(best)))
 
 
-def _worth(record: Record) -> tuple[bool, str]:
-    return record.ok, record.finished_at or ""
+def _worth(record: Record) -> tuple[bool, str, str]:
+    # The text decides between records that end alike, so that the order of files never does.
+    return record.ok, record.finished_at or "", dump(record)
 
 
 def _text(value: Any) -> str:

@@ -35,11 +35,6 @@ COLUMNS = (
     "cost",
 )
 """Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
-_WHY_NOT = {
-    "peak_device_allocated_bytes": "no accelerator",
-    "energy_joules": "no energy counter",
-    "cost": "no --price-per-hour",
-}
 _MUCH_CUT = 0.1
 """Share of cut examples from which on a warning is due."""
 
@@ -53,6 +48,10 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     emphasised: tuple[bool, ...] = ()
     """By row: whether it is the best one."""
+    values: tuple[tuple[float | None, ...], ...] = ()
+    """By row and column: the number behind a text, by which a reader may sort."""
+    lower_is_better: tuple[bool, ...] = ()
+    """By column."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,7 @@ class Section:
     footnotes: tuple[str, ...]
     failures: Grid | None
     settings: Grid | None
+    warnings: tuple[str, ...]
 
 
 def sections(tables: Sequence[Table]) -> tuple[Section, ...]:
@@ -96,27 +96,29 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
         footnotes=_footnotes(table, names),
         failures=_failures(table),
         settings=_settings(table),
+        warnings=_warnings(table),
     )
 
 
 def _answer(table: Table) -> str:
     first = best(table)
-    if first is None:
+    if not first:
         return "No method has a result yet."
-    score = first.row.mean(PRIMARY)
-    gain = "" if first.gain is None else f" ({format_gain(first.gain)} over the base)"
-    said = f"Highest ROUGE-L: {first.row.variant}, {format_value(score, 'score')}{gain}."
+    names = " and ".join(place.row.variant for place in first)
+    score = format_value(first[0].row.mean(PRIMARY), "score")
+    gain = "" if first[0].gain is None else f" ({format_gain(first[0].gain)} over the base)"
+    said = f"Highest ROUGE-L: {names}, {score}{gain}."
+    counts = sorted({len(place.row.values(PRIMARY)) for place in places(table) if place.rank is not None})
     if sum(place.rank is not None for place in places(table)) < 2:
         return said
-    if len(table.seeds) < 2:
+    if counts[-1] < 2:
         return f"{said} One seed cannot tell whether differences between methods are real."
-    return f"{said} Means over {len(table.seeds)} seeds; compare differences with the deviations over seeds."
+    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"{said} Means over {seeds} seeds; compare differences with the deviations over seeds."
 
 
 def _measured(name: str, order: Sequence[Place]) -> bool:
-    if name == GAIN:
-        return any(place.gain is not None for place in order)
-    return any(place.row.mean(name) is not None for place in order)
+    return any(_number(place, name) is not None for place in order)
 
 
 def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
@@ -130,8 +132,16 @@ def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> 
         header,
         (True, False, *(True for _ in header[2:])),
         tuple(rows),
-        tuple(place.rank == 1 for place in order),
+        emphasised=tuple(place.rank == 1 for place in order),
+        values=tuple(
+            (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
+        ),
+        lower_is_better=(True, True, False, *(name != GAIN and METRICS[name].direction == "lower" for name in names)),
     )
+
+
+def _number(place: Place, name: str) -> float | None:
+    return place.gain if name == GAIN else place.row.mean(name)
 
 
 def _rank(place: Place) -> str:
@@ -139,7 +149,7 @@ def _rank(place: Place) -> str:
         return str(place.rank)
     if place.row.role != "candidate":
         return "base" if place.row.role == "base" else "not ranked"
-    return place.row.failed[-1].status
+    return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
 def _cell(place: Place, name: str, *, several: bool) -> str:
@@ -154,21 +164,46 @@ def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     notes = []
     absent = [name for name in COLUMNS if name not in names and name != GAIN]
     if absent:
-        listed = [METRICS[name].title + (f" ({_WHY_NOT[name]})" if name in _WHY_NOT else "") for name in absent]
-        notes.append(f"Not measured here: {', '.join(listed)}.")
+        notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
     if table.base is None:
         notes.append("There is no result of the base model, so no gain can be given.")
-    if len(table.seeds) > 1:
+    if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")
+    return tuple(notes)
+
+
+def _why_not(name: str, table: Table) -> str:
+    """The reason in brackets, where the records give one."""
+    accelerator = any(record.environment.hardware.get("devices") for record in table.records)
+    reasons = {
+        "peak_device_allocated_bytes": "" if accelerator else "no accelerator",
+        "peak_tensor_bytes": "counted only without an accelerator" if accelerator else "",
+        "energy_joules": "no energy counter",
+        "cost": "no --price-per-hour",
+    }
+    return f" ({reasons[name]})" if reasons.get(name) else ""
+
+
+def _warnings(table: Table) -> tuple[str, ...]:
+    """What should make a reader doubt the numbers."""
+    cut: dict[str, list[str]] = {}
     for row in table.all_rows:
-        for split, cut in facts.most_cut(row.ok).items():
+        for split, count in facts.most_cut(row.ok).items():
             seen = facts.examples_seen(row.ok, split)
-            if seen and cut > _MUCH_CUT * seen:
-                notes.append(f"{row.variant}: {cut:,} of {seen:,} {split} examples were cut to the token limits.")
+            if seen and count > _MUCH_CUT * seen:
+                said = f"{count:,} of {seen:,} {split} examples were cut to the token limits."
+                cut.setdefault(said, []).append(row.variant)
+    warnings = [f"{', '.join(variants)}: {said}" for said, variants in cut.items()]
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
-        notes.append("These records were made with different versions of the harness's own code; run again to be sure.")
-    return tuple(notes)
+        warnings.append(
+            "These records were made with different versions of the harness's own code; run again to be sure."
+        )
+    if table.superseded:
+        warnings.append(
+            f"Records left out, because others have the same method and seed: {table.superseded}; records.csv has all."
+        )
+    return tuple(warnings)
 
 
 def _failures(table: Table) -> Grid | None:
@@ -220,7 +255,7 @@ def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Sec
     if not problems or not made:
         return tuple(made)
     extra = tuple(f"Set aside, because it is not a record that can be read: {problem}." for problem in problems)
-    return (dataclasses.replace(made[0], footnotes=made[0].footnotes + extra), *made[1:])
+    return (dataclasses.replace(made[0], warnings=made[0].warnings + extra), *made[1:])
 
 
 __all__ = ["TITLE", "Grid", "Row", "Section", "sections", "with_problems"]

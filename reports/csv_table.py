@@ -24,10 +24,12 @@ def leaderboard(tables: Sequence[Table]) -> str:
     return _csv(rows)
 
 
-def records(tables: Sequence[Table]) -> str:
-    """One line a trial with every field of its record; nested fields have dotted names, lists are JSON."""
-    trials = {record.trial_id: record for table in tables for record in table.records}
-    return _csv([_flat(trials[trial_id]) for trial_id in sorted(trials)])
+def records(trials: Sequence[Record]) -> str:
+    """One line a trial with every field of its record; nested fields have dotted names, lists are JSON.
+
+    Of the training curve only its length is given; the record has it.
+    """
+    return _csv([_flat(record) for record in trials])
 
 
 def _row(number: int, table: Table, place: Place) -> dict[str, Any]:
@@ -53,6 +55,9 @@ def _row(number: int, table: Table, place: Place) -> dict[str, Any]:
         "budget_unit": record.budget.get("unit"),
         "budget_amount": record.budget.get("amount"),
         "batch_size": record.training.get("batch_size"),
+        "accumulation": record.training.get("accumulation"),
+        "input_tokens": record.training.get("input_tokens"),
+        "target_tokens": record.training.get("target_tokens"),
         "settings": json.dumps(record.settings, sort_keys=True),
         "message": row.failed[-1].message if row.failed else None,
     }
@@ -60,6 +65,7 @@ def _row(number: int, table: Table, place: Place) -> dict[str, Any]:
 
 def _flat(record: Record) -> dict[str, Any]:
     fields = dataclasses.asdict(record)
+    fields["curve"] = len(record.curve)
     fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*METRICS, *record.metrics])}
     return flatten(fields)
 
@@ -69,7 +75,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow([_cell(name) for name in columns])
     writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
     return stream.getvalue()
 

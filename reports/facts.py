@@ -8,7 +8,6 @@ from reports.aggregate import Table
 from reports.format import format_value
 from reports.record import Record
 
-
 _SPLITS = ("train", "validation", "test")
 
 
@@ -39,7 +38,7 @@ def most_cut(records: Sequence[Record]) -> dict[str, int]:
 def examples_seen(records: Sequence[Record], split: str) -> int:
     """Examples that a trial took from a split; in training one that comes again counts again."""
     if split == "train":
-        return max((int(record.training.get("examples", 0)) for record in records), default=0)
+        return max((int(record.training.get("examples") or 0) for record in records), default=0)
     return max((record.task.examples.get(split, 0) for record in records), default=0)
 
 
@@ -58,7 +57,7 @@ def _model(table: Table) -> str:
 def _data(record: Record) -> str:
     task = record.task
     sizes = ", ".join(f"{task.examples[split]:,} {split}" for split in _SPLITS if split in task.examples)
-    unusable = f"; {task.unusable:,} rows could not be used" if task.unusable else ""
+    unusable = f"; {task.unusable:,} row{'s' * (task.unusable != 1)} could not be used" if task.unusable else ""
     return f"{task.name}: {sizes}; fingerprint {task.fingerprint[:12]}{unusable}"
 
 
@@ -72,7 +71,7 @@ def _cut(table: Table) -> str:
 
 def _budget(record: Record) -> str:
     unit, amount = record.budget.get("unit"), record.budget.get("amount")
-    if unit is None:
+    if unit is None or amount is None:
         return ""
     training = record.training
     batch, accumulation = training.get("batch_size"), training.get("accumulation")
@@ -94,7 +93,7 @@ def _hardware(record: Record) -> str:
     hardware = record.environment.hardware
     devices = [
         f"{device.get('name')}" + (f" {format_value(device['bytes'], 'bytes')}" if device.get("bytes") else "")
-        for device in hardware.get("devices", [])
+        for device in hardware.get("devices") or ()
     ]
     memory = hardware.get("memory_bytes")
     parts = [

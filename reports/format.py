@@ -25,7 +25,7 @@ def format_value(value: float | None, unit: Unit) -> str:
         return _scaled(value, 1000, ("J", "kJ", "MJ", "GJ"))
     if unit == "tokens":
         return f"{value:.1f}"
-    return f"{value:.4g}"  # money
+    return f"{value:,.2f}" if value >= 100 else f"{value:.4f}"  # money: small trials cost fractions of a cent
 
 
 def format_gain(value: float | None) -> str:
@@ -48,6 +48,8 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
 def _percent(value: float) -> str:
     if value == 0 or value >= 99.95:
         return f"{value:.0f}"
+    if value < 0.1:
+        return f"{value:.2g}"  # an adapter of a large model is a small share, but not none
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

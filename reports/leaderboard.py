@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports import csv_table, html, markdown
-from reports.aggregate import tables
+from reports.aggregate import tables, unique
 from reports.content import sections, with_problems
 from reports.record import Record
 from reports.store import read_records, write_text
@@ -32,10 +32,10 @@ def write(directories: Sequence[Path], out: Path) -> list[Path]:
 def render(records: Sequence[Record], problems: Sequence[str] = ()) -> dict[str, str]:
     """File name → text of every report."""
     compared = tables(records)
-    made = with_problems(sections(compared), problems)
+    made = with_problems(sections(compared), sorted(set(problems)))
     return {
         "leaderboard.md": markdown.render(made),
         "leaderboard.html": html.render(made),
         "leaderboard.csv": csv_table.leaderboard(compared),
-        "records.csv": csv_table.records(compared),
+        "records.csv": csv_table.records(unique(records)),
     }

@@ -18,13 +18,15 @@ def render(sections: Sequence[Section]) -> str:
 def _section(section: Section) -> list[str]:
     blocks = [f"## {_inline(section.heading)}", _inline(section.answer)]
     blocks += [f"> {_inline(note)}" for note in section.notes]
-    blocks += [_table(section.ranking)]
-    blocks += [_inline(note) for note in section.footnotes]
     blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
+    blocks += ["### Ranking", _table(section.ranking)]
+    blocks += [_inline(note) for note in section.footnotes]
     if section.failures:
         blocks += ["### What failed, and why", _table(section.failures)]
     if section.settings:
         blocks += ["### Settings that differ", _table(section.settings)]
+    if section.warnings:
+        blocks += ["### Warnings", "\n".join(f"- {_inline(warning)}" for warning in section.warnings)]
     return blocks
 
 
@@ -55,4 +57,4 @@ def _inline(text: str) -> str:
     line = " ".join(text.split())
     for mark in ("\\", "`", "*", "<"):
         line = line.replace(mark, f"\\{mark}")
-    return line
+    return line.replace("](", "]\\(")  # else a message could bring a link or an image

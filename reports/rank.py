@@ -42,6 +42,6 @@ def places(table: Table) -> tuple[Place, ...]:
     return (*made, *(Place(row, None, None) for row in table.rows if id(row) not in done))
 
 
-def best(table: Table) -> Place | None:
-    """The first of the ranked rows."""
-    return next((place for place in places(table) if place.rank == 1), None)
+def best(table: Table) -> tuple[Place, ...]:
+    """The rows that share the first rank; none where no candidate has a result."""
+    return tuple(place for place in places(table) if place.rank == 1)

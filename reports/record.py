@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from reports.errors import RecordError
+from reports.shape import check
 
 SCHEMA_VERSION = 1
 
@@ -140,31 +141,56 @@ def dump(record: Record) -> str:
 def load(text: str, origin: str = "record") -> Record:
     """Read a record; `origin` names the file in the error sentence. Raises `RecordError` for anything else."""
     try:
-        data = json.loads(text)
-    except ValueError as error:
+        data = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{origin}: not valid JSON ({error}); the file is truncated or foreign") from error
     return from_dict(data, origin)
 
 
 def from_dict(data: Any, origin: str = "record") -> Record:
-    """Build a record from parsed JSON, checking version and fields. Raises `RecordError`."""
+    """Build a record from parsed JSON, checking version and every declared field. Raises `RecordError`."""
     if not isinstance(data, dict) or "schema_version" not in data:
         raise RecordError(f"{origin}: not a record of this harness (no schema_version)")
     version = data["schema_version"]
-    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
         raise RecordError(f"{origin}: schema version {version!r}; this harness reads 1 to {SCHEMA_VERSION}")
     if data.get("status") not in get_args(Status):
         raise RecordError(f"{origin}: unknown status {data.get('status')!r}")
     try:
-        return Record(
-            **{
-                **data,
-                "model": ModelInfo(**data["model"]),
-                "task": TaskInfo(**{**data["task"], "templates": tuple(data["task"].get("templates", ()))}),
-                "environment": Environment(**data["environment"]),
-                "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
-                "curve": tuple(data.get("curve", ())),
-            }
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise RecordError(f"{origin}: a field of the record is missing or unknown ({error})") from error
+        check(data, Record, "")
+        for path, hint in _INSIDE.items():
+            check(_inside(data, path), hint, path)
+    except RecordError as error:
+        raise RecordError(f"{origin}: a field of the record is not what it should be: {error}") from error
+    return Record(
+        **{
+            **data,
+            "model": ModelInfo(**data["model"]),
+            "task": TaskInfo(**{**data["task"], "templates": tuple(data["task"].get("templates", ()))}),
+            "environment": Environment(**data["environment"]),
+            "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
+            "curve": tuple(data.get("curve", ())),
+        }
+    )
+
+
+_INSIDE: Mapping[str, Any] = {
+    "budget.unit": str | None,
+    "budget.amount": float | None,
+    "training.examples": int | None,
+    "environment.hardware.memory_bytes": int | None,
+    "environment.hardware.devices": tuple[Mapping[str, Any], ...] | None,
+    "environment.code.commit": str | None,
+    "environment.code.hash": str | None,
+}
+"""What reports read inside of the open mappings; they may be absent, but not of another kind."""
+
+
+def _inside(data: Any, path: str) -> Any:
+    for name in path.split("."):
+        data = None if data is None else data.get(name)
+    return data
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class RunStore:
         with contextlib.suppress(RecordError):
             record = _read(path)
             return record if record.ok else None
-        return None
+        return None  # set aside: the trial runs again, and the report names the file
 
     def add(self, record: Record, *, replace: bool = False) -> None:
         """Write a record. Raises `StoreError` if there is one already, unless `replace`, or if it cannot be written."""
@@ -48,10 +49,7 @@ class RunStore:
         records, problems = [], []
         for path in sorted((self.directory / "records").glob("*.json")):
             try:
-                record = _read(path)
-                if record.trial_id != path.stem:
-                    raise RecordError(f"{path.name}: holds the record of another trial, {record.trial_id}")
-                records.append(record)
+                records.append(_read(path))
             except RecordError as error:
                 problems.append(str(error))
         return records, problems
@@ -71,8 +69,6 @@ class RunStore:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes out of the directory. Raises `StoreError` while one is in it."""
-        import fcntl  # POSIX; the lock goes when its process does, however that ends
-
         path = self._with_folder(self.directory / "lock")
         try:
             stream = path.open("a")
@@ -80,10 +76,14 @@ class RunStore:
             raise StoreError(f"{self.directory} cannot be written ({error.strerror}); choose another --out") from error
         with stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+                _lock(stream.fileno())
+            except (BlockingIOError, PermissionError) as error:
                 raise StoreError(
                     f"another process is working in {self.directory}; wait for it, or choose another --out"
+                ) from error
+            except OSError as error:
+                raise StoreError(
+                    f"{self.directory} is on a file system without locks ({error.strerror}); choose another --out"
                 ) from error
             yield
 
@@ -112,15 +112,19 @@ def read_records(directory: Path) -> tuple[list[Record], list[str]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a draft beside it, synced, then renamed. Raises `StoreError`."""
+    """Write a file whole or not at all: to a draft beside it, synced, then renamed. Raises `StoreError`.
+
+    A character that UTF-8 cannot carry, such as half of a broken file name in a message, is written as its escape.
+    """
     draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with draft.open("w", encoding="utf-8", newline="") as stream:
+        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
         draft.replace(path)
+        _sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
@@ -128,8 +132,40 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _read(path: Path) -> Record:
+    """The record in a file that bears its id. Raises `RecordError`, which names the file and never its folder."""
+    if not _ID.fullmatch(path.stem):
+        raise RecordError(f"{path.name}: not named by the id of a trial (16 hexadecimal digits)")
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path.name}: cannot be read ({error})") from error
-    return load(text, path.name)
+    except OSError as error:
+        raise RecordError(f"{path.name}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise RecordError(f"{path.name}: not UTF-8; the file is damaged or foreign") from error
+    record = load(text, path.name)
+    if record.trial_id != path.stem:
+        raise RecordError(f"{path.name}: holds the record of another trial, {record.trial_id}")
+    return record
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a file or raise `OSError` at once; the lock goes when the process does, however that ends."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+    else:
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last through a loss of power; only POSIX lets a folder be synced, and not on every file system."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

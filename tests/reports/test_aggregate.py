@@ -46,7 +46,7 @@ def test_ranks_gains_and_ties(make, failed):
     assert gains["prefix"] == pytest.approx(0.2)
     assert gains["base"] is None
     assert gains["qlora"] is None
-    assert best(table).row.variant == "full"
+    assert [place.row.variant for place in best(table)] == ["full", "lora"]
 
 
 def test_without_a_base_there_is_no_gain(make):
@@ -96,7 +96,7 @@ def test_one_base_serves_every_budget(make):
 
 def test_a_base_alone_is_a_table(make):
     (table,) = tables([make("base")])
-    assert (ranks(table), best(table)) == ([("base", None)], None)
+    assert (ranks(table), best(table)) == ([("base", None)], ())
 
 
 def test_the_order_of_records_does_not_matter(make):
@@ -110,6 +110,33 @@ def test_of_two_records_of_a_trial_the_ok_and_then_the_latest_counts(make, faile
     new = make("lora", trial_id=identity, finished_at="2026-01-02T00:00:00+00:00")
     broken = failed("lora", "error", "no", trial_id=identity, finished_at="2026-01-03T00:00:00+00:00")
     assert unique([new, old]) == unique([old, new]) == unique([broken, old, new]) == [new]
+
+
+def test_equal_endings_are_settled_by_content_not_by_order(make):
+    first = make("lora", trial_id="a" * 16, metrics={"rougeL": 0.1})
+    second = make("lora", trial_id="a" * 16, metrics={"rougeL": 0.2})
+    assert unique([first, second]) == unique([second, first])
+
+
+def test_a_seed_counts_once_and_what_is_left_out_is_counted(make):
+    old = make("lora", trial_id="b" * 16, finished_at="2026-01-01T00:00:00+00:00", metrics={"rougeL": 0.1})
+    new = make("lora", trial_id="a" * 16, finished_at="2026-01-02T00:00:00+00:00", metrics={"rougeL": 0.3})
+    other_seed = make("lora", seed=1, metrics={"rougeL": 0.5})
+    bases = [make("base"), make("base", trial_id="c" * 16)]
+    (table,) = tables([old, new, other_seed, *bases])
+    assert table.rows[0].mean("rougeL") == pytest.approx(0.4)
+    assert table.superseded == 2
+
+
+def test_a_result_without_the_primary_metric_is_not_ranked(make):
+    (table,) = tables([make("lora", metrics={"rougeL": None}), make("full")])
+    assert ranks(table) == [("full", 1), ("lora", None)]
+
+
+def test_a_failed_base_leaves_scores_without_gains(make, failed):
+    (table,) = tables([failed("base", "oom", "out of memory"), make("lora")])
+    assert ranks(table) == [("base", None), ("lora", 1)]
+    assert [place.gain for place in places(table)] == [None, None]
 
 
 def test_differences_are_named_by_their_fields():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -55,13 +56,16 @@ def test_files_that_are_no_records_are_set_aside_and_named(store, make):
     (folder / ("c" * 16 + ".json")).write_text(dump(make("full")))
     (folder / ("d" * 16 + ".json")).write_text('{"schema_version": 99}')
     (folder / ("e" * 16 + ".json")).write_bytes(b"\xff\xfe")
+    (folder / ("f" * 16 + ".json")).mkdir()
+    (folder / "g.json").write_text(dump(make("full", trial_id="g")))
     records, problems = store.read()
     assert records == [good]
-    assert [problem[:16] for problem in problems] == [letter * 16 for letter in "bcde"]
+    assert [problem.split(":")[0] for problem in problems] == [*(letter * 16 + ".json" for letter in "bcdef"), "g.json"]
     assert "truncated" in problems[0]
     assert "another trial" in problems[1]
     assert "schema version 99" in problems[2]
-    assert store.finished("b" * 16) is None
+    assert not [problem for problem in problems if str(store.directory) in problem]  # reports hold no paths
+    assert [store.finished(letter * 16) for letter in "bcde"] == [None] * 4
 
 
 @pytest.mark.parametrize("identity", ["../../etc/passwd", "A" * 16, "a" * 15, "", "a" * 16 + "\n"])
@@ -86,12 +90,31 @@ def test_a_directory_that_cannot_be_made_is_one_sentence(tmp_path):
         pass
 
 
-def test_a_failed_write_keeps_what_was_there(tmp_path):
+def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
     target = tmp_path / "report.md"
     write_text(target, "first")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(target, "second \ud800")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        write_text(target, "second")
     assert target.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_half_a_character_is_written_as_its_escape(tmp_path):
+    write_text(tmp_path / "report.md", "caf\udce9")
+    assert (tmp_path / "report.md").read_text() == "caf\\udce9"
+
+
+def test_a_file_system_without_locks_is_not_another_process(store, monkeypatch):
+    def none(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    with pytest.raises(StoreError, match="without locks"), store.lock():
+        pass
 
 
 def test_a_second_process_is_kept_out_until_the_first_is_done(store):
