@@ -1,19 +1,20 @@
 """The record: what one trial leaves. Frozen, JSON in and out, with a schema version.
 
 A record holds plain values only, so that reports need neither torch nor the data. Anything that was not measured
-is `None`, never 0 and never a sentinel. Names and units of `metrics` are declared in `reports.metrics`.
+is `None`, never 0 and never a sentinel. The annotations are the schema: a file that departs from them is refused. Names and units of `metrics` are declared in `reports.metrics`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from reports.errors import RecordError
-from reports.shape import check
 
 SCHEMA_VERSION = 1
 
@@ -157,9 +158,9 @@ def from_dict(data: Any, origin: str = "record") -> Record:
     if data.get("status") not in get_args(Status):
         raise RecordError(f"{origin}: unknown status {data.get('status')!r}")
     try:
-        check(data, Record, "")
+        _check(data, Record, "")
         for path, hint in _INSIDE.items():
-            check(_inside(data, path), hint, path)
+            _check(_inside(data, path), hint, path)
     except RecordError as error:
         raise RecordError(f"{origin}: a field of the record is not what it should be: {error}") from error
     return Record(
@@ -194,3 +195,74 @@ def _inside(data: Any, path: str) -> Any:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
+
+
+def _check(value: Any, hint: Any, where: str) -> None:
+    """Raise `RecordError`, naming the field `where`, unless `value` is what `hint` says.
+
+    Knows what records use: dataclasses (as JSON objects), mappings, tuples of any length (as JSON lists), unions,
+    literals, plain types and `Any`. A number is finite; an int will do for a float; a bool is not a number.
+    """
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        _check_union(value, inner, where)
+    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        _demand(isinstance(value, Mapping), where)
+        _check_fields(value, hint, where)
+    elif origin is Mapping:
+        _demand(isinstance(value, Mapping), where)
+        for name, item in value.items():
+            _check(item, inner[1], f"{where}.{name}")
+    elif origin is tuple:
+        _demand(isinstance(value, list | tuple), where)
+        for index, item in enumerate(value):
+            _check(item, inner[0], f"{where}[{index}]")
+    else:
+        _demand(_is_plain(value, hint, origin, inner), where)
+
+
+def _check_fields(value: Mapping[str, Any], cls: type, where: str) -> None:
+    hints = get_type_hints(cls)
+    needed = {
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    for name in sorted(needed - value.keys()):
+        raise RecordError(f"{_path(where, name)} is missing")
+    for name, item in value.items():
+        if name not in hints:
+            raise RecordError(f"{_path(where, name)} is unknown")
+        _check(item, hints[name], _path(where, name))
+
+
+def _check_union(value: Any, options: tuple[Any, ...], where: str) -> None:
+    if value is None and type(None) in options:
+        return
+    others = [option for option in options if option is not type(None)]
+    for option in others[:-1]:
+        try:
+            return _check(value, option, where)
+        except RecordError:
+            continue
+    _check(value, others[-1], where)
+
+
+def _is_plain(value: Any, hint: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
+    if hint is Any:
+        return True
+    if origin is Literal:
+        return isinstance(value, str) and value in inner
+    if hint in (int, float):
+        number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
+    return isinstance(value, hint)
+
+
+def _demand(holds: bool, where: str) -> None:
+    if not holds:
+        raise RecordError(f"{where} has a value of the wrong kind")
+
+
+def _path(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name
