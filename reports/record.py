@@ -1,7 +1,8 @@
 """The record: what one trial leaves. Frozen, JSON in and out, with a schema version.
 
 A record holds plain values only, so that reports need neither torch nor the data. Anything that was not measured
-is `None`, never 0 and never a sentinel. The annotations are the schema: a file that departs from them is refused. Names and units of `metrics` are declared in `reports.metrics`.
+is `None`, never 0 and never a sentinel. Names and units of `metrics` are declared in `reports.metrics`. The
+annotations are the schema: a file that departs from them is refused.
 """
 
 from __future__ import annotations
