@@ -82,7 +82,7 @@ class LocalLauncher:
             )
         os.close(write)
         outcome: Outcome | None = None
-        timed_out = False
+        timed_out = spoken = False
         try:
             _send(worker, request)
             for event in _events(read, self.timeout):
@@ -94,11 +94,12 @@ class LocalLauncher:
                 elif event["event"] == "step":
                     last.update(step=event.get("step"))
                 on_event(event)
+            spoken = True  # an outcome, or a closed pipe: either way the worker is about to end by itself
         except TimeoutError:
             timed_out = True
         finally:
             os.close(read)
-            code = end_group(worker, wait=outcome is not None)
+            code = end_group(worker, wait=spoken)
         if outcome is not None:
             return outcome
         status, message = ("timeout", f"passed the time limit of {self.timeout:g} s") if timed_out else _death(code)
