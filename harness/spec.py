@@ -46,8 +46,8 @@ class Spec:
     task: TaskRequest = TaskRequest()
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...] = (0,)
-    budget: Budget = Budget("steps", 150)
-    """150 steps at batch 8 take an embedded model half a minute on two cores, and are a first look at a real one."""
+    budget: Budget = Budget("steps", 300)
+    """300 steps at batch 8 take an embedded model under a minute on two cores, and are a first look at a real one."""
     batch_size: int = 8
     """Examples per forward pass."""
     accumulation: int = 1

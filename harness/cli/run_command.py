@@ -40,7 +40,7 @@ FLAGS = (
     ("--test-examples", "test_examples", "use at most this many test examples"),
     ("--split-seed", "split_seed", "seed of splits that are made here (0)"),
     ("--seeds", "seeds", "comma-separated (0)"),
-    ("--budget", "budget", "steps=N, epochs=N, tokens=N or minutes=N, the same for every method (steps=150)"),
+    ("--budget", "budget", "steps=N, epochs=N, tokens=N or minutes=N, the same for every method (steps=300)"),
     ("--batch-size", "batch_size", "examples per forward pass (8)"),
     ("--accumulation", "accumulation", "forward passes per optimiser step (1)"),
     ("--eval-batch-size", "eval_batch_size", "examples per batch in evaluation (32)"),

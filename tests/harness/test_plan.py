@@ -73,7 +73,7 @@ def test_a_draft_says_all_that_is_known_before_and_holds_no_path():
     assert draft.variant == "toy"
     assert draft.settings["seconds_per_step"] == 0
     assert draft.task.examples == {"train": 6, "validation": 2, "test": 4}
-    assert draft.budget == {"unit": "steps", "amount": 150.0}
+    assert draft.budget == {"unit": "steps", "amount": 300.0}
     json.dumps(made.trials[1].request)  # only JSON crosses to the worker
     embedded = make_plan(build_spec({"methods": "lora", "device": "cpu"}))
     text = json.dumps(dataclasses.asdict(embedded.trials[1].draft))

@@ -19,8 +19,8 @@ from harness.models.embedded.architectures import SENTINELS
 IGNORED = -100
 ROW = 256
 """Tokens in a row of packed text: most documents fit, and a row costs little."""
-LONGEST_TARGET = 96
-GAP_SHARE = 0.3
+LONGEST_TARGET = 128
+GAP_SHARE = 0.15
 """Share of rows in which the encoder–decoder model restores gaps (Raffel et al. 2020) and does not answer."""
 MASKED, MEAN_SPAN = 0.15, 3
 

@@ -45,8 +45,8 @@ class Recipe:
 
 
 RECIPES = {
-    "decoder-only": Recipe(steps=700, batch_size=16, learning_rate=1.5e-3),
-    "encoder-decoder": Recipe(steps=1000, batch_size=24, learning_rate=2e-3),
+    "decoder-only": Recipe(steps=1000, batch_size=16, learning_rate=1.5e-3),
+    "encoder-decoder": Recipe(steps=1200, batch_size=24, learning_rate=2e-3),
 }
 
 

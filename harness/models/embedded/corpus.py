@@ -198,7 +198,7 @@ def pairs(seed: int) -> Iterator[tuple[str, str]]:
         while dice.random() < WORD_LISTS:
             yield word_list(dice)
         reading = Reading(item)
-        asked = [ask(reading, dice) for _ in range(dice.choice((1, 2)))]
+        asked = [ask(reading, dice) for _ in range(dice.choice((3, 4, 5, 6)))]
         questions = " ".join(question for question, _ in asked)
         prompt = (
             f"{questions}\n\n{item.dialogue}\n\nAnswer:\n"
@@ -215,7 +215,7 @@ def documents(seed: int) -> Iterator[str]:
         while dice.random() < WORD_LISTS:
             yield "".join(word_list(dice))
         reading = Reading(item)
-        asked = [ask(reading, dice) for _ in range(dice.choice((0, 2, 4, 6)))]
+        asked = [ask(reading, dice) for _ in range(dice.choice((0, 4, 6, 8)))]
         if asked and dice.random() < 0.3:
             question, answer = asked[0]
             yield f"{question}\n\n{item.dialogue}\n\nAnswer:\n{answer}"
