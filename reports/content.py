@@ -226,7 +226,7 @@ def _settings(table: Table) -> Grid | None:
     settings = [row.records[0].settings for row in rows]
     names = sorted({name for held in settings for name in held})
     shared = [name for name in names if sum(name in held for held in settings) > 1]
-    columns = [name for name in shared if len({repr(held.get(name)) for held in settings}) > 1]
+    columns = [name for name in shared if len({repr(held[name]) for held in settings if name in held}) > 1]
     body = [
         (
             row.variant,
@@ -241,7 +241,7 @@ def _settings(table: Table) -> Grid | None:
         if name not in columns
     )
     if common:
-        body.append(("(the same for all)", *("" for _ in columns), common))
+        body.append(("(alike where it applies)", *("" for _ in columns), common))
     header = ("method", *columns, "other settings")
     return Grid(header, (False, *(True for _ in columns), False), tuple(body))
 
