@@ -24,6 +24,14 @@ Kind = Literal["embedded", "directory", "hub", "wheel", "toy"]
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
+_TOKENIZERS = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "vocab.json",
+    "vocab.txt",
+)
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "tf_model.h5", "flax_model.msgpack")
 
 
@@ -80,6 +88,8 @@ def from_directory(
     config = _read_config(path, name)
     family, architecture = _family(config, name)
     _require_weights(path, name)
+    if not any((path / file).is_file() for file in _TOKENIZERS):
+        raise ModelError(f"{name}: there is no tokenizer beside the weights; save it there with its save_pretrained")
     return ModelSource(
         name=name,
         kind=kind,

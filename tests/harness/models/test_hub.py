@@ -18,6 +18,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {
     "config.json": json.dumps({"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 64}).encode(),
     "model.safetensors": b"eight by",
+    "tokenizer.json": b"{}",
     "pytorch_model.bin": b"a pickle, never to be asked for",
     "modeling_own.py": b"raise SystemExit('remote code ran')",
     "onnx/model.safetensors": b"of another framework",
@@ -104,7 +105,7 @@ def test_a_model_is_downloaded_once_and_known_by_its_commit(hub, tmp_path):
     source = resolve("org/model", hub, tmp_path)
     assert (source["kind"], source["name"], source["revision"]) == ("hub", "org/model", COMMIT)
     folder = Path(source["location"])
-    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors"}
+    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert not [path for path in hub.RequestHandlerClass.asked if "pytorch_model" in path or path.endswith(".py")]
     hub.shutdown()
     hub.server_close()

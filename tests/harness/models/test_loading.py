@@ -92,11 +92,3 @@ def test_weights_that_lack_a_layer_are_refused_and_not_made_up(saved):
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"9 weights are missing, such as model\.layers\.2"):
         bring(folder)
-
-
-def test_a_missing_tokenizer_is_a_sentence(saved):
-    folder = saved()
-    for file in folder.glob("tokenizer*"):
-        file.unlink()
-    with pytest.raises(ModelError, match="tiny cannot be loaded"):
-        bring(folder)

@@ -20,6 +20,7 @@ def directory(tmp_path):
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(LLAMA))
     (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "tokenizer.json").write_text("{}")
     return folder
 
 
@@ -84,6 +85,9 @@ def test_what_is_wrong_with_a_directory_is_said_in_one_sentence(directory):
         assert str(directory.parent) not in text
         return text
 
+    (directory / "tokenizer.json").rename(directory / "elsewhere")
+    assert "no tokenizer beside the weights" in complaint()
+    (directory / "elsewhere").rename(directory / "tokenizer.json")
     config, weights = directory / "config.json", directory / "model.safetensors"
     weights.rename(directory / "pytorch_model.bin")
     assert "could run code" in complaint()
