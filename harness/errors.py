@@ -3,8 +3,7 @@
     HarnessError              exit code 2: the request was wrong, nothing was started
     ├── SpecError             flags, YAML file or settings
     ├── DataError             a data file: which file, which line or field, and what to do
-    ├── ModelError            a model that cannot be found, read or loaded
-    └── RunDirectoryError     a run directory that cannot be used
+    └── ModelError            a model that cannot be found, read or loaded
 
 `methods.errors.MethodError` and `reports.errors.ReportError` are the same for their packages.
 """
@@ -26,7 +25,3 @@ class DataError(HarnessError):
 
 class ModelError(HarnessError):
     """The model cannot be found or loaded."""
-
-
-class RunDirectoryError(HarnessError):
-    """The run directory cannot be used."""

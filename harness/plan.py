@@ -62,8 +62,8 @@ class Plan:
 
 def make_plan(spec: Spec) -> Plan:
     """Resolve model, data, device and variants of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
+    task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
-    task = load_task(spec.task)
     limits = _limits(spec, task, model)
     fake = model.family == "toy"
     device = "cpu" if fake else choose_device(spec.device)
@@ -74,7 +74,18 @@ def make_plan(spec: Spec) -> Plan:
     # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
     trials = [shared.trial(BASE, 0)]
     trials += [shared.trial(variant, seed) for seed in spec.seeds for variant in spec.variants]
+    _refuse_twins(trials)
     return Plan(trials=tuple(trials), task=task, model=model, device=device, dtype=dtype)
+
+
+def _refuse_twins(trials: Sequence[Trial]) -> None:
+    """Raise `SpecError` for two variants that are the same once all knobs are filled in."""
+    seen: dict[str, str] = {}
+    for draft in (trial.draft for trial in trials):
+        key = content_hash([draft.method, dict(draft.settings), draft.seed])
+        if key in seen:
+            raise SpecError(f"the variants {seen[key]!r} and {draft.variant!r} are the same; leave one out")
+        seen[key] = draft.variant
 
 
 def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:

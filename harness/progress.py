@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +23,7 @@ class PlainProgress:
         self.write = write
         self.count = 0
         self._tenth = 0
+        self._since = time.monotonic()
 
     def started(self, trial: Trial) -> None:
         """Announce the trial."""
@@ -29,10 +31,14 @@ class PlainProgress:
         self.write(f"[{self.count + 1}/{self.total}] {trial.label} …")
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Tell each tenth of the training."""
-        if event["event"] == "step" and int(event["progress"] * 10) > self._tenth:
+        """Tell each phase, and each tenth of the training with the time that is left of it."""
+        if event["event"] == "phase":
+            self._since = time.monotonic()
+            self.write(f"        {event['name']}")
+        elif event["event"] == "step" and int(event["progress"] * 10) > self._tenth:
             self._tenth = int(event["progress"] * 10)
-            self.write(f"        {event['progress']:4.0%}  {describe_step(event)}")
+            left = (time.monotonic() - self._since) * (1 - event["progress"]) / event["progress"]
+            self.write(f"        {event['progress']:4.0%}  {describe_step(event)}  {format_value(left, 's')} left")
 
     def ended(self, record: Record, *, skipped: bool) -> None:
         """Tell the outcome."""

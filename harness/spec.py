@@ -15,7 +15,7 @@ from typing import Any, Literal, cast, get_args
 from harness.errors import SpecError
 from harness.tasks.base import TaskRequest
 from methods import registry
-from methods.base import Budget, BudgetUnit, Method
+from methods.base import Budget, BudgetUnit
 from methods.errors import nearest
 
 SCALAR = str | int | float | bool
@@ -85,12 +85,20 @@ KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
 
 
+_WHOLE = {"batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"}
+
+
 def build_spec(request: Mapping[str, Any]) -> Spec:
     """A validated spec from keys in `KEYS`; values may be text, as flags give them. Raises `SpecError`."""
     for key in request:
         if key not in KEYS:
             raise SpecError(f"unknown key {key!r} in the request{nearest(str(key), KEYS)}")
     values = {key: value for key, value in request.items() if value is not None}
+    if not str(values.get("model", "embedded")).strip():
+        raise SpecError("--model is empty: give a preset, a directory or a hub id")
+    for name in _WHOLE & set(values):
+        if isinstance(values[name], bool):  # pydantic would take it for 1
+            raise SpecError(f"{name} must be a whole number, not {values[name]}")
     methods, changes = values.pop("methods", None), values.pop("set", {})
     if not methods:
         raise SpecError("no methods given: name at least one, such as --methods lora,qlora")
@@ -108,8 +116,8 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
             raise SpecError(f"{name} must be at least 1")
     for name in ("input_tokens", "target_tokens", "trial_timeout", "price_per_hour"):
         value = getattr(spec, name)
-        if value is not None and value <= 0:
-            raise SpecError(f"{name} must be above 0")
+        if value is not None and not 0 < value < 1e9:  # NaN is neither
+            raise SpecError(f"{name} must be a number above 0 and below a billion")
     return spec
 
 
@@ -204,12 +212,6 @@ def parse_variants(value: Any, changes: Mapping[str, Mapping[str, Any]]) -> tupl
 def split_outside_brackets(text: str) -> list[str]:
     """Split at commas that stand outside `[...]`."""
     return re.split(r",(?![^\[]*\])", text)
-
-
-def changed_knobs(method: Method) -> dict[str, Any]:
-    """The knobs whose values differ from the defaults of the method's config."""
-    defaults = type(method)().settings()
-    return {knob: value for knob, value in method.settings().items() if value != defaults[knob]}
 
 
 def slug(name: str) -> str:

@@ -20,7 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
 
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 from harness.evaluate import Evaluation, evaluate
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
@@ -30,7 +30,7 @@ from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
 from methods.base import Budget, Limits, Method, Setting, StepEvent, TrainingJob
-from methods.errors import DivergedError, UnsupportedError
+from methods.errors import DivergedError, MethodError, UnsupportedError
 
 TELL_EVERY_SECONDS = 0.2
 """At most five step events a second cross the pipe; the meter sees every one."""
@@ -210,7 +210,9 @@ def describe_failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
         return "oom", f"out of memory: {text[:300] or 'an allocation failed'}; try a smaller --batch-size"
     if isinstance(error, OSError) and error.errno == 28:
-        return "error", "no space is left on the disk"
+        return "error", "no space is left on the disk; free some, or choose another --out"
+    if isinstance(error, (HarnessError, MethodError)):
+        return "error", text  # a sentence already
     return "error", f"{type(error).__name__}: {text[:500]}"
 
 

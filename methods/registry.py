@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import math
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -90,9 +91,13 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
         if knob not in knobs:
             raise UnknownKnobError(f"method {name!r} has no knob {knob!r}{nearest(knob, knobs)}")
     try:
-        return cls(TypeAdapter(cls.Config).validate_python(dict(settings or {})))
+        method = cls(TypeAdapter(cls.Config).validate_python(dict(settings or {})))
     except ValidationError as error:
         first = error.errors()[0]
         knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
         reason = first["msg"].removeprefix("Value error, ")
         raise InvalidSettingError(f"{knob}: {reason} (given: {first['input']!r})") from error
+    for knob, value in method.settings().items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InvalidSettingError(f"{name}.{knob}: must be a finite number (given: {value})")
+    return method

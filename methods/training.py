@@ -1,7 +1,7 @@
 """The one supervised training engine that all supervised methods share: a plain PyTorch loop.
 
-A loop of our own measured faster than `transformers.Trainer` on the same batches (tests/benchmarks), gives every
-budget unit one meaning, and leaves clocks and memory to the harness. It is deterministic on a CPU given the seed.
+A loop of our own gives every budget unit one meaning and leaves clocks and memory to the harness; what it costs beside
+a bare loop is measured in tests/benchmarks. It is deterministic on a CPU given the seed.
 """
 
 from __future__ import annotations

@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.plan import make_plan
     from harness.progress import progress_for
     from harness.runner import run as run_plan
+    from reports.errors import ReportError
     from reports.leaderboard import write
     from reports.store import RunStore
 
@@ -101,6 +102,10 @@ def run(arguments: argparse.Namespace) -> int:
                 records = run_plan(plan, store, LocalLauncher(spec.trial_timeout), progress)
         except KeyboardInterrupt:
             interrupted = True
+        except (ReportError, OSError) as error:
+            # Trials have run, so this is no wrong request: what is finished is kept, and the same command resumes.
+            print(f"error: {error}; free what is missing, then resume with: {resume_command()}", file=sys.stderr)
+            return 1
         paths = write([store.directory], store.directory)
     print(*(f"wrote {path}" for path in paths), sep="\n")
     if interrupted:

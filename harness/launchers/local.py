@@ -37,6 +37,9 @@ ENVIRONMENT = (
     "PYTHONPATH",
     "LD_LIBRARY_PATH",
     "PYTHONHASHSEED",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 )
 """Variables that a worker inherits; besides those that begin with one of `PREFIXES`."""
 PREFIXES = (

@@ -53,5 +53,11 @@ def snapshot(identity: str, revision: str | None, *, code: bool = False) -> Path
         raise
 
 
-def _out_of_reach(what: str) -> ModelError:
-    return ModelError(f"{what} is not on this machine and the hub is out of reach; give a local directory with --model")
+class HubUnreachableError(ModelError):
+    """The hub does not answer and its cache does not have the model."""
+
+
+def _out_of_reach(what: str) -> HubUnreachableError:
+    return HubUnreachableError(
+        f"{what} is not on this machine and the hub is out of reach; give a local directory with --model"
+    )

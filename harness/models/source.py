@@ -184,6 +184,20 @@ def _context(config: Mapping[str, Any], family: Family) -> int | None:
     return None
 
 
+def _require_whole(file: Path, name: str) -> None:
+    """Raise `ModelError` unless the safetensors file is as long as its header says."""
+    try:
+        with file.open("rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(min(length, 100_000_000)))
+        ends = [tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"]
+        whole = file.stat().st_size == 8 + length + max(ends, default=0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+        whole = False
+    if not whole:
+        raise ModelError(f"{name}: {file.name} is truncated or no safetensors file; get the model again")
+
+
 def _require_weights(path: Path, name: str) -> None:
     index = path / "model.safetensors.index.json"
     if index.is_file():
@@ -194,8 +208,11 @@ def _require_weights(path: Path, name: str) -> None:
         missing = [shard for shard in needed if not (path / shard).is_file()]
         if missing:
             raise ModelError(f"{name}: {len(missing)} of {len(needed)} weight files are missing, such as {missing[0]}")
+        for shard in needed:
+            _require_whole(path / shard, name)
         return
     if (path / "model.safetensors").is_file():
+        _require_whole(path / "model.safetensors", name)
         return
     pickled = next((file for file in _PICKLES if (path / file).is_file()), None)
     if pickled:

@@ -101,8 +101,10 @@ def check(table: Table, columns: Columns, *, allow_unusable: bool = False) -> Ch
     return Checked(table.origin, table.name, tuple(rows), tuple(left_out))
 
 
-def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str) -> Checked:
+def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str, most: float = 1.0) -> Checked:
     """`train` without rows whose input is in `heldout` too: left out with `drop`, else a `DataError`.
+
+    More than the share `most` of all rows is a `DataError` in any case.
 
     `called` names the held-out split in the reason, such as `test`.
     """
@@ -110,7 +112,7 @@ def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str) -> 
     shared = [row for row in train.rows if row.key in places]
     if not shared:
         return train
-    if not drop:
+    if not drop or len(shared) > most * len(train.rows):
         pairs = listed([f"{row.place} = {places[row.key].place} of {heldout.name}" for row in shared])
         raise DataError(
             f"{train.origin}: {len(shared)} of its rows have the same input as a {called} example ({pairs}); "

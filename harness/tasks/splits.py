@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from harness.errors import DataError
 from harness.tasks.base import Task, TaskRequest, fingerprint
-from harness.tasks.checks import Checked, Located, by_input, keep_apart, listed, merged
+from harness.tasks.checks import TOLERATED, Checked, Located, by_input, keep_apart, listed, merged
 from methods.base import Example, Limits
 
 HELD_OUT = 0.1
@@ -34,18 +35,19 @@ def assemble(
     input become one example with several references.
     """
     notes: list[str] = []
+    apart = partial(keep_apart, drop=drop_shared, most=1.0 if request.allow_unusable else TOLERATED)
     if test is None:
         train, test = split(train, "test", request.split_seed, most, merge)
         notes.append(_made("test", test, request))
     else:
-        train = keep_apart(train, test, drop=drop_shared, called="test")
+        train = apart(train, test, called="test")
         if validation is not None:
-            validation = keep_apart(validation, test, drop=drop_shared, called="test")
+            validation = apart(validation, test, called="test")
     if validation is None:
         train, validation = split(train, "validation", request.split_seed, most, merge)
         notes.append(_made("validation", validation, request))
     else:
-        train = keep_apart(train, validation, drop=drop_shared, called="validation")
+        train = apart(train, validation, called="validation")
 
     # A split made here has no list of its own: what was left out of the file stays with the training rows.
     left_out = (*train.left_out, *validation.left_out, *test.left_out)

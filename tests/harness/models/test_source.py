@@ -10,6 +10,8 @@ from harness.errors import ModelError
 from harness.models.presets import PRESETS
 from harness.models.source import resolve
 
+WEIGHTS = b"\2\0\0\0\0\0\0\0{}"
+"""A whole safetensors file without tensors: the length of its header, and the header."""
 LLAMA = {"architectures": ["LlamaForCausalLM"], "max_position_embeddings": 256}
 
 
@@ -19,7 +21,7 @@ def directory(tmp_path):
     folder = tmp_path / "my-model"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(LLAMA))
-    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "model.safetensors").write_bytes(WEIGHTS)
     (folder / "tokenizer.json").write_text("{}")
     return folder
 
@@ -46,7 +48,7 @@ def test_a_directory_is_known_by_its_last_part_and_its_content(directory, monkey
     assert source.context == 256
     monkeypatch.chdir(directory.parent)
     assert resolve("my-model") == source
-    (directory / "model.safetensors").write_bytes(b"weighty")
+    (directory / "model.safetensors").write_bytes(WEIGHTS.replace(b"{}", b"  {}").replace(b"\2", b"\4"))
     assert resolve("my-model").revision != source.revision
 
 
@@ -89,6 +91,8 @@ def test_what_is_wrong_with_a_directory_is_said_in_one_sentence(directory):
     assert "no tokenizer beside the weights" in complaint()
     (directory / "elsewhere").rename(directory / "tokenizer.json")
     config, weights = directory / "config.json", directory / "model.safetensors"
+    weights.write_bytes(WEIGHTS[:5])
+    assert "model.safetensors is truncated" in complaint()
     weights.rename(directory / "pytorch_model.bin")
     assert "could run code" in complaint()
     (directory / "pytorch_model.bin").unlink()
