@@ -68,7 +68,10 @@ def test_shared_dialogues_leave_training_and_validation_and_are_told(tmp_path):
     )
     jsonl(tmp_path / "dev.jsonl", [dialogue(200, summary="v"), dialogue(101, summary="v")])
     jsonl(tmp_path / "test.jsonl", TEST)
-    task = dialogsum(tmp_path)
+    # That is more than 1% of these few rows, so it must be allowed.
+    with pytest.raises(DataError, match=r"1 of its rows .* --allow-unusable"):
+        dialogsum(tmp_path)
+    task = dialogsum(tmp_path, allow_unusable=True)
     assert task.train == tuple(Example(row["fname"], row["dialogue"], (row["summary"],)) for row in TRAIN)
     assert [example.id for example in task.validation] == ["x_200"]
     assert task.unusable == 3
@@ -145,7 +148,9 @@ def test_e2e_rows_that_share_an_mr(tmp_path, names):
     train, test = names
     (tmp_path / f"{train}.csv").write_text("mr,ref\na,1\na,2\nb,3\nc,4\n")
     (tmp_path / f"{test}.csv").write_text('mr,ref\n"t, u",x\n"t, u",y\nb,z\n')
-    task = load_task(TaskRequest("e2e", data=str(tmp_path)))
+    with pytest.raises(DataError, match=r"same input as a test example .* --allow-unusable"):
+        load_task(TaskRequest("e2e", data=str(tmp_path)))
+    task = load_task(TaskRequest("e2e", data=str(tmp_path), allow_unusable=True))
     assert task.test == (Example("2", "t, u", ("x", "y")), Example("4", "b", ("z",)))
     assert {example.input for example in task.train + task.validation} == {"a", "c"}
     assert task.unusable == 1
