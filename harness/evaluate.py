@@ -15,6 +15,11 @@ from harness.rouge import score
 from harness.tasks.base import Task
 from methods.base import Example, Limits, Method, ModelFacts, Text
 from methods.encoding import IGNORED, Encoded, Encoder
+from methods.loss import target_loss
+
+LOSS_BATCH = 8
+"""Most examples in one forward pass for the held-out loss. Unlike generation, which holds logits for one position, it
+holds them for every position from a batch's first target on: small batches of like lengths hold few."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def evaluate(
         started = time.perf_counter()
         generations = generate(method, model, encoder, encoded, decoding)
         generating = time.perf_counter() - started
-        loss = heldout_loss(model, encoder, encoded, decoding["batch_size"], dtype)
+        loss = heldout_loss(model, encoder, encoded, min(decoding["batch_size"], LOSS_BATCH), dtype)
         cut = sum(item.cut for item in encoded)
     return summarise(task.test, texts, generations, generating, loss, cut)
 
@@ -107,7 +112,7 @@ def heldout_loss(model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         mixed = dtype != torch.float32
         with torch.inference_mode(), torch.autocast(model.device.type, dtype=dtype, enabled=mixed):
-            total += model(**batch, use_cache=False).loss.item() * targets
+            total += target_loss(model, batch).item() * targets
         tokens += targets
     return total / tokens
 

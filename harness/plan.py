@@ -101,10 +101,12 @@ def content_hash(value: Any) -> str:
 def code_hash(cls: type[Method]) -> str:
     """SHA-256 over the source that a method's result depends on: its class, what it inherits, the shared engine."""
     import methods.encoding
+    import methods.loss
     import methods.training
 
     modules = [inspect.getmodule(base) for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    files = {module.__file__ for module in [*modules, methods.encoding, methods.training] if module is not None}
+    shared = [methods.encoding, methods.loss, methods.training]
+    files = {module.__file__ for module in [*modules, *shared] if module is not None}
     digest = hashlib.sha256()
     for name in sorted(filter(None, files), key=lambda name: Path(name).name):
         digest.update(Path(name).read_bytes())

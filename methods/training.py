@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from methods.base import Example, Method, StepEvent, TrainingConfig, TrainingJob
 from methods.encoding import IGNORED, Encoder
 from methods.errors import DivergedError
+from methods.loss import target_loss
 
 if TYPE_CHECKING:
     import torch
@@ -136,7 +137,7 @@ def _backward(job: TrainingJob, encoder: Encoder, encoded: Sequence[Any], scaler
         batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         share = (batch["labels"] != IGNORED).sum() / targets
         with torch.autocast(device, dtype=job.dtype, enabled=mixed):
-            loss = job.model(**batch, use_cache=False).loss * share
+            loss = target_loss(job.model, batch) * share
         scaler.scale(loss).backward()
         total += loss.item()
     return total, tokens, targets

@@ -157,15 +157,17 @@ class TensorPeak:
         from torch.utils._python_dispatch import TorchDispatchMode
 
         see, tensor_type = self.see, torch.Tensor
-        fresh: dict[Any, bool] = {}  # operation → whether what it returns can be new storage
+        fresh: dict[Any, bool | None] = {}  # operation → whether it returns new storage; None: it is made of others
 
         class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-                out = func(*args, **kwargs) if kwargs else func(*args)
-                new = fresh.get(func)
+                if func not in fresh:
+                    fresh[func] = _returns_new_storage(func)
+                new = fresh[func]
                 if new is None:
-                    # Views and in-place operations return what was there before, and say so in their schema.
-                    new = fresh[func] = any(item.alias_info is None for item in func._schema.returns)
+                    with self:  # the operations that it is made of come here in turn
+                        return func.decompose(*args, **(kwargs or {}))
+                out = func(*args, **kwargs) if kwargs else func(*args)
                 if new:
                     if isinstance(out, tensor_type):
                         see(out)
@@ -182,3 +184,17 @@ class TensorPeak:
     def __exit__(self, *reason: object) -> None:
         self._mode.__exit__(*reason)
         self._mode = None
+
+
+def _returns_new_storage(func: Any) -> bool | None:
+    """Whether an operation returns new storage; `None` if it only calls other operations, which then tell.
+
+    Autograd takes such composites apart before the dispatcher's modes see them; under `inference_mode` they arrive
+    whole, and the schema of many (`to`, `reshape`) leaves open whether they copy.
+    """
+    import torch
+
+    if torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"):
+        return None
+    # Views and in-place operations return what was there before, and say so in their schema.
+    return any(item.alias_info is None for item in func._schema.returns)

@@ -46,6 +46,20 @@ def test_a_view_keeps_its_storage_alive(watched):
     assert watched.live == 0
 
 
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_composite_operations_are_seen_whatever_autograd_does(mode):
+    # Under `inference_mode` composites such as `to` reach the dispatcher whole, and cast without saying so.
+    with mode():
+        half = torch.zeros(256, 1024, dtype=torch.bfloat16)  # 0.5 MiB
+        with TensorPeak() as peak:
+            kept = half.to(torch.float32)
+            same = kept.to(torch.float32)
+            probabilities = torch.nn.functional.log_softmax(kept, dim=-1)
+    assert same is kept or same.data_ptr() == kept.data_ptr()
+    assert probabilities.shape == kept.shape
+    assert peak.peak == 2 * MIB
+
+
 def test_forward_and_backward_of_a_linear_layer():
     # x: n×n, weight: n×n. Live at the peak: weight, x, output, its gradient from `sum`, the weight's gradient,
     # and (x needs none) nothing else. `sum` and its gradient are single numbers that expand to views.
