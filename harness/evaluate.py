@@ -7,7 +7,7 @@ by length for speed and returned in their own order.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,8 +52,12 @@ def evaluate(
     task: Task,
     limits: Limits,
     decoding: Mapping[str, Any],
+    on_progress: Callable[[float], None],
 ) -> Evaluation:
-    """Generate for every test example, score against all its references, and measure the loss on the first."""
+    """Generate for every test example, score against all its references, and measure the loss on the first.
+
+    `on_progress` is told the share of examples that have their answer.
+    """
     texts = [method.write(example, task.templates, 0) for example in task.test]
     started = time.perf_counter()
     if facts.family == "toy":
@@ -64,7 +68,7 @@ def evaluate(
         encoder = Encoder(tokenizer, facts.family, limits)
         encoded = encoder.encode_all(texts)
         started = time.perf_counter()
-        generations = generate(method, model, encoder, encoded, decoding)
+        generations = generate(method, model, encoder, encoded, decoding, on_progress)
         generating = time.perf_counter() - started
         loss = heldout_loss(model, encoder, encoded, min(decoding["batch_size"], LOSS_BATCH), dtype)
         cut = sum(item.cut for item in encoded)
@@ -72,7 +76,12 @@ def evaluate(
 
 
 def generate(
-    method: Method, model: Any, encoder: Encoder, encoded: Sequence[Encoded], decoding: Mapping[str, Any]
+    method: Method,
+    model: Any,
+    encoder: Encoder,
+    encoded: Sequence[Encoded],
+    decoding: Mapping[str, Any],
+    on_progress: Callable[[float], None],
 ) -> list[Generation]:
     """Greedy answers, in the order of `encoded`. Pads and everything after the end token are left out."""
     import torch
@@ -98,6 +107,7 @@ def generate(
             kept = row[:length]
             text = encoder.tokenizer.decode(kept, skip_special_tokens=True).strip()
             answers[i] = Generation(text, len(kept) + (length is not None), length is not None)
+        on_progress(len(answers) / len(encoded))
     return [answers[i] for i in range(len(encoded))]
 
 

@@ -9,34 +9,40 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from rich.table import Column
 
 from harness.plan import Trial
 from reports.format import format_value
 from reports.record import Record
 
+LINES = {"step": 10, "evaluated": 4}
+"""Kind of event → how many plain lines tell of it in one phase."""
+
+WIDE = 110
+"""Columns from which on a terminal has room for a bar beside the figures."""
+
 
 class PlainProgress:
-    """A line when a trial starts, for each tenth of its training, and when it ends."""
+    """A line when a trial starts, for each part of its training and evaluation, and when it ends."""
 
     def __init__(self, total: int, write: Callable[[str], None] = print) -> None:
         self.total = total
         self.write = write
         self.count = 0
-        self._tenth = 0
+        self._part = 0
         self._since = time.monotonic()
 
     def started(self, trial: Trial) -> None:
         """Announce the trial."""
-        self._tenth = 0
         self.write(f"[{self.count + 1}/{self.total}] {trial.label} …")
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Tell each phase, and each tenth of the training with the time that is left of it."""
+        """Tell each phase, and each part of training and evaluation with the time that is left of it."""
         if event["event"] == "phase":
-            self._since = time.monotonic()
+            self._since, self._part = time.monotonic(), 0
             self.write(f"        {event['name']}")
-        elif event["event"] == "step" and int(event["progress"] * 10) > self._tenth:
-            self._tenth = int(event["progress"] * 10)
+        elif (part := int(event["progress"] * LINES[event["event"]])) > self._part:
+            self._part = part
             left = (time.monotonic() - self._since) * (1 - event["progress"]) / event["progress"]
             self.write(f"        {event['progress']:4.0%}  {describe_step(event)}  {format_value(left, 's')} left")
 
@@ -59,32 +65,37 @@ class LiveProgress:
         self.total = total
         self.console = console
         self.count = 0
-        self.bars = Bars(
-            SpinnerColumn(),
+        wide = console.width >= WIDE
+        columns = (
             TextColumn("[bold]{task.fields[label]}"),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[step]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
+            *((BarColumn(bar_width=24), TimeElapsedColumn()) if wide else (SpinnerColumn(),)),
             TimeRemainingColumn(),
-            console=console,
-            transient=True,
+            TextColumn("left"),
+            TextColumn("{task.fields[step]}", table_column=Column()),  # alone may wrap, so that no other is cut
         )
+        self.bars = Bars(*columns, console=console, transient=True)
         self._bar: Any = None
+        self._label = ""
 
     def started(self, trial: Trial) -> None:
         """Show a bar."""
-        label = f"[{self.count + 1}/{self.total}] {trial.label}".replace("[", r"\[")
-        self._bar = self.bars.add_task("start", total=None, label=label, step="")
+        self._label = f"[{self.count + 1}/{self.total}] {trial.label}".replace("[", r"\[")
+        self._show("start")
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """Move the bar: a bar of known length while training, a pulse in the other phases."""
+        """Move the bar: one of known length in training and evaluation, a pulse in the other phases."""
         if event["event"] == "phase":
-            training = event["name"] == "train"
-            self.bars.reset(self._bar, description=event["name"], total=1.0 if training else None, step="")
+            self._show(event["name"])
         else:
             self.bars.update(self._bar, completed=event["progress"], step=describe_step(event))
+
+    def _show(self, phase: str) -> None:
+        """A new bar for a phase, in place of the one before."""
+        if self._bar is not None:
+            self.bars.remove_task(self._bar)
+        total = 1.0 if phase in ("train", "evaluate") else None
+        self._bar = self.bars.add_task(phase, total=total, label=self._label, step="")
 
     def ended(self, record: Record, *, skipped: bool) -> None:
         """Replace the bar by a line."""
@@ -111,7 +122,7 @@ def progress_for(total: int, console: Console) -> PlainProgress | LiveProgress:
 
 def describe_step(event: Mapping[str, Any]) -> str:
     """Step, loss, speed and memory in a few words."""
-    parts = [f"step {event['step']}"]
+    parts = [f"step {event['step']}"] if "step" in event else []
     if event.get("loss") is not None:
         parts.append(f"loss {event['loss']:.3f}")
     if event.get("tokens_per_second") is not None:

@@ -5,6 +5,7 @@ command line, so that whatever a library prints to stdout or stderr lands in the
 
     {"event": "phase", "name": "train"}
     {"event": "step", "step": 3, "progress": 0.02, "loss": 3.1, "tokens_per_second": 1890.0, "host_bytes": 812646400}
+    {"event": "evaluated", "progress": 0.25, "host_bytes": 812646400}
     {"event": "outcome", …}     the last one; the fields of `Outcome`
 """
 

@@ -5,10 +5,12 @@ A failed trial never stops the others. An interruption leaves a record for the t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
 from reports.record import Record
@@ -31,7 +33,7 @@ class Progress(Protocol):
         ...
 
     def event(self, event: Mapping[str, Any]) -> None:
-        """The running trial tells its phase or a step."""
+        """The running trial tells its phase, a step, or how far evaluation is."""
         ...
 
     def ended(self, record: Record, *, skipped: bool) -> None:
@@ -43,7 +45,7 @@ def run(plan: Plan, store: RunStore, launcher: Launcher, progress: Progress) -> 
     """Run what is not finished yet and return one record per trial, in the order of the plan."""
     records = []
     for trial in plan.trials:
-        finished = store.finished(trial.trial_id)
+        finished = _finished(trial, store)
         if finished is not None:
             progress.ended(finished, skipped=True)
             records.append(finished)
@@ -59,6 +61,20 @@ def run(plan: Plan, store: RunStore, launcher: Launcher, progress: Progress) -> 
     return records
 
 
+def _finished(trial: Trial, store: RunStore) -> Record | None:
+    """The record of an earlier run, if it holds all that is asked for now: the model where that is to be kept, and
+    the cost at the price that is given now."""
+    record = store.finished(trial.trial_id)
+    if record is None or (trial.request["save_models"] and not store.artifacts_path(trial.trial_id).is_dir()):
+        return None
+    price, total = trial.request["price_per_hour"], record.metrics.get("total_seconds")
+    if price is None or total is None or record.metrics.get("cost") == cost(total, price):
+        return record
+    priced = dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
+    store.add(priced, replace=True)
+    return priced
+
+
 def _outcome(trial: Trial, store: RunStore, launcher: Launcher, progress: Progress) -> Outcome:
     if trial.unsupported is not None:
         return Outcome(status="unsupported", phase="start", message=trial.unsupported)
@@ -70,7 +86,10 @@ def _outcome(trial: Trial, store: RunStore, launcher: Launcher, progress: Progre
     last: dict[str, Any] = {}
 
     def on_event(event: Mapping[str, Any]) -> None:
-        last.update({"phase": event["name"]} if event["event"] == "phase" else {"step": event["step"]})
+        if event["event"] == "phase":
+            last["phase"] = event["name"]
+        elif event["event"] == "step":
+            last["step"] = event["step"]
         progress.event(event)
 
     try:

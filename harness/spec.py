@@ -16,7 +16,7 @@ from harness.errors import SpecError
 from harness.tasks.base import TaskRequest
 from methods import registry
 from methods.base import Budget, BudgetUnit
-from methods.errors import nearest
+from methods.errors import nearest, wanted
 
 SCALAR = str | int | float | bool
 
@@ -122,11 +122,22 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML spec file. Raises `SpecError` with file and line for anything else."""
+    """The mapping in a YAML spec file. Raises `SpecError` with file and line for anything else or repeated keys."""
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """YAML's own loader lets the last of two equal keys win, without a word."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen = set()
+            for key, _ in node.value:
+                if str(key.value) in seen:
+                    raise yaml.MarkedYAMLError(problem=f"{key.value!r} is given twice", problem_mark=key.start_mark)
+                seen.add(str(key.value))
+            return super().construct_mapping(node, deep)
+
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read the spec file {path}: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -243,5 +254,4 @@ def _validated(cls: type, values: Mapping[str, Any]) -> Any:
         return TypeAdapter(cls).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SpecError(f"{where}: {first['msg']} (given: {first['input']!r})") from error
+        raise SpecError(f"{first['loc'][0]} {wanted(first)}") from error

@@ -91,7 +91,9 @@ class Worker:
         with self._phase("save"):
             self.metrics["shipped_bytes"] = self._save(method, model)
         with self._phase("evaluate"):
-            evaluation = evaluate(method, model, tokenizer, self.facts, dtype, task, limits, request["decoding"])
+            evaluation = evaluate(
+                method, model, tokenizer, self.facts, dtype, task, limits, request["decoding"], self._on_evaluated
+            )
             self.cut["test"] = evaluation.cut
             self.metrics.update(evaluation.metrics)
             self._write_predictions(evaluation)
@@ -174,6 +176,9 @@ class Worker:
             self._told = now
             live = self.meter.live()
             self._tell({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
+
+    def _on_evaluated(self, share: float) -> None:
+        self._tell({"event": "evaluated", "progress": share, "host_bytes": self.meter.live()["host_bytes"]})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         # A loss may be NaN, which JSON has no word for.

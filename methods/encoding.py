@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 IGNORED = -100
 """The label that PyTorch's cross-entropy leaves out."""
 
+LENGTH_MULTIPLE = 16
+"""Training batches are padded to a multiple of this. Tensor cores want a multiple of 8; on a CPU every new shape in
+bfloat16 gets a kernel of its own, which costs time and is kept (docs/measurements.md)."""
+
 _MARK = "\ue000"  # private use: stands where the text goes while a chat template is rendered
 
 
@@ -75,27 +79,35 @@ class Encoder:
         return sorted({self.tokenizer.eos_token_id, self.end_tokens(True)[-1]})
 
     def training_batch(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        """`input_ids`, `attention_mask`, `labels`, each (batch, longest), right-padded; prompts carry no loss."""
+        """`input_ids`, `attention_mask`, `labels`, each (batch, length), right-padded; prompts carry no loss.
+
+        The length is that of the longest row, rounded up to `LENGTH_MULTIPLE` within the limits.
+        """
         pad = self.tokenizer.pad_token_id
-        if self.family == "encoder-decoder":
+        separate = self.family == "encoder-decoder"
+        if separate:
             inputs = [item.prompt for item in batch]
             labels = [item.response for item in batch]
+            most = self.limits.input_tokens
         else:
             inputs = [item.prompt + item.response for item in batch]
             labels = [[IGNORED] * len(item.prompt) + item.response for item in batch]
+            most = self.limits.input_tokens + self.limits.target_tokens
+        width = _rounded(inputs, most)
         return {
-            "input_ids": _padded(inputs, pad),
-            "attention_mask": _padded([[1] * len(row) for row in inputs], 0),
-            "labels": _padded(labels, IGNORED),
+            "input_ids": _padded(inputs, pad, width),
+            "attention_mask": _padded([[1] * len(row) for row in inputs], 0, width),
+            "labels": _padded(labels, IGNORED, _rounded(labels, self.limits.target_tokens) if separate else width),
         }
 
     def generation_batch(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         """`input_ids` and `attention_mask`, each (batch, longest); left-padded for decoder-only models."""
         left = self.family == "decoder-only"
         inputs = [item.prompt for item in batch]
+        width = max(map(len, inputs))
         return {
-            "input_ids": _padded(inputs, self.tokenizer.pad_token_id, left),
-            "attention_mask": _padded([[1] * len(row) for row in inputs], 0, left),
+            "input_ids": _padded(inputs, self.tokenizer.pad_token_id, width, left),
+            "attention_mask": _padded([[1] * len(row) for row in inputs], 0, width, left),
         }
 
     def _within_limits(self, text: Text, frame: tuple[str, str], prompt: list[int], response: list[int]) -> Encoded:
@@ -157,9 +169,14 @@ def _longest(fits: Any, upper: int) -> int:
     return low
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int, left: bool = False) -> torch.Tensor:
+def _rounded(rows: Sequence[Sequence[int]], most: int) -> int:
+    """Length of the longest row, rounded up as far as `most` allows."""
+    longest = max(map(len, rows))
+    return max(longest, min(-(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, most))
+
+
+def _padded(rows: Sequence[Sequence[int]], value: int, width: int, left: bool = False) -> torch.Tensor:
     import torch
 
-    width = max(len(row) for row in rows)
     fill = [[value] * (width - len(row)) for row in rows]
     return torch.tensor([[*gap, *row] if left else [*row, *gap] for row, gap in zip(rows, fill, strict=True)])

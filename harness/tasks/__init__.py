@@ -13,7 +13,7 @@ from harness.errors import SpecError
 from harness.tasks.base import Task, TaskRequest
 from methods.errors import nearest
 
-__all__ = ["TASKS", "Task", "TaskRequest", "load_task", "summaries", "task_names"]
+__all__ = ["TASKS", "Task", "TaskRequest", "load_task", "summaries"]
 
 
 class _Entry(NamedTuple):
@@ -30,14 +30,9 @@ TASKS: dict[str, _Entry] = {
 }
 
 
-def task_names() -> tuple[str, ...]:
-    """Names of all tasks, the default first."""
-    return tuple(TASKS)
-
-
 def summaries() -> dict[str, str]:
-    """Task name → one line about it."""
-    return {name: entry.summary for name, entry in TASKS.items()}
+    """Task name → one line about it; the one that only tests use is left out."""
+    return {name: entry.summary for name, entry in TASKS.items() if name != "toy"}
 
 
 def load_task(request: TaskRequest) -> Task:
@@ -47,7 +42,7 @@ def load_task(request: TaskRequest) -> Task:
     task, and `DataError` for data that cannot be used.
     """
     if request.name not in TASKS:
-        raise SpecError(f"unknown task {request.name!r}{nearest(request.name, TASKS)}")
+        raise SpecError(f"unknown task {request.name!r}{nearest(request.name, summaries())}")
     module, _, function = TASKS[request.name].loader.partition(":")
     task: Task = getattr(import_module(module), function)(request)
     return task

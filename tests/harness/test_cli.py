@@ -65,6 +65,27 @@ def test_the_same_command_again_runs_nothing_and_changes_nothing(tmp_path):
     assert before == after
 
 
+def test_what_is_asked_for_later_is_added_to_finished_trials(tmp_path):
+    harness(*TOY, "--out", "out", cwd=tmp_path)
+    out = tmp_path / "out"
+    seconds = {record["trial_id"]: record["metrics"]["total_seconds"] for record in records(out)}
+    assert all(record["metrics"]["cost"] is None for record in records(out))
+
+    # A price needs no new run: the cost follows from the time that was measured.
+    done = harness(*TOY, "--out", "out", "--price-per-hour", "3.6", cwd=tmp_path)
+    assert done.stdout.count("finished earlier") == 2
+    assert {r["trial_id"]: r["metrics"]["cost"] for r in records(out)} == pytest.approx(
+        {trial: total / 1000 for trial, total in seconds.items()}
+    )
+
+    # A model that was not kept has to be made again, once.
+    assert not list(out.glob("artifacts/*"))
+    done = harness(*TOY, "--out", "out", "--save-models", cwd=tmp_path)
+    assert "finished earlier" not in done.stdout
+    assert {path.name for path in out.glob("artifacts/*")} == set(seconds)
+    assert harness(*TOY, "--out", "out", "--save-models", cwd=tmp_path).stdout.count("finished earlier") == 2
+
+
 def test_report_makes_the_same_bytes_again(tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     reports = [path for path in (tmp_path / "out").iterdir() if path.name.startswith(("leaderboard", "records."))]

@@ -67,9 +67,14 @@ def test_defaults_are_the_embedded_model_and_task():
         ({"methods": "lora", "budget": "steps=0"}, "above 0"),
         ({"methods": "lora", "budget": "steps=1.5"}, "whole number"),
         ({"methods": "lora", "budget": "minutes=nan"}, "above 0"),
-        ({"methods": "lora", "batch_size": "many"}, "batch_size"),
+        ({"methods": "lora", "batch_size": "many"}, "batch_size must be a whole number .given: 'many'"),
+        ({"methods": "lora", "price_per_hour": "free"}, "price_per_hour must be a number"),
+        ({"methods": "lora", "save_models": "perhaps"}, "save_models must be true or false"),
+        ({"methods": "lora", "target_fields": 3}, "target_fields must be a list"),
+        ({"methods": "lora[r=many]"}, "lora.r: must be a whole number .given: 'many'"),
+        ({"methods": "prefix[init=zero]"}, "prefix.init: must be 'text' or 'random' .given: 'zero'"),
         ({"methods": "lora", "batch_size": 0}, "at least 1"),
-        ({"methods": "lora", "device": "tpu"}, "device"),
+        ({"methods": "lora", "device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'mps'"),
         ({"methods": "lora", "test_examples": 0}, "test-examples"),
         ({"methods": "lora", "template": "no slot"}, r"\{input\}"),
         ({"methods": 7}, "cannot read the methods"),
@@ -83,7 +88,14 @@ def test_a_wrong_request_gets_one_sentence(request_, message):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("model: [", "line 1"), ("- a\n- b", "mapping"), ("", "mapping"), ("a: 1\nb: {", "line 2")],
+    [
+        ("model: [", "line 1"),
+        ("- a\n- b", "mapping"),
+        ("", "mapping"),
+        ("a: 1\nb: {", "line 2"),
+        ("seeds: 1\nmodel: x\nseeds: 2", "line 3: .*'seeds' is given twice"),
+        ("set:\n  lora.r: 1\n  lora.r: 2", "line 3: .*'lora.r' is given twice"),
+    ],
 )
 def test_a_wrong_yaml_file_names_file_and_line(tmp_path, text, message):
     path = tmp_path / "spec.yaml"

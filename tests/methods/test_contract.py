@@ -117,8 +117,8 @@ def test_a_padded_batch_answers_as_each_prompt_alone(name, family, tiny_model, t
     encoder = Encoder(tokenizer, family, LIMITS)
     encoded = [encoder.encode(method.write(example, TEMPLATES, 0)) for example in EXAMPLES[:6]]
     decoding = {"max_new_tokens": 8, "num_beams": 1, "do_sample": False}
-    together = generate(method, model, encoder, encoded, {**decoding, "batch_size": 6})
-    alone = generate(method, model, encoder, encoded, {**decoding, "batch_size": 1})
+    together = generate(method, model, encoder, encoded, {**decoding, "batch_size": 6}, print)
+    alone = generate(method, model, encoder, encoded, {**decoding, "batch_size": 1}, print)
     assert together == alone
 
 

