@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -83,3 +84,7 @@ def test_the_readme_names_every_source_file():
     sources = [path for package in ("harness", "methods", "reports") for path in (ROOT / package).rglob("*.py")]
     missing = [path.name for path in sources if path.name != "__init__.py" and path.name not in tree]
     assert not missing
+
+
+def test_what_ci_calls_can_be_called():
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
