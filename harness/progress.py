@@ -87,6 +87,8 @@ class LiveProgress:
         """Move the bar: one of known length in training and evaluation, a pulse in the other phases."""
         if event["event"] == "phase":
             self._show(event["name"])
+        elif event["event"] == "stage":
+            self.bars.update(self._bar, description=event["name"].replace("_", " "))
         else:
             self.bars.update(self._bar, completed=event["progress"], step=describe_step(event))
 

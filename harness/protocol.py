@@ -4,6 +4,7 @@ The request comes on standard input. Events go through a pipe of their own, whos
 command line, so that whatever a library prints to stdout or stderr lands in the trial's log and can break nothing.
 
     {"event": "phase", "name": "train"}
+    {"event": "stage", "name": "warm_start"}
     {"event": "step", "step": 3, "progress": 0.02, "loss": 3.1, "tokens_per_second": 1890.0, "host_bytes": 812646400}
     {"event": "evaluated", "progress": 0.25, "host_bytes": 812646400}
     {"event": "outcome", …}     the last one; the fields of `Outcome`

@@ -82,6 +82,7 @@ def _outcome(trial: Trial, store: RunStore, launcher: Launcher, progress: Progre
         **trial.request,
         "artifacts": str(store.artifacts_path(trial.trial_id).resolve()),
         "predictions": str(store.predictions_path(trial.trial_id).resolve()),
+        "stages": str(store.stages_path(trial.trial_id).resolve()),
     }
     last: dict[str, Any] = {}
 

@@ -22,9 +22,11 @@ from typing import Any, TextIO
 
 from harness.errors import DataError, HarnessError
 from harness.evaluate import Evaluation, evaluate
+from harness.feedback import feedback_of
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
 from harness.models.source import ModelSource
+from harness.observer import TrialObserver
 from harness.protocol import Outcome
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
@@ -52,6 +54,9 @@ class Worker:
         self.metrics: dict[str, float | None] = {}
         self.parameters: int | None = None
         self._told = 0.0
+        self.observer = TrialObserver(
+            self.meter, Path(request["stages"]), keep_models=request["save_models"], tell=self._on_stage
+        )
 
     def run(self) -> Outcome:
         """The outcome of the trial; only an interruption passes through."""
@@ -138,6 +143,8 @@ class Worker:
             dtype=dtype,
             emit=self._on_step,
             clock=time.monotonic,
+            feedback=feedback_of(self.request, task),
+            observer=self.observer,
         )
 
     def _save(self, method: Method, model: Any) -> int:
@@ -177,6 +184,9 @@ class Worker:
             live = self.meter.live()
             self._tell({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
 
+    def _on_stage(self, name: str) -> None:
+        self._tell({"event": "stage", "name": name})
+
     def _on_evaluated(self, share: float) -> None:
         self._tell({"event": "evaluated", "progress": share, "host_bytes": self.meter.live()["host_bytes"]})
 
@@ -190,9 +200,10 @@ class Worker:
         measured = self.meter.metrics(self.request["price_per_hour"])
         return Outcome(
             status=status,
-            metrics={**measured, **self.metrics},
+            metrics={**measured, **self.observer.told, **self.metrics},
             phases=dict(self.meter.phases),
             curve=tuple(self.meter.curve),
+            details=self.observer.details_told,
             done=self.done,
             cut=self.cut,
             parameters=self.parameters,

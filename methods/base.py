@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from methods.feedback import Feedback, Observer
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,6 +31,8 @@ class Example:
     id: str
     input: str
     references: tuple[str, ...]
+    facts: tuple[tuple[str, str], ...] = ()
+    """(name, value) pairs that the references state, where the task knows them; what preferences are derived from."""
 
     @property
     def target(self) -> str:
@@ -109,6 +113,8 @@ class StepEvent:
     examples: int
     cut: int = 0
     """Examples whose input or target was cut to the limits."""
+    stage: str = ""
+    """Which stage of a staged method stepped. `loss` of other stages than a supervised one is the stage's own."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,10 @@ class TrainingJob:
     emit: Callable[[StepEvent], None]
     clock: Callable[[], float]
     """Monotonic seconds; only a budget in minutes reads it."""
+    feedback: Feedback = Feedback()
+    """What methods that learn from preferences or rewards are given besides the examples."""
+    observer: Observer = Observer()
+    """Takes what a staged method tells of its stages."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +204,8 @@ class Method(ABC):
     Config: ClassVar[type[Any]] = TrainingConfig
     """Frozen dataclass of the method's knobs."""
     families: ClassVar[tuple[Family, ...]] = ("decoder-only", "encoder-decoder")
+    feedback: ClassVar[frozenset[str]] = frozenset()
+    """What it learns from besides examples: `preferences`, `reward`."""
     trains: ClassVar[bool] = True
     """False for methods that only evaluate."""
     role: ClassVar[Literal["candidate", "base", "fake"]] = "candidate"
@@ -237,6 +249,11 @@ class Method(ABC):
     def save(self, model: Any, directory: Path) -> None:
         """Write what has to be shipped beside the base model (or instead of it) as safetensors."""
         model.save_pretrained(directory, safe_serialization=True)
+
+    @property
+    def starts_from(self) -> str | None:
+        """The variant of the same run whose result this one goes on from, or None; the harness runs that one first."""
+        return None
 
     def settings(self) -> dict[str, Any]:
         """All knobs with their values, as JSON types."""

@@ -1,6 +1,6 @@
 """A run directory: one JSON file per record, written whole or not at all, beside logs, predictions and artifacts.
 
-    records/ID.json   predictions/ID.jsonl   logs/ID.log   artifacts/ID/   lock
+    records/ID.json   predictions/ID.jsonl   logs/ID.log   artifacts/ID/   stages/ID/   lock
 
 Reading never creates anything. A file that is truncated or foreign is set aside with its reason: never fatal, never
 trusted.
@@ -65,6 +65,10 @@ class RunStore:
     def artifacts_path(self, trial_id: str) -> Path:
         """Folder of what a trial ships."""
         return self._path("artifacts", trial_id, "")
+
+    def stages_path(self, trial_id: str) -> Path:
+        """Folder of what a staged method leaves for people to inspect."""
+        return self._path("stages", trial_id, "")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

@@ -29,6 +29,9 @@ class HostPeak:
 
     def start(self) -> None:
         """Reset the kernel's mark, or start sampling where there is none to reset."""
+        if self._sampler is not None:  # nobody asked for the peak so far
+            self._sampler.stop()
+            self._sampler = None
         _give_back()
         try:
             _CLEAR.write_text("5")

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import torch
 
 
+SUPERVISED = ("", "warm_start")
+"""Stages whose loss is cross-entropy; the training curve holds no other."""
+
+
 class Meter:
     """Measures one trial in this process.
 
@@ -40,32 +44,50 @@ class Meter:
         self._energy = EnergyCounter() if device == "cuda" else None
         self._throughput = Throughput(self._now)
         self._curve = Curve()
+        self._open: list[dict[str, int]] = []  # peaks of the phases that are under way, outermost first
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Measure what happens inside; a phase that fails is measured up to there."""
+        """Measure what happens inside; a phase that fails is measured up to there.
+
+        Phases nest: a stage of training, such as `train.policy`, has figures of its own and counts for `train` too.
+        """
+        self._mark()
+        peaks: dict[str, int] = {}
+        self._open.append(peaks)
+        watch = self._tensors if self._tensors is not None and len(self._open) == 1 else contextlib.nullcontext()
+        before = self._energy.joules() if self._energy is not None else None
+        started = self._now()
+        try:
+            with watch:
+                yield
+        finally:
+            seconds = self._now() - started
+            after = self._energy.joules() if self._energy is not None else None
+            self._mark()
+            self._open.pop()
+            self.phases[name] = Phase(
+                seconds=seconds,
+                **peaks,
+                energy_joules=None if before is None or after is None else after - before,
+            )
+
+    def _mark(self) -> None:
+        """Fold the peaks since the last mark into every open phase, and start new ones."""
+        if self._open:
+            found: dict[str, int | None] = {"peak_host_bytes": self._host.stop()}
+            if self._tensors is not None:
+                found["peak_tensor_bytes"] = self._tensors.peak
+            if self._device is not None:
+                allocated, reserved = self._device.stop()
+                found |= {"peak_device_allocated_bytes": allocated, "peak_device_reserved_bytes": reserved}
+            for peaks in self._open:
+                peaks |= {name: max(value, peaks.get(name, 0)) for name, value in found.items() if value is not None}
         self._host.start()
         if self._device is not None:
             self._device.start()
         if self._tensors is not None:
             self._tensors.reset_peak()
-        before = self._energy.joules() if self._energy is not None else None
-        started = self._now()
-        try:
-            with self._tensors or contextlib.nullcontext():
-                yield
-        finally:
-            seconds = self._now() - started
-            after = self._energy.joules() if self._energy is not None else None
-            allocated, reserved = self._device.stop() if self._device is not None else (None, None)
-            self.phases[name] = Phase(
-                seconds=seconds,
-                peak_host_bytes=self._host.stop(),
-                peak_tensor_bytes=self._tensors.peak if self._tensors is not None else None,
-                peak_device_allocated_bytes=allocated,
-                peak_device_reserved_bytes=reserved,
-                energy_joules=None if before is None or after is None else after - before,
-            )
 
     def seed(self, model: torch.nn.Module) -> None:
         """Count the tensors of a model that no watched operation made, such as weights mapped from a file."""
@@ -75,7 +97,8 @@ class Meter:
     def on_step(self, event: StepEvent) -> None:
         """Take in an optimiser step that has just ended."""
         self._throughput.on_step(event)
-        self._curve.add(event)
+        if event.stage in SUPERVISED:
+            self._curve.add(event)
 
     def live(self) -> dict[str, float | int | None]:
         """What the progress display shows: `tokens_per_second`, `host_bytes`, `device_bytes`."""
@@ -93,7 +116,7 @@ class Meter:
     def metrics(self, price_per_hour: float | None) -> dict[str, float | None]:
         """Every metric of `reports.metrics` that is measured here; peaks are the largest of all phases."""
         total = self._clock() - self._started
-        joules = [phase.energy_joules for phase in self.phases.values()]
+        joules = [phase.energy_joules for name, phase in self.phases.items() if "." not in name]
         return {
             **{name: self._largest(name) for name in _PEAKS},
             "train_tokens_per_second": self._throughput.tokens_per_second,

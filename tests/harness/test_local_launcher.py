@@ -26,6 +26,7 @@ def toy_request(tmp_path: Path, **settings) -> dict:
         **trial.request,
         "artifacts": str(tmp_path / "artifacts"),
         "predictions": str(tmp_path / "p.jsonl"),
+        "stages": str(tmp_path / "stages"),
     }
 
 
