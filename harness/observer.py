@@ -44,8 +44,10 @@ class TrialObserver(Observer):
         """JSON values for the record's details."""
         for name, value in values.items():
             held = self.details_told.get(name)
-            merge = isinstance(held, dict) and isinstance(value, Mapping)
-            self.details_told[name] = {**held, **value} if merge else value
+            if isinstance(held, dict) and isinstance(value, Mapping):
+                self.details_told[name] = {**held, **value}
+            else:
+                self.details_told[name] = value
 
     def rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as JSONL, whole or not at all."""

@@ -41,6 +41,8 @@ class PlainProgress:
         if event["event"] == "phase":
             self._since, self._part = time.monotonic(), 0
             self.write(f"        {event['name']}")
+        elif event["event"] == "stage":
+            self.write(f"        {event['name'].replace('_', ' ')}")
         elif (part := int(event["progress"] * LINES[event["event"]])) > self._part:
             self._part = part
             left = (time.monotonic() - self._since) * (1 - event["progress"]) / event["progress"]
