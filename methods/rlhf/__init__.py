@@ -1,0 +1,1 @@
+"""Learning from preferences: warm start → pairs → reward model → policy optimisation, and the cheaper relatives."""

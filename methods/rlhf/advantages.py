@@ -1,0 +1,89 @@
+"""Rewards into advantages: whitening, leave-one-out, group normalisation, generalised advantages, and KL estimates.
+
+Pure functions of tensors. B is the number of responses, T their width; responses to one prompt stand side by side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+EPSILON = 1e-6
+"""Added to standard deviations before they divide: constant rewards become zeros, not infinities."""
+
+
+def whiten(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """The values with mean 0 and standard deviation 1 over those that the mask keeps; constants become 0."""
+    if mask is None:
+        return (values - values.mean()) / (values.std(unbiased=False) + EPSILON)
+    count = mask.sum()
+    mean = (values * mask).sum() / count
+    deviation = (((values - mean) ** 2 * mask).sum() / count).sqrt()
+    return (values - mean) / (deviation + EPSILON) * mask
+
+
+def leave_one_out(rewards: torch.Tensor, samples: int) -> torch.Tensor:
+    """Each reward (B,) minus the mean of the other `samples - 1` responses to its prompt (Ahmadian et al. 2024)."""
+    groups = rewards.view(-1, samples)
+    others = (groups.sum(dim=1, keepdim=True) - groups) / (samples - 1)
+    return (groups - others).flatten()
+
+
+def group_normalised(rewards: torch.Tensor, samples: int) -> torch.Tensor:
+    """Each reward (B,) minus its group's mean, divided by its group's standard deviation (Shao et al. 2024)."""
+    groups = rewards.view(-1, samples)
+    return ((groups - groups.mean(1, keepdim=True)) / (groups.std(1, keepdim=True) + EPSILON)).flatten()
+
+
+def generalised(
+    rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, discount: float, smoothing: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(advantages, returns), each (B, T), from rewards per token and a critic's values (Schulman et al. 2016).
+
+    After the last token of a response nothing more is worth anything.
+    """
+    import torch
+
+    rewards, values = rewards * mask, values * mask
+    advantages = torch.zeros_like(rewards)
+    running = torch.zeros_like(rewards[:, 0])
+    for t in reversed(range(rewards.shape[1])):
+        following = values[:, t + 1] if t + 1 < rewards.shape[1] else torch.zeros_like(running)
+        error = rewards[:, t] + discount * following - values[:, t]
+        running = (error + discount * smoothing * running) * mask[:, t]
+        advantages[:, t] = running
+    return advantages, (advantages + values) * mask
+
+
+def at_the_end(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """(B, T) with each reward (B,) at the last token of its response and 0 elsewhere."""
+    import torch
+
+    spread = torch.zeros_like(mask, dtype=rewards.dtype)
+    return spread.scatter(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0), rewards.unsqueeze(1))
+
+
+def kl_low_variance(log_probs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Per-token estimate of KL(policy ‖ reference) that is never negative (k3, Schulman 2020): exp(−x) − 1 + x with
+    x the log-ratio of policy to reference."""
+    ratio = reference - log_probs
+    return ratio.exp() - 1 - ratio
+
+
+class KLController:
+    """The weight of the KL penalty: fixed, or adapted towards a target (Ziegler et al. 2019, section 2.2)."""
+
+    def __init__(self, coefficient: float, target: float | None, horizon: int = 100) -> None:
+        self.coefficient = coefficient
+        self.target = target
+        self.horizon = horizon
+        """Steps over which the coefficient may change by about a fifth of the relative error."""
+
+    def update(self, kl: float) -> None:
+        """Take in the KL per response, in nats, that a step has seen."""
+        if self.target is None:
+            return
+        error = min(max(kl / self.target - 1, -0.2), 0.2)
+        self.coefficient *= 1 + error * 10 / self.horizon

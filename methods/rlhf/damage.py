@@ -1,0 +1,93 @@
+"""Known ways to damage a reference text, so that it makes a rejected response. Pure functions of text and dice.
+
+Each returns the damaged text, or None where this damage cannot be done to this text.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from methods.base import Example
+
+_SPEAKER = re.compile(r"#\w+#")
+_NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+|\d[\d.:,]*\d|\d")
+"""A capitalised word inside of a sentence, or a number: what a text without known facts states."""
+
+Damage: TypeAlias = "Callable[[Example, Sequence[Example], random.Random], str | None]"
+
+
+def cut(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
+    """The first third to two thirds of the words."""
+    words = example.target.split()
+    if len(words) < 3:
+        return None
+    return " ".join(words[: max(1, round(len(words) * dice.uniform(1 / 3, 2 / 3)))])
+
+
+def repeated(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
+    """The text, and its end once more."""
+    words = example.target.split()
+    return " ".join([*words, *words[len(words) // 2 :]])
+
+
+def other(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
+    """What another input is answered with."""
+    return dice.choice(others).target if others else None
+
+
+def swapped(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
+    """Two speakers in each other's place; where no speakers are marked, two names or two numbers."""
+    found = sorted(set(_SPEAKER.findall(example.target))) or _alike(example.target)
+    if len(found) == 1 and (absent := sorted(set(_SPEAKER.findall(example.input)) - set(found))):
+        return example.target.replace(found[0], dice.choice(absent))
+    if len(found) < 2:
+        return None
+    first, second = dice.sample(found, 2)
+    return re.sub(
+        f"{re.escape(first)}|{re.escape(second)}",
+        lambda match: second if match[0] == first else first,
+        example.target,
+    )
+
+
+def fact(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
+    """One fact replaced by what it is in another example; where no facts are known, a name or a number."""
+    choices = _known(example, others) or _stated(example, others)
+    if not choices:
+        return None
+    value, instead = dice.choice(choices)
+    return example.target.replace(value, instead)
+
+
+DAMAGES: Mapping[str, Damage] = {"fact": fact, "swapped": swapped, "other": other, "cut": cut, "repeated": repeated}
+"""Name of a damage → what does it."""
+
+
+def _known(example: Example, others: Sequence[Example]) -> list[tuple[str, str]]:
+    """(value, another value of the same fact) for every fact that can be replaced."""
+    return [
+        (value, instead)
+        for name, value in example.facts
+        if value in example.target and not _SPEAKER.fullmatch(value)
+        for instead in sorted({v for o in others for n, v in o.facts if n == name and v not in example.target})
+    ]
+
+
+def _stated(example: Example, others: Sequence[Example]) -> list[tuple[str, str]]:
+    theirs = sorted({found for o in others for found in _NAME.findall(o.target)} - set(_NAME.findall(example.target)))
+    return [
+        (value, instead)
+        for value in sorted(set(_NAME.findall(example.target)))
+        for instead in theirs
+        if value[0].isdigit() == instead[0].isdigit()
+    ]
+
+
+def _alike(text: str) -> list[str]:
+    """Two names, or else two numbers, of a text; nothing where it has neither."""
+    found = sorted(set(_NAME.findall(text)))
+    names, numbers = [f for f in found if not f[0].isdigit()], [f for f in found if f[0].isdigit()]
+    return names if len(names) > 1 else numbers

@@ -1,0 +1,56 @@
+"""The models of a staged method: policy, reference and reward model over one set of base weights.
+
+With an adapter (`peft=lora`) the base is held once. The policy's adapter is called `default`, as in any PEFT model that
+ships; `ref` keeps it as the warm start left it, the name by which TRL too finds its reference; the reward model has a
+third, `reward`. Without adapters (`peft=none`) reference and reward model are copies of all weights.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+POLICY, REFERENCE, REWARD = "default", "ref", "reward"
+
+
+class Roles:
+    """Lets one wrapped model play the policy, the reference or the body of the reward model."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.adapters = hasattr(model, "peft_config")
+        self._copies: dict[str, Any] = {}
+
+    def keep(self, role: str) -> None:
+        """Make the model as it is now play this role from here on: a copy of the adapter, or of everything."""
+        if not self.adapters:
+            self._copies[role] = copy.deepcopy(self.model).requires_grad_(role == REWARD).eval()
+            return
+        self.model.add_adapter(role, copy.deepcopy(self.model.peft_config[POLICY]))
+        for name, parameter in list(self.model.named_parameters()):
+            if f".{POLICY}." in name:
+                self.model.get_parameter(name.replace(f".{POLICY}.", f".{role}.")).data.copy_(parameter.data)
+        self.model.set_adapter(POLICY)
+
+    def drop(self, role: str) -> None:
+        """Forget a role and free what it held."""
+        if self.adapters:
+            self.model.delete_adapter(role)
+            self.model.set_adapter(POLICY)
+        else:
+            self._copies.pop(role)
+
+    @contextlib.contextmanager
+    def playing(self, role: str, *, train: bool = False) -> Iterator[Any]:
+        """The model that plays this role, for as long as the context lasts; gradients only if it is to train."""
+        if not self.adapters:
+            yield self._copies[role]
+            return
+        training = any(p.requires_grad for n, p in self.model.named_parameters() if f".{POLICY}." in n)
+        self.model.set_adapter(role, inference_mode=not train)
+        try:
+            yield self.model
+        finally:
+            self.model.set_adapter(POLICY, inference_mode=not training)

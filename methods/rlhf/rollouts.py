@@ -1,0 +1,156 @@
+"""Sampled responses and their log-probabilities: one code path for decoder-only and encoder–decoder models.
+
+B is the number of responses, P the width of their prompts, T that of the responses. Prompts are left-padded for
+decoder-only models, responses right-padded.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from methods.encoding import Encoded, Encoder
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """Responses that a policy sampled, several for each prompt, those of one prompt side by side."""
+
+    prompts: torch.Tensor
+    """(B, P) token ids."""
+    prompt_mask: torch.Tensor
+    """(B, P), 1 for real tokens."""
+    responses: torch.Tensor
+    """(B, T) token ids; the end token is part of a response."""
+    mask: torch.Tensor
+    """(B, T), 1 up to and including the end token."""
+    ended: torch.Tensor
+    """(B,) whether an end token came before the length limit."""
+    texts: list[str]
+    """The responses as text, without special tokens."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def tokens(self) -> int:
+        """Sampled tokens, padding left out."""
+        return int(self.mask.sum())
+
+    def slice(self, start: int, stop: int) -> Rollouts:
+        """Some of the responses."""
+        rows = [getattr(self, name)[start:stop] for name in ("prompts", "prompt_mask", "responses", "mask", "ended")]
+        return Rollouts(*rows, self.texts[start:stop])
+
+
+def sample(
+    model: Any, encoder: Encoder, encoded: Sequence[Encoded], *, samples: int, temperature: float, generate: Any = None
+) -> Rollouts:
+    """`samples` responses to each prompt, drawn from the model's own distribution at this temperature.
+
+    Nothing else shapes the distribution (no top-k, no top-p, no penalties), so that log-probabilities are those of what
+    was sampled from. `generate(model, inputs, **decoding)` is the method's own way of generating, if it has one.
+    """
+    import torch
+
+    stops = encoder.stop_tokens()
+    batch = encoder.generation_batch([item for item in encoded for _ in range(samples)])
+    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    decoding = {
+        "max_new_tokens": encoder.limits.target_tokens,
+        "do_sample": True,
+        "temperature": temperature,
+        "top_k": 0,
+        "top_p": 1.0,
+        "eos_token_id": stops,
+        "pad_token_id": encoder.tokenizer.pad_token_id,
+    }
+    with torch.no_grad():
+        ids = generate(model, batch, **decoding) if generate else model.generate(**batch, **decoding)
+    # Encoder–decoder output begins with the decoder's start token, decoder-only output with the prompt.
+    responses = ids[:, 1 if encoder.family == "encoder-decoder" else batch["input_ids"].shape[1] :]
+    stopped = torch.isin(responses, torch.tensor(stops, device=responses.device))
+    mask = (stopped.cumsum(1) - stopped.long() == 0).long()  # nothing after the first end token
+    responses = responses.masked_fill(mask == 0, encoder.tokenizer.pad_token_id)
+    texts = encoder.tokenizer.batch_decode(
+        [row[kept.bool() & ~end].tolist() for row, kept, end in zip(responses, mask, stopped, strict=True)],
+        skip_special_tokens=True,
+    )
+    ended = stopped.any(dim=1)
+    return Rollouts(
+        batch["input_ids"], batch["attention_mask"], responses, mask, ended, [text.strip() for text in texts]
+    )
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model says of given responses."""
+
+    log_probs: torch.Tensor
+    """(B, T) log-probability of each response token, 0 on padding."""
+    entropy: torch.Tensor
+    """(B, T) entropy of the distribution that each token was drawn from, in nats, 0 on padding; no gradient."""
+    hidden: torch.Tensor | None = None
+    """(B, T, width) last hidden state at the position that predicts each token, if asked for."""
+
+
+def log_probs(
+    model: Any, rollouts: Rollouts, family: str, *, temperature: float = 1.0, dtype: Any = None, hidden: bool = False
+) -> Scored:
+    """Log-probabilities of the response tokens in one direct forward pass; gradients flow where they are enabled."""
+    import torch
+
+    mixed = dtype is not None and dtype != torch.float32
+    autocast = torch.autocast(model.device.type, dtype=dtype) if mixed else contextlib.nullcontext()
+    inputs = forward_inputs(model, rollouts, family)
+    with autocast:
+        output = model(**inputs, use_cache=False, output_hidden_states=hidden)
+    length = rollouts.responses.shape[1]
+    # Position t predicts the token at t + 1: in one row of prompt and response that starts one before the response.
+    logits = output.logits if family == "encoder-decoder" else output.logits[:, -length - 1 : -1]
+    logits = logits.float() / temperature
+    chosen = logits.gather(2, rollouts.responses.unsqueeze(2)).squeeze(2)
+    normaliser = logits.logsumexp(dim=2)
+    with torch.no_grad():
+        entropy = normaliser - (logits.softmax(dim=2) * logits).sum(dim=2)
+    mask = rollouts.mask.to(logits.dtype)
+    states = None
+    if hidden:
+        whole = output.decoder_hidden_states[-1] if family == "encoder-decoder" else output.hidden_states[-1]
+        states = whole if family == "encoder-decoder" else whole[:, -length - 1 : -1]
+    return Scored((chosen - normaliser) * mask, entropy * mask, states)
+
+
+def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, Any]:
+    """Arguments of one forward pass over prompts and responses.
+
+    Position ids are given explicitly: without them prefix tuning counts left pads as positions.
+    """
+    import torch
+
+    if family == "encoder-decoder":
+        return {
+            "input_ids": rollouts.prompts,
+            "attention_mask": rollouts.prompt_mask,
+            "decoder_input_ids": shifted(model, rollouts.responses),
+        }
+    mask = torch.cat([rollouts.prompt_mask, rollouts.mask], dim=1)
+    return {
+        "input_ids": torch.cat([rollouts.prompts, rollouts.responses], dim=1),
+        "attention_mask": mask,
+        "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
+        "logits_to_keep": rollouts.responses.shape[1] + 1,
+    }
+
+
+def shifted(model: Any, responses: torch.Tensor) -> torch.Tensor:
+    """Decoder inputs (B, T) for these responses: the start token before all but the last."""
+    import torch
+
+    start = torch.full_like(responses[:, :1], model.config.decoder_start_token_id)
+    return torch.cat([start, responses[:, :-1]], dim=1)
