@@ -17,6 +17,7 @@ from typing import Any
 
 from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
+from harness.feedback import Given, given_by
 from harness.models.source import ModelSource, resolve
 from harness.spec import Spec, Variant
 from harness.tasks import Task, load_task
@@ -37,6 +38,8 @@ class Trial:
     """What the worker is told, as JSON types."""
     unsupported: str | None = None
     """Why the method cannot serve this model; such a trial is recorded and not started."""
+    start: str | None = None
+    """Id of the trial, earlier in the plan, that this one goes on from."""
 
     @property
     def trial_id(self) -> str:
@@ -51,11 +54,12 @@ class Trial:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All trials of a spec, in the order in which they run."""
+    """All trials of a spec, in the order in which they run; one that another goes on from comes before it."""
 
     trials: tuple[Trial, ...]
     task: Task
     model: ModelSource
+    given: Given
     device: str
     dtype: str
 
@@ -63,6 +67,7 @@ class Plan:
 def make_plan(spec: Spec) -> Plan:
     """Resolve model, data, device and variants of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
+    given = given_by(spec, task)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
     fake = model.family == "toy"
@@ -70,12 +75,42 @@ def make_plan(spec: Spec) -> Plan:
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     dtype = "float32" if fake else choose_dtype(asked, device)
     environment = describe(device)
-    shared = _Shared(spec, model, task, limits, device, dtype, environment)
+    shared = _Shared(spec, model, task, given, limits, device, dtype, environment)
+    variants = in_order(spec.variants, {variant.name: shared.method(variant).starts_from for variant in spec.variants})
     # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
-    trials = [shared.trial(BASE, 0)]
-    trials += [shared.trial(variant, seed) for seed in spec.seeds for variant in spec.variants]
+    trials = [shared.trial(BASE, 0, None)]
+    for seed in spec.seeds:
+        of_seed: dict[str, Trial] = {}
+        for variant, start in variants:
+            of_seed[variant.name] = shared.trial(variant, seed, of_seed[start] if start else None)
+        trials += of_seed.values()
     _refuse_twins(trials)
-    return Plan(trials=tuple(trials), task=task, model=model, device=device, dtype=dtype)
+    return Plan(trials=tuple(trials), task=task, model=model, given=given, device=device, dtype=dtype)
+
+
+def in_order(variants: Sequence[Variant], starts: Mapping[str, str | None]) -> list[tuple[Variant, str | None]]:
+    """Each variant with the name of the one that it goes on from, which comes before it; else the order is kept.
+
+    Raises `SpecError` for a start that is not in the run, and for variants that wait for each other.
+    """
+    known = {variant.name: variant for variant in variants}
+    placed: dict[str, Variant] = {}
+
+    def place(name: str, waiting: tuple[str, ...]) -> None:
+        start = starts[name]
+        if name in waiting:
+            raise SpecError(f"{' starts from '.join((*waiting, name))}: no variant can start from itself")
+        if start is not None and start not in known:
+            raise SpecError(
+                f"{name} starts from {start!r}, which is not among the methods of this run; add {start} to --methods"
+            )
+        if start is not None and start not in placed:
+            place(start, (*waiting, name))
+        placed.setdefault(name, known[name])
+
+    for variant in variants:
+        place(variant.name, ())
+    return [(variant, starts[name]) for name, variant in placed.items()]
 
 
 def _refuse_twins(trials: Sequence[Trial]) -> None:
@@ -100,16 +135,22 @@ def content_hash(value: Any) -> str:
 
 def code_hash(cls: type[Method]) -> str:
     """SHA-256 over the source that a method's result depends on: its class, what it inherits, the shared engine."""
+    import methods.base
     import methods.encoding
+    import methods.feedback
     import methods.loss
     import methods.training
 
-    modules = [inspect.getmodule(base) for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    shared = [methods.encoding, methods.loss, methods.training]
-    files = {module.__file__ for module in [*modules, *shared] if module is not None}
+    bases = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
+    shared = [methods.encoding, methods.loss, methods.training, *([methods.feedback] if cls.feedback else [])]
+    modules = [*map(inspect.getmodule, bases), *shared]
+    files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
+    # A method that is a package of its own is all of its files, those of its relatives too.
+    root = Path(methods.base.__file__).parent
+    files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}
     digest = hashlib.sha256()
-    for name in sorted(filter(None, files), key=lambda name: Path(name).name):
-        digest.update(Path(name).read_bytes())
+    for file in sorted(files, key=lambda file: (file.name, file)):
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -135,15 +176,18 @@ class _Shared:
     spec: Spec
     model: ModelSource
     task: Task
+    given: Given
     limits: Limits
     device: str
     dtype: str
     environment: Environment
 
-    def trial(self, variant: Variant, seed: int) -> Trial:
-        spec, task = self.spec, self.task
-        changed = preset_settings(self.model, variant)
-        method = registry.build(variant.method, changed)
+    def method(self, variant: Variant) -> Method:
+        return registry.build(variant.method, preset_settings(self.model, variant))
+
+    def trial(self, variant: Variant, seed: int, start: Trial | None) -> Trial:
+        spec, task, given = self.spec, self.task, self.given
+        method = self.method(variant)
         is_base = method.role == "base"
         facts = self.model.facts(self.device)
         training = {
@@ -171,6 +215,8 @@ class _Shared:
             "versions": dict(self.environment.versions),
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
+            **given.identity(method),
+            **({"start": start.trial_id} if start else {}),
         }
         draft = Record(
             trial_id=content_hash(identity),
@@ -203,11 +249,12 @@ class _Shared:
             training=training,
             decoding=decoding,
             environment=self.environment,
+            details={**given.details(method), **({"warm_start": {"trial_id": start.trial_id}} if start else {})},
         )
         request = {
             "trial_id": draft.trial_id,
             "method": variant.method,
-            "settings": changed,
+            "settings": preset_settings(self.model, variant),
             "seed": seed,
             "model": dataclasses.asdict(self.model),
             "task": dataclasses.asdict(spec.task),
@@ -220,8 +267,14 @@ class _Shared:
             "trust_remote_code": spec.trust_remote_code,
             "price_per_hour": spec.price_per_hour,
             "save_models": spec.save_models,
+            **given.request(method),
         }
-        return Trial(draft=draft, request=request, unsupported=method.unsupported(facts))
+        return Trial(
+            draft=draft,
+            request=request,
+            unsupported=method.unsupported(facts),
+            start=start.trial_id if start else None,
+        )
 
 
 def _sizes(task: Task) -> dict[str, int]:

@@ -54,14 +54,14 @@ class Outcome:
 
 
 def finished_record(draft: Record, outcome: Outcome) -> Record:
-    """The draft with the outcome in it."""
+    """The draft with the outcome in it; of details, the worker's are added to what was known before."""
     return dataclasses.replace(
         draft,
         status=outcome.status,
         metrics=outcome.metrics,
         phases=outcome.phases,
         curve=outcome.curve,
-        details=outcome.details,
+        details=merged(draft.details, outcome.details),
         training={**draft.training, **outcome.done},
         model=dataclasses.replace(draft.model, parameters=outcome.parameters),
         task=dataclasses.replace(draft.task, cut=outcome.cut),
@@ -71,6 +71,16 @@ def finished_record(draft: Record, outcome: Outcome) -> Record:
         started_at=outcome.started_at,
         finished_at=outcome.finished_at,
     )
+
+
+def merged(held: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """Details with others added; where both have a mapping under a name, the two become one."""
+    both = {name: {**held[name], **told[name]} for name in held.keys() & told if _are_mappings(held[name], told[name])}
+    return {**held, **told, **both}
+
+
+def _are_mappings(*values: Any) -> bool:
+    return all(isinstance(value, Mapping) for value in values)
 
 
 def _finite(value: Any) -> Any:

@@ -43,30 +43,44 @@ class Progress(Protocol):
 
 def run(plan: Plan, store: RunStore, launcher: Launcher, progress: Progress) -> list[Record]:
     """Run what is not finished yet and return one record per trial, in the order of the plan."""
-    records = []
+    records: dict[str, Record] = {}
+    wanted = _artifacts_wanted(plan, store)
     for trial in plan.trials:
-        finished = _finished(trial, store)
+        keep = trial.trial_id in wanted
+        finished = _finished(trial, store, keep=keep)
         if finished is not None:
-            progress.ended(finished, skipped=True)
-            records.append(finished)
+            records[trial.trial_id] = _priced(finished, trial, store)
+            progress.ended(records[trial.trial_id], skipped=True)
             continue
         progress.started(trial)
-        outcome = _outcome(trial, store, launcher, progress)
-        record = finished_record(trial.draft, outcome)
+        start = records[trial.start] if trial.start else None
+        record = finished_record(trial.draft, _outcome(trial, start, store, launcher, progress, keep=keep))
         store.add(record, replace=True)
         progress.ended(record, skipped=False)
-        records.append(record)
+        records[trial.trial_id] = record
         if record.status == "interrupted":
             raise KeyboardInterrupt
-    return records
+    return list(records.values())
 
 
-def _finished(trial: Trial, store: RunStore) -> Record | None:
-    """The record of an earlier run, if it holds all that is asked for now: the model where that is to be kept, and
-    the cost at the price that is given now."""
+def _artifacts_wanted(plan: Plan, store: RunStore) -> set[str]:
+    """Ids of the trials that others, which have yet to run, start from: what they ship must be there by then."""
+    wanted: set[str] = set()
+    for trial in reversed(plan.trials):  # a start comes before what goes on from it
+        if trial.start and trial.unsupported is None and not _finished(trial, store, keep=trial.trial_id in wanted):
+            wanted.add(trial.start)
+    return wanted
+
+
+def _finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | None:
+    """The record of an earlier run, if what the trial ships is there too where that has to be kept."""
     record = store.finished(trial.trial_id)
-    if record is None or (trial.request["save_models"] and not store.artifacts_path(trial.trial_id).is_dir()):
-        return None
+    kept = store.artifacts_path(trial.trial_id).is_dir()
+    return record if kept or not (keep or trial.request["save_models"]) else None
+
+
+def _priced(record: Record, trial: Trial, store: RunStore) -> Record:
+    """The record with its cost at the price that is given now."""
     price, total = trial.request["price_per_hour"], record.metrics.get("total_seconds")
     if price is None or total is None or record.metrics.get("cost") == cost(total, price):
         return record
@@ -75,14 +89,21 @@ def _finished(trial: Trial, store: RunStore) -> Record | None:
     return priced
 
 
-def _outcome(trial: Trial, store: RunStore, launcher: Launcher, progress: Progress) -> Outcome:
+def _outcome(
+    trial: Trial, start: Record | None, store: RunStore, launcher: Launcher, progress: Progress, *, keep: bool
+) -> Outcome:
     if trial.unsupported is not None:
         return Outcome(status="unsupported", phase="start", message=trial.unsupported)
+    if start is not None and not start.ok:
+        what = f"{start.variant} seed {start.seed}, from which this trial starts, ended {start.status}"
+        return Outcome(status="error", phase="start", message=f"{what}: {start.message}" if start.message else what)
     request = {
         **trial.request,
+        "save_models": keep or trial.request["save_models"],
         "artifacts": str(store.artifacts_path(trial.trial_id).resolve()),
         "predictions": str(store.predictions_path(trial.trial_id).resolve()),
         "stages": str(store.stages_path(trial.trial_id).resolve()),
+        "start": str(store.artifacts_path(trial.start).resolve()) if trial.start else None,
     }
     last: dict[str, Any] = {}
 

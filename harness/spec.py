@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -68,6 +68,10 @@ class Spec:
     save_models: bool = False
     """Keep what each trial ships under `artifacts/`; otherwise it is measured and removed."""
     trust_remote_code: bool = False
+    preferences: str | None = None
+    """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
+    reward: str | None = None
+    """`rouge`, `MODULE:FUNCTION`, a directory or a hub id, instead of a reward model that the method learns."""
 
     @property
     def directory(self) -> Path:
@@ -118,7 +122,22 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         value = getattr(spec, name)
         if value is not None and not 0 < value < 1e9:  # NaN is neither
             raise SpecError(f"{name} must be a number above 0 and below a billion")
+    for name in ("preferences", "reward"):
+        _require_use(name, getattr(spec, name), spec.variants)
     return spec
+
+
+def _require_use(name: str, value: str | None, variants: Sequence[Variant]) -> None:
+    """Raise `SpecError` for preferences or a reward that are empty, or that no method of the run learns from."""
+    if value is None or (value.strip() and any(name in registry.get(v.method).feedback for v in variants)):
+        return
+    if not value.strip():
+        raise SpecError(f"--{name} is empty: name what to learn from, or leave it out")
+    able = [key for key, cls in registry.all_methods() if isinstance(cls, type) and name in cls.feedback]
+    raise SpecError(
+        f"--{name} is given, but no method of this run learns from it ({', '.join(v.name for v in variants)}); "
+        f"add one that does: {', '.join(able)}"
+    )
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -221,8 +240,15 @@ def parse_variants(value: Any, changes: Mapping[str, Mapping[str, Any]]) -> tupl
 
 
 def split_outside_brackets(text: str) -> list[str]:
-    """Split at commas that stand outside `[...]`."""
-    return re.split(r",(?![^\[]*\])", text)
+    """Split at commas that stand outside `[...]`, which may be nested."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
 
 
 def slug(name: str) -> str:
@@ -231,11 +257,11 @@ def slug(name: str) -> str:
 
 
 def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
-    match = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]*)\])?", item)
+    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", item)  # a value may be a variant, with brackets of its own
     if match is None:
         raise SpecError(f"cannot read the method {item!r}: write NAME or NAME[knob=value,knob=value]")
     name, inside = match.group(1), match.group(2)
-    pairs = [pair.partition("=") for pair in inside.split(",")] if inside else []
+    pairs = [pair.partition("=") for pair in split_outside_brackets(inside)] if inside else []
     if any(not (knob and equals) for knob, equals, _ in pairs):
         raise SpecError(f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]")
     own = {knob.strip(): value.strip() for knob, _, value in pairs}

@@ -16,7 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,11 +28,13 @@ from harness.measure.parameters import count_parameters, directory_bytes
 from harness.models.source import ModelSource
 from harness.observer import TrialObserver
 from harness.protocol import Outcome
+from harness.rewards import model_of
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
 from methods.base import Budget, Limits, Method, Setting, StepEvent, TrainingJob
 from methods.errors import DivergedError, MethodError, UnsupportedError
+from methods.feedback import Feedback
 
 TELL_EVERY_SECONDS = 0.2
 """At most five step events a second cross the pipe; the meter sees every one."""
@@ -79,8 +81,11 @@ class Worker:
         limits = Limits(request["training"]["input_tokens"], request["training"]["target_tokens"])
 
         with self._phase("load"):
+            feedback = feedback_of(request, task)
             model, tokenizer, dtype = self._load(method)
             self.meter.seed(model)
+            if model_of(feedback.reward) is not None:
+                self.meter.seed(model_of(feedback.reward))
             setting = Setting(self.facts, dtype, tokenizer, task.train, task.templates, limits, request["seed"])
             model = method.prepare(model, setting)
             trainable, total = count_parameters(model)
@@ -92,7 +97,8 @@ class Worker:
             )
         if method.trains:
             with self._phase("train"):
-                method.train(self._job(model, tokenizer, dtype, task, limits))
+                method.train(self._job(model, tokenizer, dtype, task, limits, feedback))
+        del feedback  # the reward may be a model, which must not weigh on what follows
         with self._phase("save"):
             self.metrics["shipped_bytes"] = self._save(method, model)
         with self._phase("evaluate"):
@@ -126,7 +132,9 @@ class Worker:
         torch.manual_seed(self.request["seed"])  # loading may draw numbers, and not the same ones for every method
         return model, tokenizer, dtype
 
-    def _job(self, model: Any, tokenizer: Any, dtype: Any, task: Task, limits: Limits) -> TrainingJob:
+    def _job(
+        self, model: Any, tokenizer: Any, dtype: Any, task: Task, limits: Limits, feedback: Feedback
+    ) -> TrainingJob:
         training = self.request["training"]
         return TrainingJob(
             model=model,
@@ -143,7 +151,7 @@ class Worker:
             dtype=dtype,
             emit=self._on_step,
             clock=time.monotonic,
-            feedback=feedback_of(self.request, task),
+            feedback=feedback,
             observer=self.observer,
         )
 
@@ -246,7 +254,7 @@ def main() -> int:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 if __name__ == "__main__":

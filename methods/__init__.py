@@ -13,5 +13,11 @@ METHODS: dict[str, str] = {
     "lora": "methods.lora:LoRA",
     "qlora": "methods.qlora:QLoRA",
     "prefix": "methods.prefix:Prefix",
+    "rlhf": "methods.rlhf.method:RLHF",
+    "dpo": "methods.dpo:DPO",
+    "kto": "methods.kto:KTO",
+    "orpo": "methods.orpo:ORPO",
+    "cpo": "methods.cpo:CPO",
+    "simpo": "methods.simpo:SimPO",
     "toy": "methods.toy:Toy",
 }

@@ -6,7 +6,9 @@ MethodError
 ├── UnknownKnobError      a setting that the method's config does not have
 ├── InvalidSettingError   a setting of the wrong type or out of range
 ├── UnsupportedError      this method cannot serve this model, machine or task
-└── DivergedError         the loss became NaN or infinite
+├── RewardModelError      a reward model that learned nothing worth optimising
+├── DivergedError         the loss became NaN or infinite
+└── RewardError           a reward that raises, or gives something else than one finite number for each response
 """
 
 from __future__ import annotations
@@ -40,6 +42,10 @@ class UnsupportedError(MethodError):
     """The method cannot serve this model, machine or task; said before anything is loaded where possible."""
 
 
+class RewardModelError(MethodError):
+    """The reward model ranks held-out pairs hardly better than chance."""
+
+
 class DivergedError(MethodError):
     """The training loss became NaN or infinite at `step` (counted from 1)."""
 
@@ -47,6 +53,10 @@ class DivergedError(MethodError):
         super().__init__(f"the training loss became {loss} at step {step}; try a lower learning rate")
         self.step = step
         self.loss = loss
+
+
+class RewardError(MethodError):
+    """A reward failed; the sentence names it, the reason and the sample that caused it."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import facts
+from reports import facts, preference_learning
 from reports.aggregate import Row, Table, differences
 from reports.format import format_gain, format_value
+from reports.grid import Grid
 from reports.metrics import METRICS
 from reports.rank import PRIMARY, Place, best, places
 from reports.record import Record
@@ -40,21 +41,6 @@ _MUCH_CUT = 0.1
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A table of texts. Columns with `right` hold numbers."""
-
-    header: tuple[str, ...]
-    right: tuple[bool, ...]
-    rows: tuple[tuple[str, ...], ...]
-    emphasised: tuple[bool, ...] = ()
-    """By row: whether it is the best one."""
-    values: tuple[tuple[float | None, ...], ...] = ()
-    """By row and column: the number behind a text, by which a reader may sort."""
-    lower_is_better: tuple[bool, ...] = ()
-    """By column."""
-
-
-@dataclass(frozen=True)
 class Section:
     """One table of comparable results with all that a reader needs to judge it."""
 
@@ -66,6 +52,7 @@ class Section:
     bars: tuple[float | None, ...]
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
+    preferences: preference_learning.Part | None
     failures: Grid | None
     settings: Grid | None
     warnings: tuple[str, ...]
@@ -81,8 +68,10 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
     record = table.records[0]
     heading = f"{record.model.name} on {record.task.name}"
     order = places(table)
+    rows = [place.row for place in order]
     names = [name for name in COLUMNS if _measured(name, order)]
     notes = [note for note in (record.model.note, record.task.note) if note]
+    notes += preference_learning.notes(rows)
     if of > 1:
         heading = f"{number}. {heading}"
         notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
@@ -94,9 +83,10 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
         ranking=_ranking(order, names, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
         footnotes=_footnotes(table, names),
+        preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
-        warnings=_warnings(table),
+        warnings=(*preference_learning.warnings(rows), *_warnings(table)),
     )
 
 

@@ -6,11 +6,11 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reports.aggregate import Table, flatten
-from reports.metrics import METRICS
+from reports.metrics import METRICS, PREFERENCE_LEARNING
 from reports.rank import PRIMARY, Place, places
 from reports.record import Record
 
@@ -20,19 +20,26 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 def leaderboard(tables: Sequence[Table]) -> str:
     """One line a variant and table, in the order of the leaderboard; metrics are means over seeds."""
-    rows = [_row(number, table, place) for number, table in enumerate(tables, start=1) for place in places(table)]
-    return _csv(rows)
+    names = _names([record for table in tables for record in table.records])
+    return _csv([_row(n, table, place, names) for n, table in enumerate(tables, start=1) for place in places(table)])
 
 
 def records(trials: Sequence[Record]) -> str:
     """One line a trial with every field of its record; nested fields have dotted names, lists are JSON.
 
-    Of the training curve only its length is given; the record has it.
+    Of curves only the length is given; the record has them.
     """
-    return _csv([_flat(record) for record in trials])
+    names = _names(trials)
+    return _csv([_flat(record, names) for record in trials])
 
 
-def _row(number: int, table: Table, place: Place) -> dict[str, Any]:
+def _names(trials: Iterable[Record]) -> list[str]:
+    """Metrics with a column: those that every method can have, and of the others those that a trial has."""
+    had = {name for record in trials for name, value in record.metrics.items() if value is not None}
+    return [name for name in METRICS if name not in PREFERENCE_LEARNING or name in had]
+
+
+def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[str, Any]:
     row = place.row
     record = row.records[0]
     return {
@@ -46,7 +53,7 @@ def _row(number: int, table: Table, place: Place) -> dict[str, Any]:
         "status": "ok" if row.ok else row.failed[-1].status,
         "gain_rougeL": place.gain,
         "rougeL_deviation": row.deviation(PRIMARY),
-        **{name: row.mean(name) for name in METRICS},
+        **{name: row.mean(name) for name in names},
         "model": record.model.name,
         "model_revision": record.model.revision,
         "dtype": record.model.dtype,
@@ -63,11 +70,17 @@ def _row(number: int, table: Table, place: Place) -> dict[str, Any]:
     }
 
 
-def _flat(record: Record) -> dict[str, Any]:
+def _flat(record: Record, names: Sequence[str]) -> dict[str, Any]:
     fields = dataclasses.asdict(record)
     fields["curve"] = len(record.curve)
-    fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*METRICS, *record.metrics])}
+    fields["details"] = {name: _without_curve(value) for name, value in record.details.items()}
+    fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*names, *record.metrics])}
     return flatten(fields)
+
+
+def _without_curve(value: Any) -> Any:
+    curve = value.get("curve") if isinstance(value, Mapping) else None
+    return {**value, "curve": len(curve)} if isinstance(curve, list | tuple) else value
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

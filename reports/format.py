@@ -11,6 +11,13 @@ def format_value(value: float | None, unit: Unit) -> str:
         return ""
     if unit in ("score", "nats/token"):
         return f"{value:.3f}"
+    if unit == "nats":
+        return _fixed(value, 2)
+    if unit == "reward":  # of any scale: ROUGE ends at 1, a reward model's logits don't
+        return _fixed(value, 3) if abs(value) < 100 else _fixed(value, 1)
+    if unit == "sd":
+        text = _fixed(value, 2)
+        return text if text.startswith("-") else f"+{text}"
     if unit == "bytes":
         return _scaled(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
     if unit == "parameters":
@@ -31,6 +38,11 @@ def format_value(value: float | None, unit: Unit) -> str:
 def format_gain(value: float | None) -> str:
     """A difference of scores with its sign."""
     return "" if value is None else f"{value:+.3f}"
+
+
+def _fixed(value: float, digits: int) -> str:
+    """So many digits, and no sign before a zero."""
+    return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
 def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:

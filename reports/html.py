@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from reports import plots
 from reports.content import TITLE, Section
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -13,6 +14,7 @@ _TEMPLATES = Path(__file__).parent / "templates"
 def render(sections: Sequence[Section]) -> str:
     """The whole page. Every text is escaped: names and messages come from users, data and libraries."""
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -22,4 +24,9 @@ def render(sections: Sequence[Section]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template("leaderboard.html.j2").render(title=TITLE, sections=sections)
+    return environment.get_template("leaderboard.html.j2").render(
+        title=TITLE,
+        sections=sections,
+        plot_style=Markup(plots.STYLE),
+        svg=lambda plot: Markup(plots.svg(plot, alone=False)),
+    )

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import csv_table, html, markdown
+from reports import csv_table, html, markdown, plots
 from reports.aggregate import tables, unique
 from reports.content import sections, with_problems
 from reports.record import Record
 from reports.store import read_records, write_text
 
+_PLOT = re.compile(r"reward-kl(-\d+)?\.svg")
+
 
 def write(directories: Sequence[Path], out: Path) -> list[Path]:
-    """Write `leaderboard.md`, `.html`, `.csv` and `records.csv` to `out` and return their paths.
+    """Write `leaderboard.md`, `.html`, `.csv`, `records.csv` and what plots there are to `out`; return their paths.
 
-    Raises `StoreError` for a directory without records. Files that are no records are named in the report.
+    Raises `StoreError` for a directory without records. Files that are no records are named in the report. A plot that
+    an earlier report left and this one does not have is removed.
     """
     records: list[Record] = []
     problems: list[str] = []
@@ -26,6 +31,10 @@ def write(directories: Sequence[Path], out: Path) -> list[Path]:
     files = render(records, problems)
     for name, text in files.items():
         write_text(out / name, text)
+    for path in out.glob("reward-kl*.svg"):
+        if path.name not in files and _PLOT.fullmatch(path.name):
+            with contextlib.suppress(OSError):  # what cannot be removed is linked from nowhere
+                path.unlink()
     return [out / name for name in files]
 
 
@@ -38,4 +47,9 @@ def render(records: Sequence[Record], problems: Sequence[str] = ()) -> dict[str,
         "leaderboard.html": html.render(made),
         "leaderboard.csv": csv_table.leaderboard(compared),
         "records.csv": csv_table.records(unique(records)),
+        **{
+            section.preferences.curve.file: plots.svg(section.preferences.curve.plot, alone=True)
+            for section in made
+            if section.preferences and section.preferences.curve
+        },
     }

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from reports.content import TITLE, Grid, Section
+from reports.content import TITLE, Section
+from reports.grid import Grid
+from reports.preference_learning import Part
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -21,12 +23,25 @@ def _section(section: Section) -> list[str]:
     blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
     blocks += ["### Ranking", _table(section.ranking)]
     blocks += [_inline(note) for note in section.footnotes]
+    if section.preferences:
+        blocks += ["### Preference learning", *_preferences(section.preferences)]
     if section.failures:
         blocks += ["### What failed, and why", _table(section.failures)]
     if section.settings:
         blocks += ["### Settings that differ", _table(section.settings)]
     if section.warnings:
         blocks += ["### Warnings", "\n".join(f"- {_inline(warning)}" for warning in section.warnings)]
+    return blocks
+
+
+def _preferences(part: Part) -> list[str]:
+    blocks = [text for heading, grid in part.grids for text in (f"#### {heading}", _table(grid))]
+    blocks += [_inline(note) for note in part.footnotes]
+    if part.curve:
+        seen = _inline(part.curve.plot.description).replace("[", "\\[").replace("]", "\\]")
+        blocks += ["#### Reward against KL", f"![{seen}]({part.curve.file})", _inline(part.curve.caption)]
+    if part.stages:
+        blocks += ["#### Stages of training", _table(part.stages)]
     return blocks
 
 

@@ -9,7 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Unit = Literal["score", "nats/token", "bytes", "parameters", "%", "tokens/s", "examples/s", "s", "J", "money", "tokens"]
+Unit = Literal[
+    "score",
+    "nats/token",
+    "nats",
+    "reward",
+    "sd",
+    "bytes",
+    "parameters",
+    "%",
+    "tokens/s",
+    "examples/s",
+    "s",
+    "J",
+    "money",
+    "tokens",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,5 +130,94 @@ _DECLARED = (
     ),
 )
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in _DECLARED}
+CHANGES = {
+    "reward": "reward",
+    "reward_agreement": "agreement with ROUGE-L",
+    "preference_accuracy": "preference accuracy",
+    "heldout_quality": "held-out ROUGE-L",
+}
+"""What is measured twice, on the warm start (`NAME_start`) and on the final policy (`NAME_final`), and its title."""
+
+
+def _change(name: str, unit: Unit, formula: str) -> tuple[Metric, Metric]:
+    title = CHANGES[name]
+    return (
+        Metric(f"{name}_start", f"{title}, warm start", unit, "higher", f"{formula}; for the warm start"),
+        Metric(f"{name}_final", f"{title}, final", unit, "higher", f"{formula}; for the final policy"),
+    )
+
+
+_PREFERENCE_LEARNING = (
+    *_change("reward", "reward", "mean reward of responses sampled for held-out prompts, in the reward's own unit"),
+    Metric(
+        "reward_gain_sd",
+        "gain (sd)",
+        "sd",
+        "higher",
+        "(final − warm start's mean reward) ÷ standard deviation of the warm start's rewards",
+    ),
+    Metric(
+        "policy_kl",
+        "KL (nats)",
+        "nats",
+        None,
+        "mean over the final policy's samples of the summed log-ratio of final policy to warm start",
+    ),
+    Metric(
+        "policy_entropy",
+        "entropy (nats/token)",
+        "nats/token",
+        None,
+        "mean entropy of the policy over its samples' tokens",
+    ),
+    Metric(
+        "policy_response_tokens", "response tokens", "tokens", None, "mean length of the samples, end token counted"
+    ),
+    Metric("policy_unended_percent", "unended %", "%", "lower", "share of the samples without an end token"),
+    Metric(
+        "pair_accuracy",
+        "pair accuracy",
+        "score",
+        "higher",
+        "share of held-out pairs whose chosen response gets the higher reward from the reward model",
+    ),
+    Metric("pair_margin", "margin", "reward", None, "mean over held-out pairs of chosen − rejected reward"),
+    Metric(
+        "pair_calibration_error",
+        "calibration error",
+        "score",
+        "lower",
+        "expected calibration error of sigmoid(|margin|) as the probability of ranking a held-out pair right, 10 bins",
+    ),
+    *_change(
+        "reward_agreement",
+        "score",
+        "share of pairs of two samples for one held-out prompt whose order reward and ROUGE-L agree on",
+    ),
+    *_change(
+        "preference_accuracy",
+        "score",
+        "share of held-out pairs whose chosen response gets the higher mean log-probability a token",
+    ),
+    *_change("heldout_quality", "score", "ROUGE-L of greedy answers to held-out prompts of the validation split"),
+    Metric(
+        "sampled_tokens_per_second",
+        "sampled tokens/s",
+        "tokens/s",
+        "higher",
+        "response tokens sampled in the policy stage ÷ time of sampling",
+    ),
+    Metric(
+        "learned_tokens_per_second",
+        "learned tokens/s",
+        "tokens/s",
+        "higher",
+        "prompt and response tokens learned from in the policy stage ÷ time of the updates",
+    ),
+)
+
+PREFERENCE_LEARNING = frozenset(metric.name for metric in _PREFERENCE_LEARNING)
+"""Names that only methods which learn from preferences or rewards measure; shown only where one did."""
+
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_DECLARED, *_PREFERENCE_LEARNING)}
 """Every declared metric by name, in the order in which tables show them."""

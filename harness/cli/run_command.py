@@ -14,6 +14,7 @@ EXAMPLES = """examples:
   python -m harness run --methods full,lora,prefix --seeds 0,1,2 --budget steps=300
   python -m harness run --model smollm2-135m-instruct --task dialogsum --data DIR --methods lora --set lora.r=16
   python -m harness run --task file --data mine.jsonl --input-field text --target-field summary --methods lora
+  python -m harness run --methods rlhf,dpo --preferences pairs.jsonl
   python -m harness run --config spec.yaml
 """
 
@@ -35,6 +36,16 @@ FLAGS = (
         "column of the target text; several, comma-separated, are references",
     ),
     ("--template", "template", "prompt with {input} in it, instead of the task's own"),
+    (
+        "--preferences",
+        "preferences",
+        "file or hub id with prompt, chosen and rejected, for methods that learn from them",
+    ),
+    (
+        "--reward",
+        "reward",
+        "rouge, MODULE:FUNCTION, a model's directory or ORG/NAME, instead of a learned reward model",
+    ),
     ("--train-examples", "train_examples", "use at most this many training examples"),
     ("--validation-examples", "validation_examples", "use at most this many validation examples"),
     ("--test-examples", "test_examples", "use at most this many test examples"),
@@ -96,6 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     with store.lock():
         what = f"{plan.model.name} on {plan.task.name}"
         print(f"{len(plan.trials)} trials of {what}; device {plan.device}; {store.directory}")
+        if plan.given.preferences is not None:
+            print(f"preferences: {plan.given.preferences.note}")
         interrupted, records = False, []
         try:
             with progress_for(len(plan.trials), console) as progress:

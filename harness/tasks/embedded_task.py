@@ -15,7 +15,9 @@ def load(request: TaskRequest) -> Task:
     """Build the task. The data are fixed; `split_seed` draws samples. Raises `SpecError` for wrong flags."""
     request.refuse("data", "test", "input_field", "target_fields")
     splits = {
-        name: [Example(item.id, item.dialogue, tuple(item.summaries)) for item in generate(name)]
+        name: [
+            Example(item.id, item.dialogue, tuple(item.summaries), tuple(item.facts.items())) for item in generate(name)
+        ]
         for name in ("train", "validation", "test")
     }
     return build(request, splits, templates=DIALOGUE_SUMMARY, limits=LIMITS)

@@ -22,6 +22,7 @@ class Roles:
         self.model = model
         self.adapters = hasattr(model, "peft_config")
         self._copies: dict[str, Any] = {}
+        self._active = (POLICY, True)
 
     def keep(self, role: str) -> None:
         """Make the model as it is now play this role from here on: a copy of the adapter, or of everything."""
@@ -32,13 +33,13 @@ class Roles:
         for name, parameter in list(self.model.named_parameters()):
             if f".{POLICY}." in name:
                 self.model.get_parameter(name.replace(f".{POLICY}.", f".{role}.")).data.copy_(parameter.data)
-        self.model.set_adapter(POLICY)
+        self._activate(POLICY, True)
 
     def drop(self, role: str) -> None:
         """Forget a role and free what it held."""
         if self.adapters:
             self.model.delete_adapter(role)
-            self.model.set_adapter(POLICY)
+            self._activate(POLICY, True)
         else:
             self._copies.pop(role)
 
@@ -46,11 +47,15 @@ class Roles:
     def playing(self, role: str, *, train: bool = False) -> Iterator[Any]:
         """The model that plays this role, for as long as the context lasts; gradients only if it is to train."""
         if not self.adapters:
-            yield self._copies[role]
+            yield self._copies.get(role, self.model)
             return
-        training = any(p.requires_grad for n, p in self.model.named_parameters() if f".{POLICY}." in n)
-        self.model.set_adapter(role, inference_mode=not train)
+        before = self._active
+        self._activate(role, train)
         try:
             yield self.model
         finally:
-            self.model.set_adapter(POLICY, inference_mode=not training)
+            self._activate(*before)
+
+    def _activate(self, role: str, train: bool) -> None:
+        self._active = (role, train)
+        self.model.set_adapter(role, inference_mode=not train)

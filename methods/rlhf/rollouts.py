@@ -42,16 +42,42 @@ class Rollouts:
         """Sampled tokens, padding left out."""
         return int(self.mask.sum())
 
+    @classmethod
+    def of(cls, encoder: Encoder, rows: Sequence[Encoded], device: Any) -> Rollouts:
+        """Given responses in the same shape; their texts are not needed and empty."""
+        import torch
+
+        prompts = encoder.generation_batch(rows)
+        width = max(len(row.response) for row in rows)
+        pad = encoder.tokenizer.pad_token_id
+        responses = torch.tensor([[*row.response, *[pad] * (width - len(row.response))] for row in rows])
+        mask = torch.tensor([[1] * len(row.response) + [0] * (width - len(row.response)) for row in rows])
+        tensors = (prompts["input_ids"], prompts["attention_mask"], responses, mask, torch.ones(len(rows)).bool())
+        return cls(*(tensor.to(device) for tensor in tensors), texts=[""] * len(rows))
+
     def slice(self, start: int, stop: int) -> Rollouts:
-        """Some of the responses."""
-        rows = [getattr(self, name)[start:stop] for name in ("prompts", "prompt_mask", "responses", "mask", "ended")]
-        return Rollouts(*rows, self.texts[start:stop])
+        """Some of the responses, without the columns that are padding in all of them."""
+        # Padding stands left in the prompts of decoder-only models and right everywhere else.
+        kept, used = self.prompt_mask[start:stop].any(dim=0), self.mask[start:stop].any(dim=0)
+        return Rollouts(
+            prompts=self.prompts[start:stop, kept],
+            prompt_mask=self.prompt_mask[start:stop, kept],
+            responses=self.responses[start:stop, used],
+            mask=self.mask[start:stop, used],
+            ended=self.ended[start:stop],
+            texts=self.texts[start:stop],
+        )
+
+    def rows(self) -> list[Encoded]:
+        """Token ids of each prompt with its response."""
+        pairs = zip(self.prompts, self.prompt_mask, self.responses, self.mask, strict=True)
+        return [Encoded(p[pm.bool()].tolist(), r[m.bool()].tolist(), False) for p, pm, r, m in pairs]
 
 
 def sample(
     model: Any, encoder: Encoder, encoded: Sequence[Encoded], *, samples: int, temperature: float, generate: Any = None
 ) -> Rollouts:
-    """`samples` responses to each prompt, drawn from the model's own distribution at this temperature.
+    """`samples` responses to each prompt, drawn from the model's own distribution at this temperature; greedy at 0.
 
     Nothing else shapes the distribution (no top-k, no top-p, no penalties), so that log-probabilities are those of what
     was sampled from. `generate(model, inputs, **decoding)` is the method's own way of generating, if it has one.
@@ -63,10 +89,7 @@ def sample(
     batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
     decoding = {
         "max_new_tokens": encoder.limits.target_tokens,
-        "do_sample": True,
-        "temperature": temperature,
-        "top_k": 0,
-        "top_p": 1.0,
+        **({"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
         "eos_token_id": stops,
         "pad_token_id": encoder.tokenizer.pad_token_id,
     }
@@ -102,7 +125,10 @@ class Scored:
 def log_probs(
     model: Any, rollouts: Rollouts, family: str, *, temperature: float = 1.0, dtype: Any = None, hidden: bool = False
 ) -> Scored:
-    """Log-probabilities of the response tokens in one direct forward pass; gradients flow where they are enabled."""
+    """Log-probabilities of the response tokens in one direct forward pass; gradients flow where they are enabled.
+
+    `temperature` is that of the sampling, `dtype` the compute dtype of mixed precision.
+    """
     import torch
 
     mixed = dtype is not None and dtype != torch.float32

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from harness.errors import SpecError
-from harness.plan import make_plan
-from harness.spec import build_spec
+from harness.plan import code_hash, in_order, make_plan
+from harness.spec import Variant, build_spec
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def plan(**request):
@@ -97,3 +104,115 @@ def test_a_method_that_cannot_serve_the_model_is_known_before_anything_is_loaded
 def test_limits_that_do_not_fit_the_model_are_refused():
     with pytest.raises(SpecError, match="do not fit into the 512 tokens"):
         make_plan(build_spec({"methods": "lora", "device": "cpu", "input_tokens": 500}))
+
+
+def ids_by_variant(**request):
+    return {trial.draft.variant: trial.trial_id for trial in plan(methods="toy,follower", **request).trials}
+
+
+def test_pairs_and_rewards_change_the_trials_that_learn_from_them_and_no_other(plugin, tmp_path):
+    def pairs(name, word):
+        path = tmp_path / name
+        path.write_text("prompt,chosen,rejected\n" + "".join(f"q{i},good,{word}\n" for i in range(9)))
+        return str(path)
+
+    plain = ids_by_variant()
+    changed = [
+        ids_by_variant(preferences=pairs("a.csv", "bad")),
+        ids_by_variant(preferences=pairs("b.csv", "worse")),
+        ids_by_variant(reward="rouge"),
+        ids_by_variant(preferences=pairs("a.csv", "bad"), reward="rouge"),
+        ids_by_variant(reward="json:loads"),
+    ]
+    assert {(found["base"], found["toy"]) for found in changed} == {(plain["base"], plain["toy"])}
+    assert len({found["follower"] for found in [plain, *changed]}) == 6
+    # A pair whose prompt is a test input is left out, even where that part of the split is not used.
+    leaking = tmp_path / "leaking.csv"
+    leaking.write_text(Path(pairs("a.csv", "bad")).read_text() + "I would like some lemon.,good,bad\n")
+    for amount in (1, 4):
+        given = plan(
+            methods="follower", preferences=str(leaking), test_examples=amount, allow_unusable=True
+        ).given.preferences
+        assert given.left_out == ("leaking.csv line 11: its prompt is a test input of the task",)
+    # It is the pairs that count, not what their file is called or where it is.
+    assert ids_by_variant(preferences=pairs("c.csv", "bad")) == changed[0]
+
+
+def test_requests_hold_pairs_and_rewards_only_where_they_are_learned_from(plugin):
+    of = {trial.draft.variant: trial for trial in plan(methods="toy,follower", reward="rouge").trials}
+    assert of["toy"].request["reward"] is None
+    assert of["toy"].draft.details == {}
+    assert of["follower"].request["reward"]["kind"] == "rouge"
+    assert of["follower"].draft.details == {"reward": {"name": "rouge", "revision": None}}
+    json.dumps(of["follower"].request)
+
+
+def test_a_start_comes_first_and_its_id_counts(plugin, monkeypatch):
+    def made(**more):
+        return plan(methods="follower[start=toy],toy", **more).trials
+
+    base, toy, follower = made()
+    assert [trial.draft.variant for trial in (base, toy, follower)] == ["base", "toy", "follower[start=toy]"]
+    assert (base.start, toy.start, follower.start) == (None, None, toy.trial_id)
+    assert toy.trial_id == ids()[1]
+    # Other code of the toy makes another follower too, whose own code is the same.
+    monkeypatch.setattr("harness.plan.code_hash", lambda cls: "other" if cls.name == "toy" else code_hash(cls))
+    _, other_toy, other_follower = made()
+    assert other_toy.trial_id != toy.trial_id
+    assert other_follower.trial_id != follower.trial_id
+
+
+def test_variants_keep_their_order_but_for_starts():
+    def order(starts):
+        made = in_order([Variant(method=name) for name in starts], starts)
+        assert all(starts[variant.method] == start for variant, start in made)
+        return "".join(variant.method for variant, _ in made)
+
+    assert order({"a": None, "b": None, "c": "a"}) == "abc"
+    assert order({"a": "c", "b": None, "c": None}) == "cab"
+    assert order({"a": "b", "b": "d", "c": "d", "d": None}) == "dbac"
+    with pytest.raises(SpecError, match="a starts from 'x', which is not among the methods of this run; add x"):
+        order({"a": "x", "b": None})
+    with pytest.raises(
+        SpecError, match="a starts from b starts from c starts from a: no variant can start from itself"
+    ):
+        order({"a": "b", "b": "c", "c": "a"})
+    with pytest.raises(SpecError, match="c starts from c: no variant"):
+        order({"a": None, "c": "c"})
+
+
+def test_the_code_of_a_method_that_is_a_package_is_all_of_its_files(tmp_path):
+    """A copy of the methods, in which files change, one after the other."""
+    copy = tmp_path / "methods"
+    shutil.copytree(ROOT / "methods", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy / "rlhf" / "probe.py").write_text(
+        "from methods.toy import Toy\nclass Probe(Toy):\n    feedback = frozenset({'reward'})\n"
+    )
+    (tmp_path / "plugged.py").write_text("from methods.rlhf.probe import Probe\nclass Mine(Probe): pass\n")
+    code = (
+        "from harness.plan import code_hash; from methods.toy import Toy; from methods.lora import LoRA\n"
+        "from plugged import Mine, Probe; print(*map(code_hash, (LoRA, Toy, Probe, Mine)))"
+    )
+
+    def hashes():
+        path = os.pathsep.join([str(tmp_path), str(ROOT)])
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        return done.stdout.split()
+
+    before = hashes()
+    assert len(set(before)) == 4
+    assert hashes() == before
+    for name in ("rlhf/damage.py", "rlhf/__init__.py", "feedback.py"):
+        (copy / name).write_text((copy / name).read_text() + "# changed\n")
+        after = hashes()
+        assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, False], name
+        before = after
+    (copy / "training.py").write_text((copy / "training.py").read_text() + "# changed\n")
+    assert not set(hashes()) & set(before)

@@ -41,6 +41,18 @@ def test_flags_as_text_and_yaml_values_build_the_same_spec():
     assert flags.task.test_examples == 10
 
 
+def test_preferences_and_reward_are_for_methods_that_learn_from_them(plugin):
+    spec = build_spec({"methods": "lora,follower", "preferences": "p.jsonl", "reward": "rouge"})
+    assert (spec.preferences, spec.reward) == ("p.jsonl", "rouge")
+    with pytest.raises(SpecError, match=r"add one that does: .*follower"):
+        build_spec({"methods": "lora", "reward": "rouge"})
+
+
+def test_a_knob_may_name_a_variant_with_knobs_of_its_own(plugin):
+    spec = build_spec({"methods": "follower[seconds_per_step=1,start=lora[alpha=8,r=4]],lora[r=4,alpha=8]"})
+    assert spec.variants[0].changed["start"] == spec.variants[1].name == "lora[alpha=8,r=4]"
+
+
 def test_defaults_are_the_embedded_model_and_task():
     spec = build_spec({"methods": "lora"})
     assert (spec.model, spec.task.name, spec.seeds) == ("embedded", "embedded", (0,))
@@ -61,6 +73,9 @@ def test_defaults_are_the_embedded_model_and_task():
         ({"methods": "base"}, "leave it out"),
         ({"methods": "lora[r]"}, "NAME"),
         ({"methods": "lora[r=1"}, "NAME"),
+        ({"methods": "lora]"}, "NAME"),
+        ({"methods": "lora[r]x]"}, "NAME"),
+        ({"methods": "lora[r=[1]]"}, "lora.r: must be a whole number"),
         ({"methods": "lora", "seeds": "0,x"}, "whole numbers"),
         ({"methods": "lora", "seeds": "1,1"}, "twice"),
         ({"methods": "lora", "budget": "stepps=1"}, "unknown budget"),
@@ -78,6 +93,10 @@ def test_defaults_are_the_embedded_model_and_task():
         ({"methods": "lora", "test_examples": 0}, "test-examples"),
         ({"methods": "lora", "template": "no slot"}, r"\{input\}"),
         ({"methods": 7}, "cannot read the methods"),
+        ({"methods": "lora,full", "preferences": "p.jsonl"}, r"--preferences is given, but no .*\(lora, full\); add"),
+        ({"methods": "lora", "reward": "rouge"}, "--reward is given, but no method of this run learns from it"),
+        ({"methods": "lora", "reward": " "}, "--reward is empty"),
+        ({"methods": "lora", "preferences": ["p"]}, "preferences must be text"),
     ],
 )
 def test_a_wrong_request_gets_one_sentence(request_, message):
@@ -112,6 +131,8 @@ def test_a_yaml_file_that_is_not_there(tmp_path):
 
 def test_small_parsers():
     assert split_outside_brackets("a[x=1,y=2],b") == ["a[x=1,y=2]", "b"]
+    assert split_outside_brackets("a[x=1,y=b[z=2,u=3],v=4],c") == ["a[x=1,y=b[z=2,u=3],v=4]", "c"]
+    assert split_outside_brackets("a],b") == ["a]", "b"]
     assert parse_seeds(3) == (3,)
     assert parse_budget("minutes=0.5") == Budget("minutes", 0.5)
     assert slug("google/flan-t5-base@main") == "google-flan-t5-base-main"

@@ -44,6 +44,13 @@ from reports.metrics import METRICS, Unit
         (12345.6, "money", "12,345.60"),
         (25.84, "tokens", "25.8"),
         (3.5, "examples/s", "3.5"),
+        (7.891, "nats", "7.89"),
+        (-0.001, "nats", "0.00"),
+        (-0.41, "reward", "-0.410"),
+        (1234.56, "reward", "1,234.6"),
+        (1.336, "sd", "+1.34"),
+        (-0.5, "sd", "-0.50"),
+        (-0.001, "sd", "+0.00"),
     ],
 )
 def test_a_value_is_written_for_people(value, unit, text):

@@ -8,6 +8,8 @@ from harness.errors import SpecError
 from harness.tasks import TaskRequest, load_task
 from harness.tasks.embedded import generate
 
+FINGERPRINT = "1ef4a730387530ebdf49cfd295142258c37f3d94aeb0b90bbec863f1f8dabdae"
+
 
 def test_every_generated_dialogue_is_an_example():
     task = load_task(TaskRequest())
@@ -16,9 +18,15 @@ def test_every_generated_dialogue_is_an_example():
         for item, example in zip(generate(name), examples, strict=True):
             assert (example.id, example.input) == (item.id, item.dialogue)
             assert example.references == tuple(item.summaries)
+            assert dict(example.facts) == item.facts
     assert {len(example.references) for example in task.test} == {2}
     assert task.note is None
     assert task.unusable == 0
+
+
+def test_the_fingerprint_is_that_of_the_first_release():
+    """Facts came later; what they were made for must not make old records incomparable."""
+    assert load_task(TaskRequest()).fingerprint == FINGERPRINT
 
 
 def test_no_dialogue_is_in_two_splits():

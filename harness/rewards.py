@@ -1,0 +1,226 @@
+"""Rewards that the user gives instead of a learned reward model: ROUGE-L, a Python function, or a model.
+
+`resolve` runs when a run is planned: it finds the reward, downloads it if need be, and says in one sentence what is
+wrong with it. `scorer` makes it callable in the worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import ModelError, SpecError
+from harness.models.hub import HubUnreachableError, snapshot
+from harness.models.source import _read_config, _require_weights, content_revision
+from harness.tasks.reading import path_of
+from methods.feedback import Score, Scorer
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RewardSource:
+    """A reward that was found; JSON types only, so that it crosses to a worker as it is."""
+
+    name: str
+    """`rouge`, `MODULE:FUNCTION`, a hub id, or a directory's last part: what records call it, never a path."""
+    kind: Literal["rouge", "function", "model"]
+    revision: str | None = None
+    """First 16 hex digits of the SHA-256 over the function's source file or the model's files; a hub model's commit."""
+    location: str = ""
+    """Local directory of a model; never goes into a record."""
+
+    def facts(self) -> dict[str, Any]:
+        """What a record keeps, as JSON types."""
+        return {"name": self.name, "revision": self.revision}
+
+
+def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:
+    """Find a reward. Raises `HarnessError` with one sentence for what is none, or cannot be had or used."""
+    if text == "rouge":
+        return RewardSource("rouge", "rouge")
+    path = path_of(text, "--reward")
+    if path.is_dir():
+        return _model(path, path.resolve().name, None, trust_remote_code)
+    if path.exists():
+        raise SpecError(
+            f"--reward {text} is a file; name a function in it as {path.stem}:FUNCTION, or give a directory"
+        )
+    if _FUNCTION.fullmatch(text):
+        return RewardSource(text, "function", _find(text)[1])
+    if not _HUB_ID.fullmatch(text):
+        raise SpecError(
+            f"unknown reward {text!r}; give rouge, MODULE:FUNCTION, the directory of a sequence-classification model, "
+            "or ORG/NAME[@REVISION] for one on the hub"
+        )
+    identity, _, revision = text.partition("@")
+    try:
+        folder = snapshot(identity, revision or None, code=trust_remote_code)
+    except HubUnreachableError as error:
+        raise ModelError(str(error).replace("--model", "--reward")) from error
+    return _model(folder, identity, folder.name, trust_remote_code)
+
+
+def scorer(
+    source: RewardSource, *, device: str, dtype: str, batch_size: int, trust_remote_code: bool = False
+) -> Scorer:
+    """The reward as something to call; a model is loaded onto `device` with weights in `dtype`. Runs in the worker."""
+    if source.kind == "rouge":
+        return rouge_scorer()
+    if source.kind == "function":
+        function, revision = _find(source.name)
+        if revision != source.revision:
+            raise SpecError(
+                f"the file of --reward {source.name} changed after the run was planned; start the run again"
+            )
+        return Scorer(source.name, function)
+    return Scorer(source.name, RewardModel(source, device, dtype, batch_size, trust_remote_code))
+
+
+def model_of(reward: Scorer | None) -> Any:
+    """The model behind a reward, or None where there is none."""
+    return reward.score.model if reward is not None and isinstance(reward.score, RewardModel) else None
+
+
+def rouge_scorer() -> Scorer:
+    """ROUGE-L F1 against the best reference, 0 to 1."""
+    from harness.rouge import score
+
+    def best(prompts: Sequence[str], responses: Sequence[str], references: Sequence[tuple[str, ...]]) -> list[float]:
+        return [row["rougeL"] for row in score(responses, references)]
+
+    return Scorer("rouge", best)
+
+
+def _find(text: str) -> tuple[Score, str | None]:
+    """The function that `MODULE:FUNCTION` names, and the hash of its file. Raises `SpecError`."""
+    module_name, _, attribute = text.partition(":")
+    if not {"", str(Path.cwd())} & set(sys.path):  # a console script does not look into the current directory
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found = attrgetter(attribute)(importlib.import_module(module_name))
+    except AttributeError as error:
+        raise SpecError(f"--reward {text}: {' '.join(str(error).split())[:200]}") from error
+    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
+        reason = " ".join(str(error).split())[:200] or "no reason given"
+        raise SpecError(
+            f"--reward {text}: the module {module_name!r} cannot be imported ({type(error).__name__}: {reason}); "
+            "it is looked for in the current directory and among the installed packages"
+        ) from error
+    if not callable(found):
+        raise SpecError(f"--reward {text} is of type {type(found).__name__}, not a function")
+    return found, _source_hash(found, module_name)
+
+
+def _source_hash(function: Callable[..., Any], module_name: str) -> str | None:
+    """First 16 hex digits of the SHA-256 over the files of the function and of the module that was named, if any."""
+    modules = (inspect.getmodule(inspect.unwrap(function)), sys.modules[module_name])
+    files = {file for module in modules if (file := getattr(module, "__file__", None))}
+    digest = hashlib.sha256(b"".join(sorted(Path(file).read_bytes() for file in files)))
+    return digest.hexdigest()[:16] if files else None
+
+
+def _model(path: Path, name: str, revision: str | None, trust_remote_code: bool) -> RewardSource:
+    """A source for a directory, checked as far as that goes without loading. Raises `ModelError`."""
+    config = _read_config(path, name)
+    _require_weights(path, name)
+    architectures = config.get("architectures")
+    architecture = str(architectures[0]) if isinstance(architectures, list) and architectures else "a model of no kind"
+    own_code = trust_remote_code and "AutoModelForSequenceClassification" in str(config.get("auto_map"))
+    if not architecture.endswith("ForSequenceClassification") and not own_code:
+        raise ModelError(
+            f"--reward {name}: {architecture} scores no texts; give a model for sequence classification with one "
+            "output, or write a function and name it as MODULE:FUNCTION"
+        )
+    labels = config.get("id2label")
+    _require_one_output(name, len(labels) if isinstance(labels, dict) else config.get("num_labels", 2))
+    return RewardSource(name, "model", revision or content_revision(path), str(path.resolve()))
+
+
+def _require_one_output(name: str, outputs: Any) -> None:
+    if outputs != 1:
+        raise ModelError(
+            f"--reward {name}: the model has {outputs} outputs where a reward is one number; say what they are worth "
+            "in a function, and name it as MODULE:FUNCTION (docs/preferences.md shows one)"
+        )
+
+
+class RewardModel:
+    """A sequence-classification model with one output, as a function of prompts and responses."""
+
+    def __init__(self, source: RewardSource, device: str, dtype: str, batch_size: int, trust_remote_code: bool) -> None:
+        import torch
+        from safetensors import SafetensorError
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+        common = {"local_files_only": True, "trust_remote_code": trust_remote_code}
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(source.location, **common)
+            self.model, found = AutoModelForSequenceClassification.from_pretrained(
+                source.location,
+                dtype=getattr(torch, dtype),
+                use_safetensors=True,
+                output_loading_info=True,
+                **common,
+            )
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            sentence = " ".join(str(error).split())[:300].replace(source.location, source.name)
+            raise ModelError(f"--reward {source.name} cannot be loaded: {sentence}") from error
+        if missing := sorted(found["missing_keys"]):  # transformers would score with random numbers in their place
+            raise ModelError(f"--reward {source.name}: {len(missing)} weights are missing, such as {missing[0]}")
+        _require_one_output(source.name, self.model.config.num_labels)
+        self.model.eval().requires_grad_(False).to(device)
+        self.batch_size = batch_size
+        self._prepare_padding(source.name)
+        lengths = (self.tokenizer.model_max_length, getattr(self.model.config, "max_position_embeddings", None))
+        longest = min(length for length in lengths if length)
+        # Of a chat the end is kept, of a pair the longer text is cut: what is judged is the response.
+        self.chat = bool(self.tokenizer.chat_template)
+        self.tokenizer.truncation_side = "left" if self.chat else "right"
+        self.options = {"padding": True, "return_tensors": "pt"}
+        if longest < 10**6:  # tokenizers without a limit of their own say 10^30
+            self.options |= {"truncation": True, "max_length": longest}
+
+    def __call__(
+        self, prompts: Sequence[str], responses: Sequence[str], references: Sequence[tuple[str, ...]]
+    ) -> list[float]:
+        """The model's output for each response."""
+        import torch
+
+        scores: list[float] = []
+        with torch.inference_mode():
+            for start in range(0, len(responses), self.batch_size):
+                part = slice(start, start + self.batch_size)
+                inputs = self._encode(prompts[part], responses[part]).to(self.model.device)
+                scores += self.model(**inputs).logits.float().squeeze(-1).tolist()
+        return scores
+
+    def _encode(self, prompts: Sequence[str], responses: Sequence[str]) -> Any:
+        if not self.chat:
+            return self.tokenizer(list(prompts), list(responses), **self.options)
+        chats = [
+            [{"role": "user", "content": prompt}, {"role": "assistant", "content": response}]
+            for prompt, response in zip(prompts, responses, strict=True)
+        ]
+        texts = self.tokenizer.apply_chat_template(chats, tokenize=False)
+        return self.tokenizer(texts, add_special_tokens=False, **self.options)
+
+    def _prepare_padding(self, name: str) -> None:
+        """Pads come last, and the model knows them: decoder-only ones score the last token that is no pad."""
+        if self.tokenizer.pad_token_id is None:
+            if self.tokenizer.eos_token_id is None:
+                raise ModelError(
+                    f"--reward {name}: the tokenizer has neither a pad nor an end token, so nothing can pad"
+                )
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+        self.tokenizer.padding_side = "right"
+        self.model.config.get_text_config().pad_token_id = self.tokenizer.pad_token_id

@@ -1,0 +1,43 @@
+"""`dpo`: direct preference optimisation (Rafailov et al. 2023), through TRL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from methods.base import require
+from methods.encoding import Encoded, Encoder
+from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, completions
+
+
+@dataclass(frozen=True, kw_only=True)
+class DPOConfig(PreferenceConfig):
+    """Knobs of DPO."""
+
+    beta: float = 0.1
+    """How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 in
+    Rafailov et al. 2023."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.beta > 0, "beta", "must be above 0")
+
+
+class DPO(PreferenceTuning):
+    """Raises the chosen response's probability over the rejected one's, relative to the warm start."""
+
+    name = "dpo"
+    summary = "warm start → preferences → direct preference optimisation (Rafailov et al. 2023)"
+    Config = DPOConfig
+    families = ("decoder-only",)
+    has_reference = True
+
+    def recipe(self) -> Recipe:
+        """TRL's `DPOTrainer` with its sigmoid loss."""
+        import trl
+
+        return Recipe(trl.DPOTrainer, trl.DPOConfig, {"beta": self.config.beta, "max_length": None}, _batch)
+
+
+def _batch(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
+    return completions(encoder, [*chosen, *rejected])

@@ -1,0 +1,166 @@
+"""What a policy is worth on held-out prompts: the same measurement of the warm start and of the final policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from methods.base import Method, TrainingJob
+from methods.encoding import Encoded, Encoder
+from methods.rlhf.policy import Reward, scored
+from methods.rlhf.roles import REFERENCE, Roles
+from methods.rlhf.rollouts import Rollouts, sample
+
+PROMPTS = 64
+"""Most held-out prompts: the first of the validation split."""
+SAMPLES = 2
+"""Responses sampled for each, so that two responses to one prompt can be compared."""
+TIE = 0.01
+"""Responses whose qualities differ by less are not told apart."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a policy answers held-out prompts."""
+
+    rewards: torch.Tensor
+    """(N,) one for each sampled response."""
+    kl: float
+    """Nats per response, to the warm start."""
+    entropy: float
+    """Nats per token."""
+    tokens: float
+    """Mean length of a response, end token included."""
+    unended_percent: float
+    agreement: float | None
+    """Share of pairs of responses to one prompt that reward and quality order alike."""
+    quality: float | None
+    """Mean quality of greedy answers."""
+    rows: list[dict[str, Any]]
+    """Samples for people to inspect."""
+
+
+class Measure:
+    """Measures policies on the held-out prompts of one job; sampling draws the same numbers each time."""
+
+    def __init__(self, method: Method, job: TrainingJob, roles: Roles, encoder: Encoder, reward: Reward) -> None:
+        self.job = job
+        self.method = method
+        self.roles = roles
+        self.encoder = encoder
+        self.reward = reward
+        self.examples = list(job.validation or job.examples)[:PROMPTS]
+        self._encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in self.examples])
+
+    def __call__(self) -> Policy:
+        """Measure the policy as it is now."""
+        rewards, rows, parts = [], [], []
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(self.job.seed)
+            for examples, rollouts in self._sampled():
+                values = self.reward(examples, rollouts)
+                mine = scored(self.job.model, rollouts, self.job, temperature=1.0)
+                with self.roles.playing(REFERENCE) as model:
+                    theirs = scored(model, rollouts, self.job, temperature=1.0)
+                parts.append((rollouts, (mine.log_probs - theirs.log_probs).sum(dim=1), mine.entropy.sum()))
+                rewards.append(values.cpu())
+                rows += [
+                    {"id": example.id, "prompt": example.input, "response": text, "reward": float(value)}
+                    for example, text, value in zip(examples, rollouts.texts, values, strict=True)
+                ]
+            quality = self._quality([row["response"] for row in rows], SAMPLES)
+            greedy = self._quality(self._greedy(), 1)
+        tokens = sum(rollouts.tokens for rollouts, _, _ in parts)
+        every = torch.cat(rewards)
+        return Policy(
+            rewards=every,
+            kl=float(torch.cat([kl for _, kl, _ in parts]).mean()),
+            entropy=float(sum(entropy for _, _, entropy in parts)) / tokens,
+            tokens=tokens / len(every),
+            unended_percent=100 * float(torch.cat([~rollouts.ended for rollouts, _, _ in parts]).float().mean()),
+            agreement=None if quality is None else agreement(every, quality),
+            quality=None if greedy is None else float(greedy.mean()),
+            rows=rows,
+        )
+
+    def _sampled(self) -> Any:
+        """(example of each response, responses), batch by batch."""
+        size = max(1, 2 * self.job.batch_size // SAMPLES)
+        for start in range(0, len(self.examples), size):
+            examples = [example for example in self.examples[start : start + size] for _ in range(SAMPLES)]
+            encoded = self._encoded[start : start + size]
+            yield examples, sample(self.job.model, self.encoder, encoded, samples=SAMPLES, temperature=1.0)
+
+    def _greedy(self) -> list[str]:
+        size, texts = 2 * self.job.batch_size, []
+        for start in range(0, len(self._encoded), size):
+            texts += sample(
+                self.job.model, self.encoder, self._encoded[start : start + size], samples=1, temperature=0
+            ).texts
+        return texts
+
+    def _quality(self, texts: Sequence[str], each: int) -> torch.Tensor | None:
+        scorer = self.job.feedback.quality
+        if scorer is None:
+            return None
+        examples = [example for example in self.examples for _ in range(each)]
+        inputs, references = [e.input for e in examples], [e.references for e in examples]
+        return torch.tensor(list(scorer.score(inputs, list(texts), references)))
+
+
+def compared(before: Policy, after: Policy) -> dict[str, float | None]:
+    """Metrics of the record: the warm start beside the final policy."""
+    start, final = float(before.rewards.mean()), float(after.rewards.mean())
+    spread = float(before.rewards.std())
+    return {
+        "reward_start": start,
+        "reward_final": final,
+        "reward_gain_sd": (final - start) / spread if spread > 0 else None,
+        "policy_kl": after.kl,
+        "policy_entropy": after.entropy,
+        "policy_response_tokens": after.tokens,
+        "policy_unended_percent": after.unended_percent,
+        "reward_agreement_start": before.agreement,
+        "reward_agreement_final": after.agreement,
+        "heldout_quality_start": before.quality,
+        "heldout_quality_final": after.quality,
+    }
+
+
+def side_by_side(before: Policy, after: Policy) -> list[dict[str, Any]]:
+    """One row for each prompt and sample: both policies' responses and their rewards."""
+    return [
+        {"id": b["id"], "prompt": b["prompt"], "warm_start": b["response"], "warm_start_reward": b["reward"],
+         "policy": a["response"], "policy_reward": a["reward"]}
+        for b, a in zip(before.rows, after.rows, strict=True)
+    ]  # fmt: skip
+
+
+def agreement(rewards: torch.Tensor, qualities: torch.Tensor) -> float | None:
+    """Share of pairs of neighbours (2i, 2i + 1) that both order alike; `None` where no two qualities differ."""
+    reward, quality = (values.view(-1, 2)[:, 0] - values.view(-1, 2)[:, 1] for values in (rewards, qualities))
+    told = quality.abs() >= TIE
+    if not told.any():
+        return None
+    alike = (reward * quality > 0).float() + 0.5 * (reward == 0).float()
+    return float(alike[told].mean())
+
+
+def preference_accuracy(
+    model: Any, job: TrainingJob, encoder: Encoder, encoded: Sequence[tuple[Encoded, Encoded]]
+) -> float | None:
+    """Share of pairs to whose chosen response the model gives the higher mean log-probability per token."""
+    if not encoded:
+        return None
+    means = []
+    with torch.no_grad():
+        for start in range(0, len(encoded), job.batch_size):
+            rows = [row for pair in encoded[start : start + job.batch_size] for row in pair]
+            rollouts = Rollouts.of(encoder, rows, model.device)
+            found = scored(model, rollouts, job, temperature=1.0)
+            means.append(found.log_probs.sum(dim=1) / rollouts.mask.sum(dim=1))
+    pairs = torch.cat(means).view(-1, 2)
+    return float(((pairs[:, 0] > pairs[:, 1]).float() + 0.5 * (pairs[:, 0] == pairs[:, 1]).float()).mean())

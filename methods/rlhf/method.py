@@ -1,0 +1,169 @@
+"""`rlhf`: reinforcement learning from feedback, the whole pipeline (Stiennon et al. 2020; Ouyang et al. 2022).
+
+Supervised warm start → preference pairs → reward model → policy optimisation with a KL penalty to the warm start. Each
+stage has time, memory and metrics of its own in the record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from methods.base import Example, TrainingJob, require
+from methods.rlhf.staged import Ledger, Staged, StagedConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from methods.rlhf.policy import Reward
+    from methods.rlhf.rollouts import Rollouts
+
+LEAST_ACCURACY = 0.55
+"""Held-out pair accuracy below which a reward model is noise, and optimising it would only look like training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RLHFConfig(StagedConfig):
+    """Knobs of RLHF. Defaults without a source were chosen on the embedded models: docs/rlhf.md."""
+
+    algorithm: Literal["rloo", "grpo", "ppo"] = "rloo"
+    """How rewards become advantages; docs/rlhf.md compares the three."""
+    reward_model: float = 0.2
+    """Share of the budget for the reward model; unspent where `--reward` replaces it."""
+    reward_learning_rate: float = 1e-4
+    """Peak rate of the reward model; TRL's default for `RewardTrainer`."""
+    policy_learning_rate: float = 2e-5
+    """Peak rate of the policy: a tenth of the warm start's, since each step's gradient is a noisy estimate."""
+    prompts: int = 8
+    """Prompts in one batch of samples."""
+    samples: int = 4
+    """Responses to each prompt; Ahmadian et al. 2024 use 2 and 4."""
+    updates: int = 1
+    """Optimiser steps on each batch of samples; PPO papers use 4, on-policy methods 1."""
+    temperature: float = 1.0
+    """Of sampling."""
+    kl: float = 0.05
+    """Weight of the KL penalty, in standard deviations of reward per nat; 0.05 in Stiennon et al. 2020."""
+    kl_target: float = 0.0
+    """Nats per response that the weight adapts to (Ziegler et al. 2019); 0 keeps it fixed."""
+    clip: float = 0.2
+    """Ratios of new to old probability count only within 1 ± this; 0.2 in Schulman et al. 2017."""
+    end_penalty: float = 1.0
+    """Taken from the reward of a response without an end token, in standard deviations of reward."""
+    smoothing: float = 0.95
+    """GAE's λ, for `ppo`; 0.95 in Stiennon et al. 2020."""
+    value_learning_rate: float = 1e-3
+    """Peak rate of the critic, for `ppo`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.reward_model > 0, "reward_model", "must be above 0")
+        require(self.warm_start + self.reward_model < 1, "reward_model", "and warm_start must leave some budget")
+        for name in ("reward_learning_rate", "policy_learning_rate", "value_learning_rate", "temperature", "clip"):
+            require(getattr(self, name) > 0, name, "must be above 0")
+        for name in ("kl", "kl_target", "end_penalty"):
+            require(getattr(self, name) >= 0, name, "must not be negative")
+        require(self.prompts >= 1, "prompts", "must be at least 1")
+        require(self.samples >= 2, "samples", "must be at least 2: a response is judged beside the others")
+        require(self.updates >= 1, "updates", "must be at least 1")
+        require(0 <= self.smoothing <= 1, "smoothing", "must be from 0 to 1")
+
+
+class RLHF(Staged):
+    """Reinforcement learning from human or derived feedback."""
+
+    name = "rlhf"
+    summary = "warm start → preferences → reward model → policy optimisation (Ouyang et al. 2022)"
+    Config = RLHFConfig
+    feedback: ClassVar[frozenset[str]] = frozenset({"preferences", "reward"})
+
+    def learn(self, ledger: Ledger) -> None:
+        """Preferences, reward model, policy."""
+        from methods.encoding import Encoder
+        from methods.rlhf import heldout, pairs, policy
+        from methods.rlhf.roles import REFERENCE, REWARD, Roles
+
+        job, config, observer = ledger.job, self.config, ledger.job.observer
+        encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
+        roles = Roles(job.model)
+        roles.keep(REFERENCE)
+        given = job.feedback.reward
+        measured: list[Any] = []
+        if given is None or job.feedback.preferences:
+            with observer.stage("preferences"):
+                found = pairs.gather(job, pairs.responder(self, job, encoder), config.pairs)
+                measured = pairs.encode(self, encoder, job.templates, found.heldout)
+        if given is None:
+            reward = self._learned_reward(ledger, roles, encoder, found, measured)
+        else:
+            ledger.skip(config.reward_model)
+            reward = _given_reward(job)
+            observer.details({"reward": {"name": given.name}})
+
+        with observer.stage("policy"):
+            measure = heldout.Measure(self, job, roles, encoder, reward)
+            before, accuracy = measure(), heldout.preference_accuracy(job.model, job, encoder, measured)
+            optimiser = policy.Optimiser(self, ledger.part("policy", ledger.left), roles, encoder, reward)
+            optimiser.run()
+            after = measure()
+            observer.metrics(
+                {
+                    **heldout.compared(before, after),
+                    "preference_accuracy_start": accuracy,
+                    "preference_accuracy_final": heldout.preference_accuracy(job.model, job, encoder, measured),
+                    **optimiser.speed.metrics(),
+                }
+            )
+            curve = policy.thinned(optimiser.curve)
+            observer.details({"policy": {"algorithm": config.algorithm, "curve": curve}})
+            observer.rows("samples", heldout.side_by_side(before, after))
+        roles.drop(REFERENCE)
+        if given is None:
+            roles.drop(REWARD)
+
+    def _learned_reward(self, ledger: Ledger, roles: Any, encoder: Any, found: Any, measured: Any) -> Reward:
+        """Train the reward model. Raises `RewardModelError` where it tells good from bad no better than chance."""
+        from methods.errors import RewardModelError
+        from methods.rlhf import pairs, reward_model
+
+        job, observer = ledger.job, ledger.job.observer
+        with observer.stage("reward_model"):
+            part = ledger.part("reward_model", self.config.reward_model)
+            rates = dataclasses.replace(self.config, learning_rate=self.config.reward_learning_rate)
+            encoded = pairs.encode(self, encoder, job.templates, found.train)
+            judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded, measured, found.heldout)
+        observer.metrics(
+            {
+                "pair_accuracy": scores.accuracy,
+                "pair_margin": scores.margin,
+                "pair_calibration_error": scores.calibration_error,
+            }
+        )
+        told = {"accuracy_by_origin": scores.by_origin, "calibration": list(scores.bins), "curve": curve}
+        observer.details({"reward": {"name": "reward model", **told}})
+        judge.keep(observer.keep("reward_model"))
+        if scores.accuracy < LEAST_ACCURACY:
+            raise RewardModelError(
+                f"the reward model ranks {scores.accuracy:.0%} of the held-out pairs rightly, less than "
+                f"{LEAST_ACCURACY:.0%}: optimising it would be optimising noise; give it more pairs or a larger share"
+            )
+
+        def reward(examples: Sequence[Example], rollouts: Rollouts) -> torch.Tensor:
+            return judge.rewards(rollouts.rows())
+
+        return reward
+
+
+def _given_reward(job: TrainingJob) -> Reward:
+    scorer = job.feedback.reward
+    assert scorer is not None
+
+    def reward(examples: Sequence[Example], rollouts: Rollouts) -> torch.Tensor:
+        import torch
+
+        inputs, references = [e.input for e in examples], [e.references for e in examples]
+        return torch.tensor(list(scorer(inputs, rollouts.texts, references)), dtype=torch.float32)
+
+    return reward

@@ -1,0 +1,134 @@
+"""Preference pairs of a trial: those that were given, or pairs derived from reference texts.
+
+A derived pair prefers the reference; what it rejects is a response that the warm-started model sampled, or the
+reference damaged in a known way. No human judged them, and the record says so. Pairs to learn from come from the
+training split and pairs to measure on from the validation split; the test split is never touched.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from methods.base import Example, Method, TrainingJob
+from methods.encoding import Encoded, Encoder
+from methods.feedback import DERIVED_NOTE, Preference
+from methods.rlhf.damage import DAMAGES
+
+SAMPLED = 0.5
+"""Share of derived pairs whose rejected response is sampled; the damages share the rest."""
+MOST_HELD_OUT = 200
+"""Most pairs that are derived to measure on."""
+
+Respond = Callable[[Sequence[Example]], Sequence[str]]
+"""One sampled response to each example."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs to learn from, and others, of other prompts, to measure on."""
+
+    train: tuple[Preference, ...]
+    heldout: tuple[Preference, ...]
+    derived: bool
+
+    def describe(self) -> dict[str, Any]:
+        """Counts by origin, for the record."""
+        return {
+            "derived": self.derived,
+            "note": DERIVED_NOTE if self.derived else None,
+            "train": dict(sorted(Counter(pair.origin for pair in self.train).items())),
+            "heldout": dict(sorted(Counter(pair.origin for pair in self.heldout).items())),
+        }
+
+
+def gather(job: TrainingJob, respond: Respond, most: int) -> Pairs:
+    """The given pairs, or at most `most` derived ones; told to the observer and kept for people to inspect."""
+    given = job.feedback.preferences
+    if given:
+        pairs = Pairs(given, job.feedback.heldout, derived=False)
+    else:
+        pairs = Pairs(
+            derive(job.examples, respond, most, f"pairs/{job.seed}"),
+            derive(job.validation or job.examples, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
+            derived=True,
+        )
+    job.observer.details({"preferences": pairs.describe()})
+    job.observer.rows(
+        "pairs",
+        [
+            {"split": split, "id": pair.id, "origin": pair.origin, "prompt": pair.prompt, "chosen": pair.chosen,
+             "rejected": pair.rejected}
+            for split, part in (("train", pairs.train), ("heldout", pairs.heldout))
+            for pair in part
+        ],
+    )  # fmt: skip
+    return pairs
+
+
+def derive(examples: Sequence[Example], respond: Respond, most: int, seed: str) -> tuple[Preference, ...]:
+    """One pair for each of at most `most` examples; an example that cannot be damaged in any way gives none."""
+    dice = random.Random(seed)
+    chosen = dice.sample(list(examples), min(most, len(examples)))
+    sampled = round(SAMPLED * len(chosen))
+    responses = dict(zip((example.id for example in chosen[:sampled]), respond(chosen[:sampled]), strict=True))
+    names = list(DAMAGES)
+    pairs = []
+    for number, example in enumerate(chosen):
+        response = responses.get(example.id, "")
+        if response.strip() and not _same(response, example.target):
+            pairs.append(Preference(example.id, example.input, example.target, response, "sample"))
+            continue
+        others = dice.sample(list(examples), min(32, len(examples)))
+        others = [other for other in others if other.input != example.input]
+        for name in (*names[number % len(names) :], *names[: number % len(names)]):
+            damaged = DAMAGES[name](example, others, dice)
+            if damaged and damaged.strip() and not _same(damaged, example.target):
+                pairs.append(Preference(example.id, example.input, example.target, damaged, name))
+                break
+    return tuple(pairs)
+
+
+def responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
+    """Samples one response to each example from the job's model as it is now."""
+    from methods.rlhf.rollouts import sample
+
+    def respond(examples: Sequence[Example]) -> list[str]:
+        import torch
+
+        encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in examples])
+        order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i].prompt))
+        texts = [""] * len(encoded)
+        with torch.random.fork_rng():
+            torch.manual_seed(job.seed)
+            for start in range(0, len(order), size := 4 * job.batch_size):
+                chosen = order[start : start + size]
+                found = sample(job.model, encoder, [encoded[i] for i in chosen], samples=1, temperature=1.0)
+                for i, text in zip(chosen, found.texts, strict=True):
+                    texts[i] = text
+        return texts
+
+    return respond
+
+
+def encode(
+    method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
+) -> list[tuple[Encoded, Encoded]]:
+    """(chosen, rejected) of each pair as token ids, in the task's first phrasing."""
+
+    def written(responses: Sequence[str]) -> list[Encoded]:
+        return encoder.encode_all(
+            [
+                method.write(Example(pair.id, pair.prompt, (response,)), templates, 0)
+                for pair, response in zip(pairs, responses, strict=True)
+            ]
+        )
+
+    return list(zip(written([p.chosen for p in pairs]), written([p.rejected for p in pairs]), strict=True))
+
+
+def _same(first: str, second: str) -> bool:
+    return first.split() == second.split()

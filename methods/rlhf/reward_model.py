@@ -1,0 +1,230 @@
+"""The reward model: a scalar head on the warm-started model, trained on pairs with the Bradley–Terry loss.
+
+TRL's `RewardTrainer` trains it, for both model families: what it is given is a module that reads prompt and response as
+the family does, decoder-only in one row, encoder–decoder on either side.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from methods.base import StepEvent, TrainingConfig, TrainingJob
+from methods.encoding import IGNORED, Encoded, Encoder
+from methods.feedback import Preference
+from methods.rlhf import trainer
+from methods.rlhf.roles import REWARD, Roles
+
+EVALUATIONS = 5
+"""How often held-out accuracy is measured while the reward model trains."""
+PATIENCE = 2
+"""Training ends early when accuracy has not risen for this many measurements; the best weights are kept."""
+BINS = 10
+"""Bins of the expected calibration error (Guo et al. 2017 use 15 for larger sets)."""
+
+
+class RewardModel(nn.Module):
+    """One number for each (prompt, response). `body` is the model that plays the reward's role."""
+
+    def __init__(self, body: Any, family: str, start_token: int | None) -> None:
+        super().__init__()
+        self.config = copy.deepcopy(body.config)
+        self.config.num_labels = 1  # what RewardTrainer asks for
+        self.family = family
+        self.start_token = start_token
+        self.body = body
+        width = getattr(self.config, "hidden_size", None) or self.config.d_model
+        self.head = nn.Linear(width, 1, device=body.device)
+        nn.init.normal_(self.head.weight, std=1 / (width + 1) ** 0.5)  # Stiennon et al. 2020, section B.1
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, **inputs: Any) -> Any:
+        """`logits` (B, 1): the head's value at the last token of each response."""
+        inputs = {**inputs, "use_cache": False}
+        if self.family == "encoder-decoder":
+            last = inputs["decoder_attention_mask"].sum(dim=1) - 1
+            output = self.body(input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
+            states = output.decoder_hidden_states[-1]
+        else:
+            last = attention_mask.sum(dim=1) - 1
+            inputs["logits_to_keep"] = 1
+            output = self.body(input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
+            states = output.hidden_states[-1]
+        chosen = states[torch.arange(len(last), device=states.device), last]
+        return SimpleNamespace(logits=self.head(chosen.to(self.head.weight.dtype)))
+
+    def batch(self, encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
+        """Arguments of `forward` for these prompts with their responses."""
+        made = encoder.training_batch(rows)
+        labels = made.pop("labels")
+        if self.family == "encoder-decoder":
+            pad = encoder.tokenizer.pad_token_id
+            start = torch.full_like(labels[:, :1], self.start_token)
+            made["decoder_input_ids"] = torch.cat([start, labels.masked_fill(labels == IGNORED, pad)], dim=1)
+            made["decoder_attention_mask"] = torch.cat([torch.ones_like(start), (labels != IGNORED).long()], dim=1)
+        return {name: tensor.to(self.head.weight.device) for name, tensor in made.items()}
+
+    def add_model_tags(self, tags: Any) -> None:
+        """RewardTrainer tags models for the hub; this one goes nowhere."""
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """How a reward model does on pairs."""
+
+    accuracy: float
+    """Share of pairs whose chosen response has the higher reward; ties count half."""
+    margin: float
+    """Mean of chosen minus rejected."""
+    calibration_error: float
+    """Expected calibration error of sigmoid(|margin|) as the probability of being right."""
+    bins: tuple[Mapping[str, float], ...]
+    by_origin: Mapping[str, float]
+
+
+class Judge:
+    """A trained reward model and the role that its body plays."""
+
+    def __init__(self, model: RewardModel, roles: Roles, encoder: Encoder, job: TrainingJob) -> None:
+        self.model = model
+        self.roles = roles
+        self.encoder = encoder
+        self.job = job
+
+    def rewards(self, rows: Sequence[Encoded]) -> torch.Tensor:
+        """(B,) rewards, in batches of the job's size, longest rows first."""
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i].prompt) - len(rows[i].response))
+        found = torch.empty(len(rows))
+        self.model.eval()
+        mixed = self.job.dtype != torch.float32
+        with self.roles.playing(REWARD), torch.no_grad():
+            for start in range(0, len(rows), size := 2 * self.job.batch_size):
+                chosen = order[start : start + size]
+                batch = self.model.batch(self.encoder, [rows[i] for i in chosen])
+                with torch.autocast(self.job.facts.device, dtype=self.job.dtype, enabled=mixed):
+                    values = self.model(**batch).logits[:, 0]
+                found[torch.tensor(chosen)] = values.float().cpu()
+        return found
+
+    def keep(self, folder: Path | None) -> None:
+        """Write the trained weights to a folder, if there is one."""
+        if folder is not None:
+            state = self.model.state_dict()
+            # Of a body that shares the base, only what is its own; tied weights are cloned, since a file holds none.
+            own = {
+                n: t for n, t in state.items() if not self.roles.adapters or n.startswith("head.") or f".{REWARD}." in n
+            }
+            save_file({name: tensor.clone().contiguous() for name, tensor in own.items()}, folder / "model.safetensors")
+
+    def judge(self, encoded: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]) -> PairScores:
+        """Accuracy, margin and calibration on pairs."""
+        values = self.rewards([row for pair in encoded for row in pair]).view(-1, 2)
+        return score_pairs(values[:, 0] - values[:, 1], [pair.origin for pair in pairs])
+
+
+def score_pairs(margins: torch.Tensor, origins: Sequence[str]) -> PairScores:
+    """From margins (N,), chosen minus rejected, to accuracy and calibration."""
+    right = (margins > 0).float() + 0.5 * (margins == 0).float()
+    confidence = torch.sigmoid(margins.abs())
+    bins, error = [], 0.0
+    for number in range(BINS):
+        low = 0.5 + 0.5 * number / BINS
+        inside = (confidence >= low) & ((confidence < low + 0.5 / BINS) | (number == BINS - 1))
+        if count := int(inside.sum()):
+            mean, hit = confidence[inside].mean().item(), right[inside].mean().item()
+            bins.append({"confidence": mean, "accuracy": hit, "count": count})
+            error += count / len(margins) * abs(mean - hit)
+    by_origin = {
+        origin: right[torch.tensor([name == origin for name in origins])].mean().item()
+        for origin in sorted(set(origins))
+    }
+    return PairScores(right.mean().item(), margins.mean().item(), error, tuple(bins), by_origin)
+
+
+def train(
+    job: TrainingJob,
+    roles: Roles,
+    encoder: Encoder,
+    config: TrainingConfig,
+    encoded: Sequence[tuple[Encoded, Encoded]],
+    heldout: Sequence[tuple[Encoded, Encoded]],
+    pairs: Sequence[Preference],
+) -> tuple[Judge, PairScores, list[dict[str, float | None]]]:
+    """(judge, its scores on the held-out `pairs`, curve of loss and held-out accuracy).
+
+    Stops when the budget is spent or held-out accuracy no longer rises, and keeps the best weights.
+    """
+    import trl
+
+    roles.keep(REWARD)
+    with roles.playing(REWARD, train=True) as body:
+        model = RewardModel(body, job.facts.family, getattr(body.config, "decoder_start_token_id", None))
+        judge = Judge(model, roles, encoder, job)
+        watch = _Watch(judge, heldout, pairs)
+        rows = [{"prompt_ids": c.prompt, "chosen_ids": c.response, "rejected_ids": r.response} for c, r in encoded]
+
+        def collate(items: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
+            both = [
+                Encoded(item["prompt_ids"], item[side], False)
+                for side in ("chosen_ids", "rejected_ids")
+                for item in items
+            ]
+            return model.batch(encoder, both)
+
+        trainer.run(
+            trl.RewardTrainer,
+            trl.RewardConfig,
+            job,
+            config,
+            model,
+            rows,
+            settings={"max_length": None},
+            collate=collate,
+            after_step=watch.after_step,
+        )
+        watch.restore()
+    return judge, watch.best, watch.curve
+
+
+class _Watch:
+    """Measures held-out accuracy while a reward model trains, and remembers its best weights."""
+
+    def __init__(self, judge: Judge, heldout: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]) -> None:
+        self.judge = judge
+        self.heldout = heldout
+        self.pairs = pairs
+        self.curve: list[dict[str, float | None]] = []
+        self.best = PairScores(-1, 0, 0, (), {})
+        self._weights: dict[str, torch.Tensor] = {}
+        self._since = 0
+        self._measured = 0
+
+    def after_step(self, event: StepEvent, logs: Mapping[str, float]) -> bool:
+        due = int(event.progress * EVALUATIONS) > self._measured or event.progress >= 1
+        accuracy = None
+        if due:
+            self._measured = int(event.progress * EVALUATIONS)
+            scores = self.judge.judge(self.heldout, self.pairs)
+            self.judge.model.train()
+            accuracy = scores.accuracy
+            self._since += 1
+            if accuracy > self.best.accuracy:
+                self.best, self._since = scores, 0
+                self._weights = {n: p.detach().clone() for n, p in self._trainable()}
+        self.curve.append({"step": event.step, "loss": event.loss, "accuracy": accuracy})
+        return self._since >= PATIENCE
+
+    def restore(self) -> None:
+        for name, parameter in self._trainable():
+            parameter.data.copy_(self._weights[name])
+
+    def _trainable(self) -> list[tuple[str, nn.Parameter]]:
+        return [(name, p) for name, p in self.judge.model.named_parameters() if p.requires_grad]

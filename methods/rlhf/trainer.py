@@ -1,0 +1,157 @@
+"""Runs one of TRL's trainers as a stage of a trial, with the budget, schedule, step events and endings of all methods.
+
+TRL writes the losses; what is added here is what a comparison needs of every method. Batches come from our own encoder.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import transformers
+
+from methods.base import StepEvent, TrainingConfig, TrainingJob
+from methods.errors import DivergedError
+from methods.training import hold_trainable_in_float32, schedule
+
+MASKS = ("attention_mask", "decoder_attention_mask", "prompt_attention_mask", "concatenated_attention_mask")
+"""Entries of a trainer's batch whose ones are real tokens."""
+
+OPEN_END = 1_000_000
+"""Steps given to a trainer whose budget is not in steps; the callback ends it."""
+
+
+def run(
+    trainer_class: type[Any],
+    settings_class: type[Any],
+    job: TrainingJob,
+    config: TrainingConfig,
+    model: Any,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    settings: Mapping[str, Any] | None = None,
+    collate: Callable[[Any], Any] | None = None,
+    after_step: Callable[[StepEvent, Mapping[str, float]], bool] | None = None,
+    **options: Any,
+) -> None:
+    """Train `model` on `rows` until the job's budget is spent or `after_step` returns True.
+
+    `after_step` gets each step's event and whatever the trainer logged with it. `options` go to the trainer. Raises
+    `DivergedError` as soon as a loss is not finite.
+    """
+    import datasets
+
+    hold_trainable_in_float32(model)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = settings_class(
+            output_dir=folder,
+            max_steps=int(job.budget.amount) if job.budget.unit == "steps" else OPEN_END,
+            per_device_train_batch_size=job.batch_size,
+            gradient_accumulation_steps=job.accumulation,
+            learning_rate=config.learning_rate,
+            lr_scheduler_type="constant",  # the callback sets the rate, by the share of the budget that is spent
+            weight_decay=config.weight_decay,
+            max_grad_norm=config.max_grad_norm,
+            seed=job.seed,
+            use_cpu=job.facts.device == "cpu",
+            bf16=job.dtype == torch.bfloat16,
+            fp16=job.dtype == torch.float16,
+            gradient_checkpointing=False,
+            logging_steps=1,
+            logging_nan_inf_filter=False,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+            dataloader_pin_memory=False,
+            remove_unused_columns=False,
+            **settings or {},
+        )
+        pace = Pace(job, config, after_step)
+        counting = type(trainer_class.__name__, (Counting, trainer_class), {"pace": pace})
+        trainer = counting(
+            model=model,
+            args=arguments,
+            train_dataset=datasets.Dataset.from_list([dict(row) for row in rows]),
+            processing_class=job.tokenizer,
+            data_collator=collate,
+            callbacks=[pace],
+            **options,
+        )
+        trainer.remove_callback(transformers.PrinterCallback)
+        trainer.train()
+    model.eval()
+
+
+class Counting:
+    """Mixed into a trainer: tells the pace what goes through the model in training."""
+
+    pace: Pace
+    model: Any
+
+    def compute_loss(self, model: Any, inputs: Mapping[str, Any], *arguments: Any, **named: Any) -> Any:
+        """Count, then let the trainer do what it does."""
+        if self.model.training:
+            self.pace.see(inputs)
+        return super().compute_loss(model, inputs, *arguments, **named)  # type: ignore[misc]
+
+
+class Pace(transformers.TrainerCallback):  # type: ignore[misc]
+    """Sets the learning rate, counts tokens, emits step events, and ends training when the budget is spent."""
+
+    def __init__(
+        self,
+        job: TrainingJob,
+        config: TrainingConfig,
+        after_step: Callable[[StepEvent, Mapping[str, float]], bool] | None,
+    ) -> None:
+        self.job = job
+        self.config = config
+        self.after_step = after_step
+        self.started = job.clock()
+        self.progress = self.share = 0.0
+        self.tokens = self.examples = 0
+        self.seen_tokens = self.seen_examples = 0
+        self.rate = 0.0
+
+    def see(self, inputs: Mapping[str, Any]) -> None:
+        """Take in a batch of the step under way; a row with a chosen and a rejected response counts as two."""
+        masks = [value for name, value in inputs.items() if name.endswith("attention_mask") and value is not None]
+        self.tokens += sum(int(mask.sum()) for mask in masks)
+        self.examples += max((len(mask) for mask in masks), default=0)
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
+        """Set the rate for the middle of the step, as the shared engine does."""
+        if self.job.budget.unit == "steps":
+            self.share = 1 / self.job.budget.amount
+        middle = self.progress + self.share / 2
+        self.rate = self.config.learning_rate * schedule(middle, self.config.warmup, self.config.schedule)
+        for group in optimizer.param_groups:
+            group["lr"] = self.rate
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
+        """A step is over."""
+        if "loss" not in logs:  # the summary at the end of training
+            return
+        loss = float(logs["loss"])
+        if not math.isfinite(loss):
+            raise DivergedError(state.global_step, loss)
+        self.seen_tokens, self.seen_examples = self.seen_tokens + self.tokens, self.seen_examples + self.examples
+        before = self.progress
+        self.progress = self.job.budget.progress(
+            steps=state.global_step,
+            epochs=self.seen_examples / len(self.job.examples),
+            tokens=self.seen_tokens,
+            seconds=self.job.clock() - self.started,
+        )
+        self.share = self.progress - before
+        event = StepEvent(
+            state.global_step, min(1.0, self.progress), loss, self.rate, self.tokens, self.tokens, self.examples
+        )
+        self.tokens = self.examples = 0
+        self.job.emit(event)
+        enough = self.after_step(event, logs) if self.after_step else False
+        if enough or self.progress >= 1 - 1e-9:
+            control.should_training_stop = True
