@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from methods.base import require
+from methods.encoding import IGNORED
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
 
 
@@ -28,7 +31,22 @@ class ORPO(PreferenceTuning):
     Config = ORPOConfig
 
     def recipe(self) -> Recipe:
-        """TRL's `ORPOTrainer`. Of a decoder-only model, its supervised loss covers the prompt, too."""
+        """TRL's `ORPOTrainer`, whose supervised loss is kept to the response."""
         orpo = experimental("orpo")
         settings = {"beta": self.config.odds_weight, "max_completion_length": 1}  # 1: unused, but asked for
-        return Recipe(orpo.ORPOTrainer, orpo.ORPOConfig, settings, concatenated)
+        trainer = type(orpo.ORPOTrainer.__name__, (ResponseOnly, orpo.ORPOTrainer), {})
+        return Recipe(trainer, orpo.ORPOConfig, settings, concatenated)
+
+
+class ResponseOnly:
+    """Mixed into TRL's trainer, which has decoder-only models learn the prompt, too.
+
+    Hong et al. write the loss over responses alone, as all methods here do; longer prompts would outweigh them.
+    """
+
+    def concatenated_forward(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Mean log-probabilities of chosen and rejected, their logits, and the supervised loss."""
+        chosen, rejected, chosen_logits, rejected_logits, _, *rest = super().concatenated_forward(model, batch)  # type: ignore[misc]
+        lengths = (batch["chosen_labels"] != IGNORED).sum(dim=1)
+        supervised = -(chosen * lengths).sum() / lengths.sum()
+        return chosen, rejected, chosen_logits, rejected_logits, supervised, *rest

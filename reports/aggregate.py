@@ -14,6 +14,8 @@ from reports.record import Record, dump
 
 _BATCH = ("batch_size", "accumulation")
 _LIMITS = ("input_tokens", "target_tokens")
+LEARNED = "reward model"
+"""What the record of a trial calls a reward that it learned itself."""
 
 
 @dataclass(frozen=True)
@@ -152,18 +154,41 @@ def _base_key(record: Record) -> dict[str, Any]:
 
 def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     rows: dict[str, list[Record]] = {}
+    given = {variant: {_given(r) for r in records if r.variant == variant} for variant in {r.variant for r in records}}
     for record in sorted(records, key=lambda r: (r.variant, r.seed, r.trial_id)):
-        rows.setdefault(record.variant, []).append(record)
+        # The same variant may have learned from other pairs or another reward: rows of their own, told apart by name.
+        several = len(given[record.variant]) > 1
+        rows.setdefault(f"{record.variant} ({_given(record)})" if several else record.variant, []).append(record)
     # Two bases in one table were made with different code; the latest is shown.
     base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
     key = comparison_key(records[0]) if records else _base_key(bases[0])
-    latest = tuple(_latest_code(variant, group) for variant, group in rows.items())
+    latest = tuple(_latest_code(variant, group) for variant, group in sorted(rows.items()))
     return Table(
         key=key,
         base=Row(base.variant, (base,)) if base is not None else None,
         rows=latest,
         superseded=len(records) - sum(len(row.records) for row in latest) + len(bases[1:]),
     )
+
+
+def _given(record: Record) -> str:
+    """The reward and the pairs that a trial was given, in a few words. A learned reward is none that was given."""
+    reward, pairs = record.details.get("reward"), record.details.get("preferences")
+    source = pairs.get("source") if isinstance(pairs, Mapping) else None
+    told = [_named("reward", reward, "revision")] if _name(reward) not in ("", LEARNED) else []
+    told += [_named("pairs", source, "fingerprint")] if _name(source) else []
+    return ", ".join(told) or "derived pairs"
+
+
+def _named(what: str, thing: Mapping[str, Any], content: str) -> str:
+    known = thing.get(content)
+    return f"{what} {_name(thing)}" + (f" {str(known)[:8]}" if known else "")
+
+
+def _name(thing: Any) -> str:
+    """What details call a reward or a file of pairs; empty where there is none."""
+    name = thing.get("name") if isinstance(thing, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _latest_code(variant: str, records: Sequence[Record]) -> Row:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ class LocalLauncher:
 
         `on_event` sees every event. `KeyboardInterrupt` passes through once the worker's group is gone.
         """
-        started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        started = datetime.now(UTC).isoformat(timespec="seconds")
         last: dict[str, Any] = {"phase": "start", "step": None}
         read, write = os.pipe()
         with log.open("wb") as output:
@@ -110,7 +110,7 @@ class LocalLauncher:
             status=status,  # type: ignore[arg-type]
             message=message,
             started_at=started,
-            finished_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
             **last,
         )
 

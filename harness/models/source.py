@@ -85,9 +85,9 @@ def from_directory(
     path: Path, *, name: str, kind: Kind, revision: str | None = None, preset: Preset | None = None
 ) -> ModelSource:
     """A source for a local directory, checked as far as that goes without loading. Raises `ModelError`."""
-    config = _read_config(path, name)
+    config = read_config(path, name)
     family, architecture = _family(config, name)
-    _require_weights(path, name)
+    require_weights(path, name)
     if not any((path / file).is_file() for file in _TOKENIZERS):
         raise ModelError(f"{name}: there is no tokenizer beside the weights; save it there with its save_pretrained")
     return ModelSource(
@@ -149,7 +149,8 @@ def _from_hub(
     return from_directory(path, name=name, kind="hub", revision=path.name, preset=preset)
 
 
-def _read_config(path: Path, name: str) -> dict[str, Any]:
+def read_config(path: Path, name: str) -> dict[str, Any]:
+    """The settings in a model directory's config.json. Raises `ModelError` where there are none."""
     file = path / "config.json"
     if not file.is_file():
         hint = "; it looks like an adapter, give its base model" if (path / "adapter_config.json").is_file() else ""
@@ -198,7 +199,8 @@ def _require_whole(file: Path, name: str) -> None:
         raise ModelError(f"{name}: {file.name} is truncated or no safetensors file; get the model again")
 
 
-def _require_weights(path: Path, name: str) -> None:
+def require_weights(path: Path, name: str) -> None:
+    """Raise `ModelError` unless the directory holds whole safetensors weights."""
     index = path / "model.safetensors.index.json"
     if index.is_file():
         try:

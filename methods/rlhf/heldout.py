@@ -52,7 +52,7 @@ class Measure:
         self.roles = roles
         self.encoder = encoder
         self.reward = reward
-        self.examples = list(job.validation or job.examples)[:PROMPTS]
+        self.examples = list(job.validation)[:PROMPTS]
         self._encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in self.examples])
 
     def __call__(self) -> Policy:

@@ -53,7 +53,7 @@ def gather(job: TrainingJob, respond: Respond, most: int) -> Pairs:
     else:
         pairs = Pairs(
             derive(job.examples, respond, most, f"pairs/{job.seed}"),
-            derive(job.validation or job.examples, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
+            derive(job.validation, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
             derived=True,
         )
     job.observer.details({"preferences": pairs.describe()})

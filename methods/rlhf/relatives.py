@@ -162,7 +162,8 @@ class OwnBatches:
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
         return dataset  # of DPO and KTO
 
-    def tokenize_row(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
+    @staticmethod  # datasets takes a digest of the function that it maps, of a bound one with trainer and model
+    def tokenize_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
         """Nothing is left to do, in ORPO and CPO."""
         return row
 

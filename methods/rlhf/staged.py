@@ -28,8 +28,8 @@ class StagedConfig(LoRAConfig):
     start: str = ""
     """Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with
     `peft=none`); its cost is in its own row."""
-    warm_start: float = 0.5
-    """Share of the budget for the own warm start. Half, since policies that start from an untuned model learn little
+    warm_start: float = 0.6
+    """Share of the budget for the own warm start. Most of it, since policies that start from an untuned model learn little
     from preferences (Ouyang et al. 2022 begin with supervised tuning, too)."""
     pairs: int = 600
     """Most preference pairs to derive where none are given; a twentieth of the pairs in Stiennon et al. 2020."""
@@ -65,7 +65,11 @@ class Staged(LoRA):
         return model
 
     def train(self, job: TrainingJob) -> None:
-        """Warm start, then what the subclass does."""
+        """Warm start, then what the subclass does. Raises `UnsupportedError` where there is nothing to measure on."""
+        from methods.errors import UnsupportedError
+
+        if not job.validation:
+            raise UnsupportedError(f"{self.name} measures on validation examples, and this task has none")
         ledger = Ledger(job)
         with job.observer.stage("warm_start"):
             self._warm_start(ledger)

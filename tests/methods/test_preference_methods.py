@@ -164,17 +164,16 @@ def worked(name, family, model, tokenizer, policy, reference):
         desirable = [1 - sigmoid(0.1 * (ratio(x, c) - kl)) for x, c, _ in rows]
         undesirable = [1 - sigmoid(0.1 * (kl - ratio(x, r))) for x, _, r in rows]
         return sum(desirable + undesirable) / 4, sum(0.1 * (ratio(x, c) - ratio(x, r)) for x, c, r in rows) / 2
-    chosen = [under(policy, x, c) for x, c, _ in rows]
+    answers = [under(policy, x, c) for x, c, _ in rows]
+    taught = [value for values, length in answers for value in values[-length:]]
+    supervised = -sum(taught) / len(taught)
     if name == "orpo":
-        # A decoder-only model's supervised loss is over prompt and response.
-        every = [value for values, _ in chosen for value in values]
         odds = [log_odds(mean(x, c)) - log_odds(mean(x, r)) for x, c, r in rows]
-        loss = -sum(every) / len(every) - 0.1 * sum(math.log(sigmoid(value)) for value in odds) / 2
+        loss = supervised - 0.1 * sum(math.log(sigmoid(value)) for value in odds) / 2
         return loss, sum(0.1 * (mean(x, c) - mean(x, r)) for x, c, r in rows) / 2
     if name == "cpo":
-        taught = [value for values, length in chosen for value in values[-length:]]
         gains = [0.1 * (total(policy, x, c) - total(policy, x, r)) for x, c, r in rows]
-        return -sum(taught) / len(taught) + sum(-math.log(sigmoid(gain)) for gain in gains) / 2, sum(gains) / 2
+        return supervised + sum(-math.log(sigmoid(gain)) for gain in gains) / 2, sum(gains) / 2
     gains = [2.0 * (mean(x, c) - mean(x, r)) for x, c, r in rows]
     return sum(-math.log(sigmoid(gain - 1.0)) for gain in gains) / 2, sum(gains) / 2
 
@@ -194,6 +193,16 @@ def test_the_loss_is_the_hand_worked_one_with_the_warm_start_as_reference(name, 
         assert first["margin"] == 0
         assert first["loss"] == pytest.approx({"dpo": math.log(2), "kto": 0.5}[name])
     assert [event.loss for event in events[2:]] == [first["loss"], second["loss"]]
+
+
+def test_dpo_may_have_a_supervised_loss_beside_its_own(tiny_model, tokenizer):
+    method, model = prepared("dpo", "decoder-only", tiny_model, tokenizer, supervised_weight=0.2)
+    watcher, _, after = train(method, model, tokenizer, "decoder-only", 4)
+    loss, _ = worked("dpo", "decoder-only", model, tokenizer, after[0], watcher.start)
+    model.load_state_dict(after[0], strict=False)
+    rows = [token_log_probs(model, tokenizer, "decoder-only", pair.prompt, pair.chosen) for pair in PAIRS]
+    taught = [value for values, length in rows for value in values[-length:]]
+    assert watcher.curve[1]["loss"] == pytest.approx(loss - 0.2 * sum(taught) / len(taught), rel=1e-4)
 
 
 @pytest.mark.parametrize("name", NAMES)

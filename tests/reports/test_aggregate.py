@@ -143,3 +143,26 @@ def test_differences_are_named_by_their_fields():
     keys = [{"a": {"x": 1, "y": 2}, "b": [1]}, {"a": {"x": 1, "y": 3}, "b": [1], "c": 0}]
     assert differences(keys) == ["a.y", "c"]
     assert flatten(keys[0]) == {"a.x": 1, "a.y": 2, "b": [1]}
+
+
+def test_what_was_given_another_reward_or_other_pairs_has_a_row_of_its_own(make):
+    learned = {"reward": {"name": "reward model"}, "preferences": {"derived": True}}
+    given = {"reward": {"name": "rouge", "revision": None}}
+    pairs = {"preferences": {"source": {"name": "mine.jsonl", "fingerprint": "abcdef0123456789"}}}
+    records = [
+        make("rlhf", details=learned),
+        make("rlhf", seed=1),  # failed before it told anything: the same row
+        make("rlhf", trial_id="1" * 16, details=given),
+        make("rlhf", trial_id="2" * 16, details=pairs),
+        make("lora"),
+    ]
+    (table,) = tables(records)
+    assert [row.variant for row in table.rows] == [
+        "lora",
+        "rlhf (derived pairs)",
+        "rlhf (pairs mine.jsonl abcdef01)",
+        "rlhf (reward rouge)",
+    ]
+    assert len(table.rows[1].records) == 2
+    (table,) = tables(records[2:3])
+    assert [row.variant for row in table.rows] == ["rlhf"]

@@ -25,11 +25,12 @@ def count_of_token(examples, rollouts):
     return ((rollouts.responses == TOKEN) & rollouts.mask.bool()).float().sum(1) / rollouts.responses.shape[1]
 
 
-def optimiser(make_job, family, reward, *, steps, **knobs):
+def optimiser(make_job, family, reward, *, steps, may_end=False, **knobs):
     method, job = make_job(family, knobs={**FREE, **knobs}, steps=steps, limits=Limits(64, 6))
     # An end token would end the game: the toy is about six choices of one of a few tokens.
     bias = torch.zeros(job.model.config.vocab_size)
     bias[:60] = bias[70:] = -20.0
+    bias[job.tokenizer.eos_token_id] = 0.0 if may_end else -20.0
     head = job.model.get_output_embeddings()
     head.register_forward_hook(lambda module, inputs, output: output + bias)
     roles = Roles(job.model)
@@ -43,13 +44,14 @@ def weights(model):
     return {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
 
 
-@pytest.mark.parametrize("peft", ["lora", "none"])
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("peft", ["lora", "none"])
 def test_a_bandit_is_learned(make_job, family, algorithm, peft):
-    rate = 3e-2 if peft == "lora" else 5e-3
+    rate = 2e-2 if peft == "lora" else 4e-3
     learner, measure = optimiser(
-        make_job, family, count_of_token, steps=60, algorithm=algorithm, peft=peft, policy_learning_rate=rate
+        make_job, family, count_of_token, steps=40, algorithm=algorithm, peft=peft, policy_learning_rate=rate
     )
     before = float(measure().rewards.mean())
     learner.run()
@@ -69,22 +71,23 @@ def test_the_unchanged_policy_has_a_kl_of_zero(make_job, family, peft):
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_heavy_penalty_holds_the_policy(make_job, algorithm):
-    far, near = (
-        optimiser(
-            make_job, "decoder-only", count_of_token, steps=30, algorithm=algorithm, kl=kl, policy_learning_rate=1e-2
+    kls = []
+    for weight in (0.0, 1e4):
+        learner, measure = optimiser(
+            make_job,
+            "decoder-only",
+            count_of_token,
+            steps=20,
+            algorithm=algorithm,
+            kl=weight,
+            policy_learning_rate=5e-3,
         )
-        for kl in (0.0, 1e4)
-    )
-    results = []
-    for learner, measure in (far, near):
         before = float(measure().rewards.mean())
         learner.run()
         after = measure()
-        results.append((float(after.rewards.mean()) - before, after.kl))
-    (gain, moved), (held_gain, held) = results
-    assert gain > 0.3
-    assert abs(held_gain) < 0.15
-    assert held < 0.1 < moved
+        kls.append(after.kl)
+    assert float(after.rewards.mean()) == pytest.approx(before, abs=0.1)
+    assert kls[1] < 0.05 * kls[0]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -99,23 +102,14 @@ def test_a_constant_reward_teaches_nothing(make_job, algorithm):
 
 
 def test_the_penalty_for_no_end_teaches_to_end(make_job):
-    method, job = make_job(
-        knobs={**FREE, "end_penalty": 1.0, "policy_learning_rate": 3e-2}, steps=40, limits=Limits(64, 6)
-    )
-    roles = Roles(job.model)
-    roles.keep(REFERENCE)
-    encoder = Encoder(job.tokenizer, "decoder-only", job.limits)
-    end = job.tokenizer.eos_token_id
-    head = job.model.get_output_embeddings()
-    bias = torch.zeros(job.model.config.vocab_size)
-    bias[end] = 6.0  # ends in some responses from the start
-    head.register_forward_hook(lambda module, inputs, output: output * 0.1 + bias * 0.5)
-    reward = lambda examples, rollouts: torch.zeros(len(rollouts))  # noqa: E731
-    torch.manual_seed(0)
-    learner = Optimiser(method, job, roles, encoder, reward)
+    learner, _ = optimiser(
+        make_job, "decoder-only", lambda examples, rollouts: torch.zeros(len(rollouts)), steps=25, may_end=True,
+        end_penalty=1.0, policy_learning_rate=1e-2,
+    )  # fmt: skip
     learner.run()
-    assert 20 < learner.curve[0]["unended_percent"]
-    assert learner.curve[-1]["unended_percent"] < 10
+    assert learner.curve[0]["unended_percent"] > 20
+    assert learner.curve[-1]["unended_percent"] < 5
+    assert learner.curve[-1]["tokens"] < learner.curve[0]["tokens"]
 
 
 def test_a_response_is_worth_what_the_policy_is_told_of_it(make_job):

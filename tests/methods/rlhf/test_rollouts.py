@@ -95,9 +95,7 @@ def test_given_responses_are_scored_in_the_same_way(policy):
     with torch.no_grad():
         found = log_probs(model, rollouts, family).log_probs
     for row, values in zip(encoded, found, strict=True):
-        torch.testing.assert_close(
-            values[: len(row.response)], directly(model, row, family), rtol=1e-4, atol=1e-4
-        )
+        torch.testing.assert_close(values[: len(row.response)], directly(model, row, family), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -1,0 +1,76 @@
+"""What each damage does to a text that is known."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from methods.base import Example
+from methods.rlhf.damage import DAMAGES
+
+SAID = Example(
+    "1",
+    "#Person1#: Is Anna in Rome? #Person2#: On Monday.",
+    ("#Person1# asks #Person2# when Anna is in Rome.",),
+    (("name", "Anna"), ("city", "Rome"), ("asker", "#Person1#")),
+)
+OTHER = Example("2", "…", ("Ben flies to Oslo.",), (("name", "Ben"), ("city", "Oslo")))
+PLAIN = Example("3", "…", ("On day 3 old Maria met Peter in Paris.",))
+BARE = Example("4", "…", ("it is so",))
+
+
+def damaged(name, example=SAID, others=(OTHER,), seed=0):
+    return DAMAGES[name](example, others, random.Random(seed))
+
+
+def test_speakers_change_places():
+    assert damaged("swapped") == "#Person2# asks #Person1# when Anna is in Rome."
+
+
+def test_a_lone_speaker_becomes_the_other():
+    alone = Example("5", SAID.input, ("#Person1# asks something.",))
+    assert damaged("swapped", alone) == "#Person2# asks something."
+
+
+def test_without_speakers_two_names_change_places():
+    found = {damaged("swapped", PLAIN, seed=seed) for seed in range(30)}
+    assert "On day 3 old Peter met Maria in Paris." in found
+    assert all("day 3" in text for text in found)  # a number is no name
+
+
+def test_a_known_fact_becomes_that_of_another_example():
+    found = {damaged("fact", seed=seed) for seed in range(30)}
+    assert found == {
+        "#Person1# asks #Person2# when Ben is in Rome.",
+        "#Person1# asks #Person2# when Anna is in Oslo.",
+    }
+
+
+def test_without_known_facts_a_name_or_a_number_is_replaced():
+    number = Example("6", "…", ("There are 7 of them, says Carla.",))
+    found = {damaged("fact", PLAIN, (number,), seed) for seed in range(40)}
+    assert "On day 7 old Maria met Peter in Paris." in found
+    assert "On day 3 old Carla met Peter in Paris." in found
+
+
+def test_another_inputs_summary():
+    assert damaged("other") == "Ben flies to Oslo."
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_cut_short(seed):
+    words, found = SAID.target.split(), damaged("cut", seed=seed).split()
+    assert found == words[: len(found)]
+    assert len(words) / 4 < len(found) < 3 * len(words) / 4
+
+
+def test_repeated():
+    assert damaged("repeated", BARE) == "it is so is so"
+
+
+@pytest.mark.parametrize("name", ["fact", "swapped"])
+def test_what_states_nothing_cannot_be_damaged_so(name):
+    assert damaged(name, BARE, (BARE,)) is None
+    assert damaged("other", BARE, ()) is None
+    assert damaged("cut", Example("7", "…", ("two words",))) is None
