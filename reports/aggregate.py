@@ -180,7 +180,7 @@ def _given(record: Record) -> str:
     return ", ".join(told) or "derived pairs"
 
 
-def _named(what: str, thing: Mapping[str, Any], content: str) -> str:
+def _named(what: str, thing: Any, content: str) -> str:
     known = thing.get(content)
     return f"{what} {_name(thing)}" + (f" {str(known)[:8]}" if known else "")
 

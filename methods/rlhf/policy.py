@@ -62,9 +62,10 @@ class ValueHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1))
-        nn.init.zeros_(self.layers[2].weight)
-        nn.init.zeros_(self.layers[2].bias)
+        last = nn.Linear(width, 1)
+        nn.init.zeros_(last.weight)  # values begin at 0, so that the first advantages are the rewards'
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), last)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """(B, T, width) → (B, T) values."""
@@ -198,7 +199,7 @@ class Optimiser:
                 error = (self._critic(new.hidden) - returns[rows, :width]) * mask
                 loss = loss + 0.5 * error.square().sum()
             loss = loss / rollouts.tokens
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(self._weights, config.max_grad_norm)
         self._optimiser.step()

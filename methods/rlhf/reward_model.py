@@ -67,6 +67,7 @@ class RewardModel(nn.Module):
         labels = made.pop("labels")
         if self.family == "encoder-decoder":
             pad = encoder.tokenizer.pad_token_id
+            assert self.start_token is not None
             start = torch.full_like(labels[:, :1], self.start_token)
             made["decoder_input_ids"] = torch.cat([start, labels.masked_fill(labels == IGNORED, pad)], dim=1)
             made["decoder_attention_mask"] = torch.cat([torch.ones_like(start), (labels != IGNORED).long()], dim=1)

@@ -52,8 +52,14 @@ class Rollouts:
         pad = encoder.tokenizer.pad_token_id
         responses = torch.tensor([[*row.response, *[pad] * (width - len(row.response))] for row in rows])
         mask = torch.tensor([[1] * len(row.response) + [0] * (width - len(row.response)) for row in rows])
-        tensors = (prompts["input_ids"], prompts["attention_mask"], responses, mask, torch.ones(len(rows)).bool())
-        return cls(*(tensor.to(device) for tensor in tensors), texts=[""] * len(rows))
+        return cls(
+            prompts=prompts["input_ids"].to(device),
+            prompt_mask=prompts["attention_mask"].to(device),
+            responses=responses.to(device),
+            mask=mask.to(device),
+            ended=torch.ones(len(rows), dtype=torch.bool, device=device),
+            texts=[""] * len(rows),
+        )
 
     def slice(self, start: int, stop: int) -> Rollouts:
         """Some of the responses, without the columns that are padding in all of them."""

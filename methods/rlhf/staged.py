@@ -29,8 +29,8 @@ class StagedConfig(LoRAConfig):
     """Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with
     `peft=none`); its cost is in its own row."""
     warm_start: float = 0.6
-    """Share of the budget for the own warm start. Most of it, since policies that start from an untuned model learn little
-    from preferences (Ouyang et al. 2022 begin with supervised tuning, too)."""
+    """Share of the budget for the own warm start. Most of it, since a policy that starts from an untuned model learns
+    little from preferences (Ouyang et al. 2022 begin with supervised tuning, too)."""
     pairs: int = 600
     """Most preference pairs to derive where none are given; a twentieth of the pairs in Stiennon et al. 2020."""
 
@@ -153,9 +153,9 @@ def load_start(method: Staged, model: Any, folder: Path) -> None:
     theirs = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     ours = model.peft_config["default"]
     for knob, key in (("r", "r"), ("alpha", "lora_alpha"), ("bias", "bias")):
-        if theirs[key] != getattr(ours, key):
+        if theirs[key] != (own := getattr(ours, key)):
             raise InvalidSettingError(
-                f"{method.name}.{knob} is {getattr(ours, key)}, that of {method.config.start} {theirs[key]}: set it alike"
+                f"{method.name}.{knob} is {own}, that of {method.config.start} {theirs[key]}; set both alike"
             )
     if set(theirs["target_modules"]) != set(ours.target_modules):
         raise InvalidSettingError(

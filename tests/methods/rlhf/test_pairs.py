@@ -12,9 +12,14 @@ from methods.rlhf import pairs
 from .conftest import EXAMPLES
 
 FACTS = tuple(
-    Example(str(i), f"#Person1# and #Person2# {i}", (f"#Person1# tells #Person2# of town {i} in the north.",), (("town", str(i)),))
+    Example(
+        str(i),
+        f"#Person1# and #Person2# {i}",
+        (f"#Person1# tells #Person2# of town {i} in the north.",),
+        (("town", str(i)),),
+    )
     for i in range(60)
-)  # fmt: skip
+)
 
 
 def answer(examples):
