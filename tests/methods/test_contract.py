@@ -18,15 +18,23 @@ EXAMPLES = tuple(Example(str(i), f"fox {i} " + "jumps " * (i % 4), ("dog",)) for
 LIMITS = Limits(64, 16)
 TRAINED = [name for name in methods.METHODS if get(name).trains and get(name).role == "candidate"]
 # Large enough for a random model of this size to learn one word in 40 steps.
-RATES = {"full": 1e-2, "instruction": 1e-2, "lora": 3e-2, "qlora": 3e-2, "prefix": 3e-1}
+RATES = {"full": 1e-2, "instruction": 1e-2, "prefix": 3e-1}
+ADAPTER_RATE = 3e-2
 ADAPTERS = [name for name in TRAINED if name not in ("full", "instruction")]
+
+
+def served(names):
+    """Every (method, family) of these methods that the method does not call unsupported."""
+    facts = {family: ModelFacts("tiny", family, "Tiny", "cpu") for family in FAMILIES}
+    pairs = [(name, family) for name in names for family in FAMILIES if build(name).unsupported(facts[family]) is None]
+    return pytest.mark.parametrize(("name", "family"), pairs)
 
 
 def load(name, family, tiny_model, tokenizer, tmp_path):
     """A model as the harness would load it for this method, saved and read again where it is quantised."""
     import torch
 
-    method = build(name, {"learning_rate": RATES[name]})
+    method = build(name, {"learning_rate": RATES.get(name, ADAPTER_RATE)})
     facts = ModelFacts("tiny", family, "Tiny", "cpu")
     model = tiny_model(family)
     options = method.load_options(facts, torch.float32)
@@ -49,7 +57,7 @@ def train(method, model, tokenizer, facts, steps):
             tokenizer=tokenizer,
             facts=facts,
             examples=EXAMPLES,
-            validation=(),
+            validation=EXAMPLES[:8],
             templates=TEMPLATES,
             budget=Budget("steps", steps),
             limits=LIMITS,
@@ -73,8 +81,7 @@ def logits(method, model, tokenizer, family):
         return model(**batch, use_cache=False).logits
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", TRAINED)
+@served(TRAINED)
 def test_it_trains_saves_and_reloads(name, family, tiny_model, tokenizer, tmp_path):
     import peft
     import torch
@@ -87,7 +94,9 @@ def test_it_trains_saves_and_reloads(name, family, tiny_model, tokenizer, tmp_pa
     before = logits(method, model, tokenizer, family)
 
     events = train(method, model, tokenizer, facts, 40)
-    assert events[-1].loss < events[0].loss * 0.7
+    losses = [event.loss for event in events if event.stage in ("", "warm_start")]  # other stages have other losses
+    assert losses[-1] < losses[0] * 0.7
+    assert events[-1].progress == 1
     for key, value in model.named_parameters():
         if key in frozen:
             assert torch.equal(value, frozen[key]), f"{key} is frozen and changed"
@@ -106,8 +115,7 @@ def test_it_trains_saves_and_reloads(name, family, tiny_model, tokenizer, tmp_pa
     torch.testing.assert_close(logits(method, again.eval(), tokenizer, family), after, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", TRAINED)
+@served(TRAINED)
 def test_a_padded_batch_answers_as_each_prompt_alone(name, family, tiny_model, tokenizer, tmp_path):
     from harness.evaluate import generate
 
@@ -122,8 +130,7 @@ def test_a_padded_batch_answers_as_each_prompt_alone(name, family, tiny_model, t
     assert together == alone
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", ADAPTERS)
+@served(ADAPTERS)
 def test_with_the_adapter_off_it_is_the_base(name, family, tiny_model, tokenizer, tmp_path):
     import torch
 
