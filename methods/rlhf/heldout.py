@@ -49,6 +49,8 @@ class Measure:
     def __init__(self, method: Method, job: TrainingJob, roles: Roles, encoder: Encoder, reward: Reward) -> None:
         self.job = job
         self.method = method
+        self.temperature = method.config.temperature
+        """That of training: the policy is what it is optimised as."""
         self.roles = roles
         self.encoder = encoder
         self.reward = reward
@@ -62,9 +64,9 @@ class Measure:
             torch.manual_seed(self.job.seed)
             for examples, rollouts in self._sampled():
                 values = self.reward(examples, rollouts)
-                mine = scored(self.job.model, rollouts, self.job, temperature=1.0)
+                mine = scored(self.job.model, rollouts, self.job, temperature=self.temperature)
                 with self.roles.playing(REFERENCE) as model:
-                    theirs = scored(model, rollouts, self.job, temperature=1.0)
+                    theirs = scored(model, rollouts, self.job, temperature=self.temperature)
                 parts.append((rollouts, (mine.log_probs - theirs.log_probs).sum(dim=1), mine.entropy.sum()))
                 rewards.append(values.cpu())
                 rows += [
@@ -92,7 +94,7 @@ class Measure:
         for start in range(0, len(self.examples), size):
             examples = [example for example in self.examples[start : start + size] for _ in range(SAMPLES)]
             encoded = self._encoded[start : start + size]
-            yield examples, sample(self.job.model, self.encoder, encoded, samples=SAMPLES, temperature=1.0)
+            yield examples, sample(self.job.model, self.encoder, encoded, samples=SAMPLES, temperature=self.temperature)
 
     def _greedy(self) -> list[str]:
         size, texts = 2 * self.job.batch_size, []
