@@ -91,10 +91,10 @@ def sample(
     import torch
 
     stops = encoder.stop_tokens()
-    batch = encoder.generation_batch([item for item in encoded for _ in range(samples)])
-    batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+    batch = {name: tensor.to(model.device) for name, tensor in encoder.generation_batch(encoded).items()}
     decoding = {
         "max_new_tokens": encoder.limits.target_tokens,
+        "num_return_sequences": samples,  # an encoder reads each prompt once
         **({"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
         "eos_token_id": stops,
         "pad_token_id": encoder.tokenizer.pad_token_id,
@@ -111,9 +111,8 @@ def sample(
         skip_special_tokens=True,
     )
     ended = stopped.any(dim=1)
-    return Rollouts(
-        batch["input_ids"], batch["attention_mask"], responses, mask, ended, [text.strip() for text in texts]
-    )
+    prompts, prompt_mask = (batch[name].repeat_interleave(samples, 0) for name in ("input_ids", "attention_mask"))
+    return Rollouts(prompts, prompt_mask, responses, mask, ended, [text.strip() for text in texts])
 
 
 @dataclass(frozen=True)

@@ -236,3 +236,52 @@ def test_the_embedded_default_really_learns(tmp_path):
     found = {record["variant"]: record["metrics"]["rougeL"] for record in records(tmp_path / "out")}
     assert found["base"] <= 0.35
     assert found["full"] >= 0.65
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
+def test_learning_from_preferences_and_rewards(tmp_path, model):
+    """A few steps of what docs/rlhf.md tells: stages, metrics, files and report are there, starts are gone on from."""
+    pairs = [
+        {"prompt": f"#Person1#: Is shop {i} open?", "chosen": f"Shop {i} is open.", "rejected": "yes " * 8}
+        for i in range(60)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    start, peft = ("lora", "lora") if model == "embedded" else ("instruction", "none")
+    harness(
+        *[
+            "run",
+            "--model",
+            model,
+            "--methods",
+            f"{start},rlhf[start={start},peft={peft}],orpo",
+            "--budget",
+            "steps=30",
+        ],
+        *["--preferences", "pairs.jsonl", "--validation-examples", "16", "--test-examples", "8", "--out", "out"],
+        *["--save-models", "--set", "rlhf.prompts=2"],
+        cwd=tmp_path,
+    )
+    found = {record["method"]: record for record in records(tmp_path / "out")}
+    assert set(found) == {"base", start, "rlhf", "orpo"}
+    rlhf, orpo = found["rlhf"], found["orpo"]
+    assert rlhf["details"]["warm_start"] == {"from": f"{start} seed 0", "trial_id": found[start]["trial_id"]}
+    assert rlhf["metrics"]["pair_accuracy"] >= 0.9
+    assert rlhf["metrics"]["policy_kl"] is not None
+    assert rlhf["details"]["preferences"]["source"]["name"] == "pairs.jsonl"
+    stages = {name: phase for name, phase in rlhf["phases"].items() if name.startswith("train.")}
+    assert set(stages) == {f"train.{name}" for name in ("warm_start", "preferences", "reward_model", "policy")}
+    assert all(phase["peak_tensor_bytes"] > 0 for phase in stages.values())
+    assert sum(phase["seconds"] for phase in stages.values()) <= rlhf["phases"]["train"]["seconds"]
+    assert orpo["metrics"]["preference_accuracy_final"] is not None
+    left = tmp_path / "out" / "stages" / rlhf["trial_id"]
+    assert {path.name for path in left.iterdir()} == {"pairs.jsonl", "samples.jsonl", "reward_model"}
+    assert len((left / "samples.jsonl").read_text().splitlines()) == 2 * 16
+    shipped = tmp_path / "out" / "artifacts" / rlhf["trial_id"]
+    if peft == "lora":
+        assert {path.name for path in shipped.iterdir()} >= {"adapter_model.safetensors"}
+        assert not [path for path in shipped.iterdir() if path.is_dir()]  # neither reference nor reward model
+    text = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "Preference learning" in text
+    assert "no human judged them" not in text  # these pairs were given
+    assert (tmp_path / "out" / "reward-kl.svg").read_text().startswith("<svg")
