@@ -18,7 +18,10 @@ from typing import Any
 from harness.errors import SpecError
 from reports.record import Environment
 
-LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "tokenizers", "accelerate", "datasets", "rouge-score", "trl")
+LIBRARIES = (
+    *("torch", "transformers", "peft", "bitsandbytes", "tokenizers"),
+    *("accelerate", "datasets", "rouge-score", "trl"),
+)
 """Packages whose version can change a result or a cost."""
 _SOURCE = Path(__file__).resolve().parents[1]
 _PACKAGES = ("harness", "methods", "reports")

@@ -56,7 +56,10 @@ class KTO(PreferenceTuning):
 
 
 def _batch(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
-    """Unpaired rows, and each prompt with the response to another one, from which the divergence is estimated."""
+    """Unpaired rows, and each prompt with the response to another one, from which the divergence is estimated.
+
+    A pair that is left alone for the last batch has no other prompt and swaps its own two responses.
+    """
     import torch
 
     rows = [*chosen, *rejected]

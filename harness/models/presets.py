@@ -49,7 +49,7 @@ _EMBEDDED_SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "lora": {"learning_rate": 6e-3},
     "qlora": {"learning_rate": 6e-3},
     "prefix": {"learning_rate": 3e-2},
-    "rlhf": {"learning_rate": 6e-3, "reward_learning_rate": 3e-3, "policy_learning_rate": 1e-3},
+    "rlhf": {"learning_rate": 6e-3, "reward_learning_rate": 1e-3, "policy_learning_rate": 1e-3},
 }
 _SEQ2SEQ_SETTINGS = {
     **_EMBEDDED_SETTINGS,

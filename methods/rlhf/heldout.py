@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from methods.base import Method, TrainingJob
+from methods.base import Example, Method, TrainingJob
 from methods.encoding import Encoded, Encoder
 from methods.rlhf.policy import Reward, scored
 from methods.rlhf.roles import REFERENCE, Roles
@@ -73,8 +73,8 @@ class Measure:
                     {"id": example.id, "prompt": example.input, "response": text, "reward": float(value)}
                     for example, text, value in zip(examples, rollouts.texts, values, strict=True)
                 ]
-            quality = self._quality([row["response"] for row in rows], SAMPLES)
-            greedy = self._quality(self._greedy(), 1)
+        every_example = [example for example in self.examples for _ in range(SAMPLES)]
+        quality = _qualities(self.job, every_example, [row["response"] for row in rows])
         tokens = sum(rollouts.tokens for rollouts, _, _ in parts)
         every = torch.cat(rewards)
         return Policy(
@@ -84,7 +84,7 @@ class Measure:
             tokens=tokens / len(every),
             unended_percent=100 * float(torch.cat([~rollouts.ended for rollouts, _, _ in parts]).float().mean()),
             agreement=None if quality is None else agreement(every, quality),
-            quality=None if greedy is None else float(greedy.mean()),
+            quality=greedy_quality(self.method, self.job, self.encoder),
             rows=rows,
         )
 
@@ -96,21 +96,24 @@ class Measure:
             encoded = self._encoded[start : start + size]
             yield examples, sample(self.job.model, self.encoder, encoded, samples=SAMPLES, temperature=self.temperature)
 
-    def _greedy(self) -> list[str]:
-        size, texts = 2 * self.job.batch_size, []
-        for start in range(0, len(self._encoded), size):
-            texts += sample(
-                self.job.model, self.encoder, self._encoded[start : start + size], samples=1, temperature=0
-            ).texts
-        return texts
 
-    def _quality(self, texts: Sequence[str], each: int) -> torch.Tensor | None:
-        scorer = self.job.feedback.quality
-        if scorer is None:
-            return None
-        examples = [example for example in self.examples for _ in range(each)]
-        inputs, references = [e.input for e in examples], [e.references for e in examples]
-        return torch.tensor(list(scorer.score(inputs, list(texts), references)))
+def greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float | None:
+    """Mean quality of greedy answers to the held-out prompts; `None` where the task has no measure of quality."""
+    examples = list(job.validation)[:PROMPTS]
+    encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in examples])
+    texts: list[str] = []
+    for start in range(0, len(encoded), size := 2 * job.batch_size):
+        texts += sample(job.model, encoder, encoded[start : start + size], samples=1, temperature=0).texts
+    found = _qualities(job, examples, texts)
+    return None if found is None else float(found.mean())
+
+
+def _qualities(job: TrainingJob, examples: Sequence[Example], texts: Sequence[str]) -> torch.Tensor | None:
+    """(N,) quality of a response to each of these examples."""
+    scorer = job.feedback.quality
+    if scorer is None:
+        return None
+    return torch.tensor(scorer([e.input for e in examples], list(texts), [e.references for e in examples]))
 
 
 def compared(before: Policy, after: Policy) -> dict[str, float | None]:

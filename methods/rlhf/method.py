@@ -52,6 +52,9 @@ class RLHFConfig(StagedConfig):
     """Ratios of new to old probability count only within 1 ± this; 0.2 in Schulman et al. 2017."""
     end_penalty: float = 1.0
     """Taken from the reward of a response without an end token, in standard deviations of reward."""
+    supervised_weight: float = 0.0
+    """Weight of a supervised loss on the references of a batch's prompts, beside the policy's own: PPO-ptx in Ouyang et
+    al. 2022, which keeps a policy from losing what it could do. 0 leaves it out."""
     smoothing: float = 0.95
     """GAE's λ, for `ppo`; 0.95 in Stiennon et al. 2020."""
     value_learning_rate: float = 1e-3
@@ -63,7 +66,7 @@ class RLHFConfig(StagedConfig):
         require(self.warm_start + self.reward_model < 1, "reward_model", "and warm_start must leave some budget")
         for name in ("reward_learning_rate", "policy_learning_rate", "value_learning_rate", "temperature", "clip"):
             require(getattr(self, name) > 0, name, "must be above 0")
-        for name in ("kl", "kl_target", "end_penalty"):
+        for name in ("kl", "kl_target", "end_penalty", "supervised_weight"):
             require(getattr(self, name) >= 0, name, "must not be negative")
         require(self.prompts >= 1, "prompts", "must be at least 1")
         require(self.samples >= 2, "samples", "must be at least 2: a response is judged beside the others")

@@ -70,7 +70,7 @@ def gather(job: TrainingJob, respond: Respond, most: int) -> Pairs:
 
 
 def derive(examples: Sequence[Example], respond: Respond, most: int, seed: str) -> tuple[Preference, ...]:
-    """One pair for each of at most `most` examples; an example that cannot be damaged in any way gives none."""
+    """One pair for each of at most `most` examples; any text can at least be repeated."""
     dice = random.Random(seed)
     chosen = dice.sample(list(examples), min(most, len(examples)))
     sampled = round(SAMPLED * len(chosen))

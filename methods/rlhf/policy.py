@@ -20,6 +20,7 @@ from torch import nn
 from methods.base import Example, Method, StepEvent, TrainingJob
 from methods.encoding import Encoder
 from methods.errors import DivergedError
+from methods.loss import target_loss
 from methods.rlhf.advantages import (
     KLController,
     at_the_end,
@@ -73,6 +74,25 @@ class ValueHead(nn.Module):
         return values
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Responses sampled in one round, and all that is known of them before the policy learns from them."""
+
+    prompts: Sequence[Example]
+    rollouts: Rollouts
+    rewards: torch.Tensor
+    """(B,) as they were given, before any penalty."""
+    old: Scored
+    """What the policy that sampled them says of them."""
+    reference: torch.Tensor
+    """(B, T) log-probabilities under the warm start."""
+
+    @property
+    def log_ratio(self) -> torch.Tensor:
+        """(B, T) of policy to warm start; its sum over a response estimates the KL in nats."""
+        return self.old.log_probs - self.reference
+
+
 class Optimiser:
     """Improves the policy of a job on rewards until the job's budget is spent."""
 
@@ -94,6 +114,7 @@ class Optimiser:
             self._critic = ValueHead(width).to(job.model.device)
             groups.append({"params": list(self._critic.parameters()), "peak": self.config.value_learning_rate})
         self._optimiser = torch.optim.AdamW(groups, lr=self.config.policy_learning_rate, weight_decay=0.0)
+        self._scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
 
     def run(self) -> None:
         """Sample, score, learn; emits one step event for each optimiser step."""
@@ -102,128 +123,128 @@ class Optimiser:
         # Dropout stays off: the ratio of new to old probability must be 1 before the first update.
         job.model.eval()
         for _, chosen in training_batches(job.examples, config.prompts, job.seed):
-            examples = [job.examples[i] for i in chosen for _ in range(config.samples)]
-            rollouts, rewards, old, reference = self._collect([job.examples[i] for i in chosen], examples)
-            kl = float((old.log_probs - reference).sum(dim=1).mean())
-            advantages, returns = self._advantages(rollouts, rewards, old, reference)
+            batch = self._collect([job.examples[i] for i in chosen])
+            advantages, returns = self._advantages(batch)
             losses = []
-            for _update in range(config.updates):
+            for update in range(config.updates):
                 share = 1 / job.budget.amount if job.budget.unit == "steps" else 0.0
                 rate = schedule(progress + share / 2, config.warmup, config.schedule)
-                loss, learned = self._learn(rollouts, old, reference, advantages, returns, rate)
+                loss, learned = self._learn(batch, advantages, returns, rate)
                 if not math.isfinite(loss):
                     raise DivergedError(steps + 1, loss)
                 losses.append(loss)
-                steps, tokens = steps + 1, tokens + learned
-                seen += len(chosen) if _update == 0 else 0
+                fresh = 0 if update else len(chosen)
+                steps, seen, tokens = steps + 1, seen + fresh, tokens + learned
                 progress = job.budget.progress(
                     steps=steps, epochs=seen / len(job.examples), tokens=tokens, seconds=job.clock() - started
                 )
-                peak = config.policy_learning_rate
-                count = len(chosen) if _update == 0 else 0
-                job.emit(StepEvent(steps, min(1.0, progress), loss, peak * rate, learned, rollouts.tokens, count))
+                peak, targets = config.policy_learning_rate, batch.rollouts.tokens
+                job.emit(StepEvent(steps, min(1.0, progress), loss, peak * rate, learned, targets, fresh))
                 if progress >= 1 - 1e-9:
                     break
-            self.curve.append(self._point(steps, rollouts, rewards, old, kl, losses))
-            self._controller.update(kl)
+            self.curve.append(self._point(steps, batch, losses))
+            self._controller.update(self.curve[-1]["kl"])
             if progress >= 1 - 1e-9:
                 break
-        del self._optimiser
 
-    def _collect(
-        self, prompts: Sequence[Example], examples: Sequence[Example]
-    ) -> tuple[Rollouts, torch.Tensor, Scored, torch.Tensor]:
-        """Responses, their rewards, and what policy and reference say of them."""
-        job, config = self.job, self.config
+    def _collect(self, prompts: Sequence[Example]) -> Batch:
+        """Sample responses, and ask reward, policy and reference about them."""
+        job, config, began = self.job, self.config, self.job.clock()
         encoded = self.encoder.encode_all([self.method.write(example, job.templates, 0) for example in prompts])
-        began = job.clock()
         rollouts = sample(job.model, self.encoder, encoded, samples=config.samples, temperature=config.temperature)
         self.speed.sampled_tokens += rollouts.tokens
         self.speed.sampling_seconds += job.clock() - began
+        examples = [example for example in prompts for _ in range(config.samples)]
         rewards = self.reward(examples, rollouts).to(job.model.device)
         with torch.no_grad():
             old = self._scored(job.model, rollouts, hidden=self._critic is not None)
             with self.roles.playing(REFERENCE) as reference:
                 theirs = self._scored(reference, rollouts).log_probs
-        return rollouts, rewards, old, theirs
+        return Batch(prompts, rollouts, rewards, old, theirs)
 
-    def _advantages(
-        self, rollouts: Rollouts, rewards: torch.Tensor, old: Scored, reference: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _advantages(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """(B, T) advantages and, for the critic, (B, T) returns."""
-        config, mask = self.config, rollouts.mask.float()
+        config, mask, weight = self.config, batch.rollouts.mask.float(), self._controller.coefficient
         # Penalties are in standard deviations of the batch's rewards, whatever unit those have.
-        scores = whiten(rewards) - config.end_penalty * (~rollouts.ended).float()
-        kl = old.log_probs - reference
+        scores = whiten(batch.rewards) - config.end_penalty * (~batch.rollouts.ended).float()
         if config.algorithm == "grpo":
             return group_normalised(scores, config.samples).unsqueeze(1) * mask, None
         if config.algorithm == "rloo":
-            penalised = scores - self._controller.coefficient * kl.sum(dim=1)
+            penalised = scores - weight * batch.log_ratio.sum(dim=1)
             return leave_one_out(penalised, config.samples).unsqueeze(1) * mask, None
         assert self._critic is not None
-        assert old.hidden is not None
-        per_token = at_the_end(scores, rollouts.mask) - self._controller.coefficient * kl
+        assert batch.old.hidden is not None
         with torch.no_grad():
-            values = self._critic(old.hidden)
+            values = self._critic(batch.old.hidden)
+        per_token = at_the_end(scores, batch.rollouts.mask) - weight * batch.log_ratio
         advantages, returns = generalised(per_token, values, mask, 1.0, config.smoothing)
         return whiten(advantages, mask), returns
 
     def _learn(
-        self,
-        rollouts: Rollouts,
-        old: Scored,
-        reference: torch.Tensor,
-        advantages: torch.Tensor,
-        returns: torch.Tensor | None,
-        rate: float,
+        self, batch: Batch, advantages: torch.Tensor, returns: torch.Tensor | None, rate: float
     ) -> tuple[float, int]:
         """One optimiser step over all responses, in forward passes of the job's batch size; (loss, real tokens)."""
-        config, total, began = self.config, 0.0, self.job.clock()
+        rollouts, total, began = batch.rollouts, 0.0, self.job.clock()
+        learned = rollouts.tokens + int(rollouts.prompt_mask.sum())
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * rate
-        for rows in self._slices(len(rollouts)):
-            part = rollouts.slice(rows.start, rows.stop)
-            width = part.responses.shape[1]
-            new = self._scored(self.job.model, part, hidden=returns is not None)
-            mask = part.mask.float()
-            ratio = (new.log_probs - old.log_probs[rows, :width]).exp()
-            wanted = advantages[rows, :width]
-            clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-            loss = -(torch.minimum(ratio * wanted, clipped * wanted) * mask).sum()
-            if config.algorithm == "grpo":
-                kl = kl_low_variance(new.log_probs, reference[rows, :width])
-                loss = loss + self._controller.coefficient * (kl * mask).sum()
-            if returns is not None:
-                assert self._critic is not None
-                assert new.hidden is not None
-                error = (self._critic(new.hidden) - returns[rows, :width]) * mask
-                loss = loss + 0.5 * error.square().sum()
-            loss = loss / rollouts.tokens
-            loss.backward()  # type: ignore[no-untyped-call]
+        for rows in _slices(len(rollouts), self.job.batch_size):
+            loss = self._loss(batch, rows, advantages, returns) / rollouts.tokens
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
-        torch.nn.utils.clip_grad_norm_(self._weights, config.max_grad_norm)
-        self._optimiser.step()
+        if self.config.supervised_weight:
+            loss, count = self._supervised(batch.prompts)
+            self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            total, learned = total + float(loss.detach()), learned + count
+        self._scaler.unscale_(self._optimiser)
+        torch.nn.utils.clip_grad_norm_(self._weights, self.config.max_grad_norm)
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
-        learned = rollouts.tokens + int(rollouts.prompt_mask.sum())
         self.speed.learned_tokens += learned
         self.speed.learning_seconds += self.job.clock() - began
         return total, learned
 
+    def _loss(self, batch: Batch, rows: slice, advantages: torch.Tensor, returns: torch.Tensor | None) -> torch.Tensor:
+        """Summed over the tokens of these rows: clipped policy loss, KL where it is in the loss, half squared error of
+        the critic."""
+        part = batch.rollouts.slice(rows.start, rows.stop)
+        width, mask = part.responses.shape[1], part.mask.float()
+        new = self._scored(self.job.model, part, hidden=returns is not None)
+        ratio = (new.log_probs - batch.old.log_probs[rows, :width]).exp()
+        wanted = advantages[rows, :width]
+        clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
+        loss = -(torch.minimum(ratio * wanted, clipped * wanted) * mask).sum()
+        if self.config.algorithm == "grpo":
+            kl = kl_low_variance(new.log_probs, batch.reference[rows, :width])
+            loss = loss + self._controller.coefficient * (kl * mask).sum()
+        if returns is not None:
+            assert self._critic is not None
+            assert new.hidden is not None
+            error = (self._critic(new.hidden) - returns[rows, :width]) * mask
+            loss = loss + 0.5 * error.square().sum()
+        return loss
+
+    def _supervised(self, prompts: Sequence[Example]) -> tuple[torch.Tensor, int]:
+        """(weighted cross-entropy of the prompts' references, real tokens)."""
+        job = self.job
+        encoded = self.encoder.encode_all([self.method.write(example, job.templates, 0) for example in prompts])
+        batch = {name: t.to(job.model.device) for name, t in self.encoder.training_batch(encoded).items()}
+        with torch.autocast(job.facts.device, dtype=job.dtype, enabled=job.dtype != torch.float32):
+            loss = target_loss(job.model, batch)
+        return self.config.supervised_weight * loss, sum(len(row.prompt) + len(row.response) for row in encoded)
+
     def _scored(self, model: Any, rollouts: Rollouts, *, hidden: bool = False) -> Scored:
         return scored(model, rollouts, self.job, temperature=self.config.temperature, hidden=hidden)
 
-    def _slices(self, count: int) -> Iterator[slice]:
-        return _slices(count, self.job.batch_size)
-
-    def _point(
-        self, step: int, rollouts: Rollouts, rewards: torch.Tensor, old: Scored, kl: float, losses: Sequence[float]
-    ) -> dict[str, float]:
-        """What the batch before these updates was like."""
+    def _point(self, step: int, batch: Batch, losses: Sequence[float]) -> dict[str, float]:
+        """What the batch was like before these updates."""
+        rollouts = batch.rollouts
         return {
             "step": step,
-            "reward": float(rewards.mean()),
-            "kl": kl,
-            "entropy": float(old.entropy.sum()) / rollouts.tokens,
+            "reward": float(batch.rewards.mean()),
+            "kl": float(batch.log_ratio.sum(dim=1).mean()),
+            "entropy": float(batch.old.entropy.sum()) / rollouts.tokens,
             "tokens": rollouts.tokens / len(rollouts),
             "unended_percent": 100 * float((~rollouts.ended).float().mean()),
             "kl_weight": self._controller.coefficient,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from methods.base import Method, ModelFacts, StepEvent, TrainingJob, require
+from methods.base import ModelFacts, StepEvent, TrainingJob, require
 from methods.encoding import IGNORED, Encoded, Encoder
 from methods.rlhf.staged import Ledger, Staged, StagedConfig
 
@@ -80,7 +80,7 @@ class PreferenceTuning(Staged):
         def measure(when: str) -> dict[str, float | None]:
             return {
                 f"preference_accuracy_{when}": heldout.preference_accuracy(job.model, job, encoder, measured),
-                f"heldout_quality_{when}": greedy_quality(self, job, encoder),
+                f"heldout_quality_{when}": heldout.greedy_quality(self, job, encoder),
             }
 
         with observer.stage("preference_tuning"):
@@ -109,7 +109,7 @@ class PreferenceTuning(Staged):
                 encoder, *([Encoded(row["prompt_ids"], row[side], False) for row in rows] for side in sides)
             )
 
-        with self._reference(job.model) as reference, as_it_was(job.model):
+        with self._reference(job.model) as reference:
             trainer.run(
                 type(recipe.trainer.__name__, (OwnBatches, recipe.trainer), {}),
                 recipe.settings_class,
@@ -179,9 +179,6 @@ class OwnBatches:
             self.train_dataset, generator=torch.Generator().manual_seed(self.args.seed)
         )
 
-    def _send_telemetry(self) -> None:
-        """Tell nobody."""
-
 
 def completions(encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, Any]:
     """Prompts with responses, as DPO and KTO read them: a mask tells which tokens are of the response."""
@@ -204,36 +201,3 @@ def experimental(name: str) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module(f"trl.experimental.{name}")
-
-
-@contextlib.contextmanager
-def as_it_was(model: Any) -> Iterator[None]:
-    """Undo what trainers put over `forward` of single modules: TRL a fused output head, Accelerate mixed precision."""
-    names = ("forward", "_original_forward")
-    before = {
-        module: {name: vars(module)[name] for name in names if name in vars(module)} for module in model.modules()
-    }
-    try:
-        yield
-    finally:
-        for module, kept in before.items():
-            for name in names:
-                vars(module).pop(name, None)
-            vars(module).update(kept)
-
-
-def greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float | None:
-    """Mean quality of greedy answers to held-out prompts; `None` where the task has no measure of quality."""
-    from methods.rlhf.heldout import PROMPTS
-    from methods.rlhf.rollouts import sample
-
-    scorer = job.feedback.quality
-    if scorer is None:
-        return None
-    examples = list(job.validation or job.examples)[:PROMPTS]
-    encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in examples])
-    texts: list[str] = []
-    for start in range(0, len(encoded), size := 2 * job.batch_size):
-        texts += sample(job.model, encoder, encoded[start : start + size], samples=1, temperature=0).texts
-    values = scorer([e.input for e in examples], texts, [e.references for e in examples])
-    return sum(values) / len(values)

@@ -25,7 +25,7 @@ from methods.rlhf.roles import REWARD, Roles
 
 EVALUATIONS = 5
 """How often held-out accuracy is measured while the reward model trains."""
-PATIENCE = 2
+PATIENCE = 3
 """Training ends early when accuracy has not risen for this many measurements; the best weights are kept."""
 BINS = 10
 """Bins of the expected calibration error (Guo et al. 2017 use 15 for larger sets)."""

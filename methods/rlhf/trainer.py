@@ -5,9 +5,10 @@ TRL writes the losses; what is added here is what a comparison needs of every me
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -44,8 +45,9 @@ def run(
     """
     import datasets
 
+    datasets.disable_progress_bars()  # logs are no terminals
     hold_trainable_in_float32(model)
-    with tempfile.TemporaryDirectory() as folder:
+    with as_it_was(model), tempfile.TemporaryDirectory() as folder:
         arguments = settings_class(
             output_dir=folder,
             max_steps=int(job.budget.amount) if job.budget.unit == "steps" else OPEN_END,
@@ -69,6 +71,7 @@ def run(
             remove_unused_columns=False,
             **settings or {},
         )
+        arguments._n_gpu = 1  # a trial uses one device; with several, some trainers refuse and others split batches
         pace = Pace(job, config, after_step)
         counting = type(trainer_class.__name__, (Counting, trainer_class), {"pace": pace})
         trainer = counting(
@@ -96,6 +99,9 @@ class Counting:
         if self.model.training:
             self.pace.see(inputs)
         return super().compute_loss(model, inputs, *arguments, **named)  # type: ignore[misc]
+
+    def _send_telemetry(self) -> None:
+        """Tell nobody."""
 
 
 class Pace(transformers.TrainerCallback):  # type: ignore[misc]
@@ -155,3 +161,19 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
         enough = self.after_step(event, logs) if self.after_step else False
         if enough or self.progress >= 1 - 1e-9:
             control.should_training_stop = True
+
+
+@contextlib.contextmanager
+def as_it_was(model: Any) -> Iterator[None]:
+    """Undo what trainers put over `forward` of single modules: TRL a fused output head, Accelerate mixed precision."""
+    names = ("forward", "_original_forward")
+    before = {
+        module: {name: vars(module)[name] for name in names if name in vars(module)} for module in model.modules()
+    }
+    try:
+        yield
+    finally:
+        for module, kept in before.items():
+            for name in names:
+                vars(module).pop(name, None)
+            vars(module).update(kept)

@@ -112,6 +112,25 @@ def test_the_penalty_for_no_end_teaches_to_end(make_job):
     assert learner.curve[-1]["tokens"] < learner.curve[0]["tokens"]
 
 
+def test_a_supervised_loss_beside_the_policys_teaches_the_references(make_job):
+    from methods.loss import target_loss
+
+    losses = {}
+    for weight in (0.0, 1.0):
+        learner, _ = optimiser(
+            make_job, "decoder-only", lambda examples, rollouts: torch.ones(len(rollouts)), steps=8,
+            supervised_weight=weight, policy_learning_rate=1e-2, may_end=True,
+        )  # fmt: skip
+        job = learner.job
+        texts = [learner.method.write(example, job.templates, 0) for example in job.examples]
+        batch = learner.encoder.training_batch(learner.encoder.encode_all(texts))
+        before = target_loss(job.model, batch).item()
+        learner.run()
+        losses[weight] = target_loss(job.model, batch).item() - before
+    assert losses[0.0] == pytest.approx(0, abs=1e-4)
+    assert losses[1.0] < -0.5
+
+
 def test_a_response_is_worth_what_the_policy_is_told_of_it(make_job):
     seen = []
 
