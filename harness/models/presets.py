@@ -65,7 +65,15 @@ _EMBEDDED_SETTINGS = _embedded_settings(
 )
 # After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from.
 _SEQ2SEQ_SETTINGS = _embedded_settings(
-    3e-3, {"peft": "none", "learning_rate": 1e-3, "reward_learning_rate": 1e-3, "policy_learning_rate": 4e-4}
+    3e-3,
+    {
+        "peft": "none",
+        "learning_rate": 1e-3,
+        "reward_learning_rate": 1e-3,
+        "policy_learning_rate": 6e-4,
+        "prompts": 16,
+        "kl": 0.04,
+    },
 )
 
 _SMOLLM2_WHEEL = Wheel(

@@ -32,6 +32,8 @@ class RLHFConfig(StagedConfig):
     """How rewards become advantages; docs/rlhf.md compares the three."""
     reward_model: float = 0.2
     """Share of the budget for the reward model; unspent where `--reward` replaces it."""
+    reward_pairs: int = 16
+    """Pairs in a batch of the reward model, however many examples a batch of supervised training holds."""
     reward_learning_rate: float = 1e-4
     """Peak rate of the reward model; TRL's default for `RewardTrainer`."""
     policy_learning_rate: float = 2e-5
@@ -68,6 +70,7 @@ class RLHFConfig(StagedConfig):
             require(getattr(self, name) > 0, name, "must be above 0")
         for name in ("kl", "kl_target", "end_penalty", "supervised_weight"):
             require(getattr(self, name) >= 0, name, "must not be negative")
+        require(self.reward_pairs >= 1, "reward_pairs", "must be at least 1")
         require(self.prompts >= 1, "prompts", "must be at least 1")
         require(self.samples >= 2, "samples", "must be at least 2: a response is judged beside the others")
         require(self.updates >= 1, "updates", "must be at least 1")
@@ -134,6 +137,8 @@ class RLHF(Staged):
         job, observer = ledger.job, ledger.job.observer
         with observer.stage("reward_model"):
             part = ledger.part("reward_model", self.config.reward_model)
+            size = min(part.batch_size, self.config.reward_pairs)
+            part = dataclasses.replace(part, batch_size=size, accumulation=-(-self.config.reward_pairs // size))
             rates = dataclasses.replace(self.config, learning_rate=self.config.reward_learning_rate)
             encoded = pairs.encode(self, encoder, job.templates, found.train)
             judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded, measured, found.heldout)

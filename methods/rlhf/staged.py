@@ -28,11 +28,11 @@ class StagedConfig(LoRAConfig):
     start: str = ""
     """Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with
     `peft=none`); its cost is in its own row."""
-    warm_start: float = 0.6
+    warm_start: float = 0.55
     """Share of the budget for the own warm start. Most of it, since a policy that starts from an untuned model learns
     little from preferences (Ouyang et al. 2022 begin with supervised tuning, too)."""
-    pairs: int = 600
-    """Most preference pairs to derive where none are given; a twentieth of the pairs in Stiennon et al. 2020."""
+    pairs: int = 1000
+    """Most preference pairs to derive where none are given; about a sixtieth of those in Stiennon et al. 2020."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

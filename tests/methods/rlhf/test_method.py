@@ -53,7 +53,7 @@ def test_every_stage_is_told_and_measured(run, family, peft):
         assert math.isfinite(seen.numbers[name]), name
     assert seen.numbers["pair_accuracy"] >= 0.55
     curve = seen.told["policy"]["curve"]
-    assert len(curve) == 4  # a fifth of twenty steps
+    assert len(curve) == 5  # a quarter of twenty steps
     assert {"step", "reward", "kl", "entropy", "tokens", "unended_percent", "kl_weight", "loss"} == set(curve[0])
     assert curve[0]["kl"] == pytest.approx(0, abs=1e-4)
     assert len(seen.files["samples"]) == 2 * len(job.validation)
