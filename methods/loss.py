@@ -23,7 +23,7 @@ def target_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
     labels = batch["labels"]
-    if not _keeps_logits(model):
+    if not keeps_logits(model):
         loss: torch.Tensor = model(**inputs, labels=labels, use_cache=False).loss
         return loss
     # The logits at one position predict the next token, so those for the first target stand one before it.
@@ -32,7 +32,7 @@ def target_loss(model: Any, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return cross_entropy(logits.float().flatten(0, 1), labels[:, first:].flatten(), ignore_index=IGNORED)
 
 
-def _keeps_logits(model: Any) -> bool:
+def keeps_logits(model: Any) -> bool:
     """Whether the model's `forward` can leave out logits; encoder–decoder models have none to leave out."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's passes arguments on
     return "logits_to_keep" in inspect.signature(inner.forward).parameters

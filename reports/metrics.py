@@ -132,6 +132,7 @@ _DECLARED = (
 
 CHANGES = {
     "reward": "reward",
+    "reference_wins": "reference above sample",
     "reward_agreement": "agreement with ROUGE-L",
     "preference_accuracy": "preference accuracy",
     "heldout_quality": "held-out ROUGE-L",
@@ -139,11 +140,13 @@ CHANGES = {
 """What is measured twice, on the warm start (`NAME_start`) and on the final policy (`NAME_final`), and its title."""
 
 
-def _change(name: str, unit: Unit, formula: str) -> tuple[Metric, Metric]:
+def _change(
+    name: str, unit: Unit, formula: str, direction: Literal["higher"] | None = "higher"
+) -> tuple[Metric, Metric]:
     title = CHANGES[name]
     return (
-        Metric(f"{name}_start", f"{title}, warm start", unit, "higher", f"{formula}; for the warm start"),
-        Metric(f"{name}_final", f"{title}, final", unit, "higher", f"{formula}; for the final policy"),
+        Metric(f"{name}_start", f"{title}, warm start", unit, direction, f"{formula}; for the warm start"),
+        Metric(f"{name}_final", f"{title}, final", unit, direction, f"{formula}; for the final policy"),
     )
 
 
@@ -188,6 +191,12 @@ _PREFERENCE_LEARNING = (
         "score",
         "lower",
         "expected calibration error of sigmoid(|margin|) as the probability of ranking a held-out pair right, 10 bins",
+    ),
+    *_change(
+        "reference_wins",
+        "score",
+        "share of responses sampled for held-out prompts that the reward puts below the reference; ties count half",
+        None,
     ),
     *_change(
         "reward_agreement",

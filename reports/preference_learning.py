@@ -26,12 +26,16 @@ _JUDGE = (
     "pair_accuracy",
     "pair_margin",
     "pair_calibration_error",
+    "reference_wins",
     "reward_agreement",
     "preference_accuracy",
     "heldout_quality",
 )
 _STAGE = "train."
-_STAGES = ("warm_start", "preferences", "reward_model", "policy", "preference_tuning")
+_STAGES = (
+    *("warm_start", "preferences", "reward_model"),
+    *("held_out_start", "policy", "preference_tuning", "held_out_final"),
+)
 """In the order in which they happen; those of plugins come after."""
 _MEASURED = ("seconds", "peak_tensor_bytes", "peak_device_allocated_bytes", "peak_host_bytes")
 _SPEEDS = ("sampled_tokens_per_second", "learned_tokens_per_second")

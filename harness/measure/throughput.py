@@ -13,25 +13,29 @@ WARMUP_STEPS = 3
 
 @dataclass
 class Throughput:
-    """Sums over the steps after the warm-up. The clock is read once per step, when the step is done."""
+    """Sums over the steps after the warm-up, of staged methods the first step of each stage left out, too.
+
+    The clock is read once per step, when the step is done.
+    """
 
     clock: Callable[[], float]
     _steps: int = 0
-    _started: float = 0.0
     _last: float = 0.0
     _tokens: int = field(default=0)
     _examples: int = field(default=0)
+    _seconds: float = 0.0
+    _stage: str = ""
 
     def on_step(self, event: StepEvent) -> None:
         """Count a step that has just ended."""
+        now, stage, self._stage = self.clock(), self._stage, event.stage
         self._steps += 1
-        now = self.clock()
-        if self._steps == WARMUP_STEPS:
-            self._started = now
-        if self._steps > WARMUP_STEPS:
-            self._last = now
+        # What lies between two stages, such as sampling pairs or measuring on held-out data, is no training.
+        if self._steps > WARMUP_STEPS and event.stage == stage:
+            self._seconds += now - self._last
             self._tokens += event.tokens
             self._examples += event.examples
+        self._last = now
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -44,5 +48,4 @@ class Throughput:
         return self._rate(self._examples)
 
     def _rate(self, amount: int) -> float | None:
-        seconds = self._last - self._started
-        return amount / seconds if self._steps > WARMUP_STEPS and seconds > 0 else None
+        return amount / self._seconds if self._seconds > 0 else None

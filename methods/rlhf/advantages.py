@@ -16,11 +16,14 @@ EPSILON = 1e-6
 
 def whiten(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
     """The values with mean 0 and standard deviation 1 over those that the mask keeps; constants become 0."""
-    if mask is None:
-        return (values - values.mean()) / (values.std(unbiased=False) + EPSILON)
+    import torch
+
+    mask = torch.ones_like(values) if mask is None else mask
     count = mask.sum()
     mean = (values * mask).sum() / count
     deviation = (((values - mean) ** 2 * mask).sum() / count).sqrt()
+    if deviation <= EPSILON * mean.abs():  # rounding of a constant, which no factor should raise to 1
+        return torch.zeros_like(values)
     return (values - mean) / (deviation + EPSILON) * mask
 
 
@@ -79,7 +82,7 @@ class KLController:
         self.coefficient = coefficient
         self.target = target
         self.horizon = horizon
-        """Steps over which the coefficient may change by about a fifth of the relative error."""
+        """A step moves the coefficient by 10 / horizon of the relative error, of which at most a fifth counts."""
 
     def update(self, kl: float) -> None:
         """Take in the KL per response, in nats, that a step has seen."""

@@ -42,15 +42,14 @@ def swapped(example: Example, others: Sequence[Example], dice: random.Random) ->
     """Two speakers in each other's place; where no speakers are marked, two names or two numbers."""
     found = sorted(set(_SPEAKER.findall(example.target))) or _alike(example.target)
     if len(found) == 1 and (absent := sorted(set(_SPEAKER.findall(example.input)) - set(found))):
-        return example.target.replace(found[0], dice.choice(absent))
+        return _replaced(example.target, {found[0]: dice.choice(absent)})
     if len(found) < 2:
         return None
     first, second = dice.sample(found, 2)
-    return re.sub(
-        f"{re.escape(first)}|{re.escape(second)}",
-        lambda match: second if match[0] == first else first,
-        example.target,
-    )
+    one, two = re.escape(first), re.escape(second)
+    if re.search(rf"{one},? (and|or) {two}|{two},? (and|or) {one}", example.target):
+        return None  # "Anna and Ben met" is as true the other way round
+    return _replaced(example.target, {first: second, second: first})
 
 
 def fact(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
@@ -59,11 +58,17 @@ def fact(example: Example, others: Sequence[Example], dice: random.Random) -> st
     if not choices:
         return None
     value, instead = dice.choice(choices)
-    return example.target.replace(value, instead)
+    return _replaced(example.target, {value: instead})
 
 
 DAMAGES: Mapping[str, Damage] = {"fact": fact, "swapped": swapped, "other": other, "cut": cut, "repeated": repeated}
 """Name of a damage → what does it."""
+
+
+def _replaced(text: str, changes: Mapping[str, str]) -> str:
+    """The text with whole words replaced, all at once: 2 is not part of 25."""
+    words = "|".join(re.escape(word) for word in changes)
+    return re.sub(rf"(?<!\w)({words})(?!\w)", lambda match: changes[match[0]], text)
 
 
 def _known(example: Example, others: Sequence[Example]) -> list[tuple[str, str]]:

@@ -37,6 +37,8 @@ class Policy:
     unended_percent: float
     agreement: float | None
     """Share of pairs of responses to one prompt that reward and quality order alike."""
+    reference_wins: float
+    """Share of sampled responses that the reward puts below the reference; ties count half."""
     quality: float | None
     """Mean quality of greedy answers."""
     rows: list[dict[str, Any]]
@@ -64,7 +66,8 @@ class Measure:
             torch.manual_seed(self.job.seed)
             for examples, rollouts in self._sampled():
                 values = self.reward(examples, rollouts)
-                mine = scored(self.job.model, rollouts, self.job, temperature=self.temperature)
+                mine = scored(self.job.model, rollouts, self.job, temperature=self.temperature, entropy=True)
+                assert mine.entropy is not None
                 with self.roles.playing(REFERENCE) as model:
                     theirs = scored(model, rollouts, self.job, temperature=self.temperature)
                 parts.append((rollouts, (mine.log_probs - theirs.log_probs).sum(dim=1), mine.entropy.sum()))
@@ -76,17 +79,24 @@ class Measure:
         every_example = [example for example in self.examples for _ in range(SAMPLES)]
         quality = _qualities(self.job, every_example, [row["response"] for row in rows])
         tokens = sum(rollouts.tokens for rollouts, _, _ in parts)
-        every = torch.cat(rewards)
+        every, references = torch.cat(rewards), self._references().repeat_interleave(SAMPLES)
         return Policy(
             rewards=every,
             kl=float(torch.cat([kl for _, kl, _ in parts]).mean()),
             entropy=float(sum(entropy for _, _, entropy in parts)) / tokens,
             tokens=tokens / len(every),
             unended_percent=100 * float(torch.cat([~rollouts.ended for rollouts, _, _ in parts]).float().mean()),
+            reference_wins=float(((references > every).float() + 0.5 * (references == every).float()).mean()),
             agreement=None if quality is None else agreement(every, quality),
             quality=greedy_quality(self.method, self.job, self.encoder),
             rows=rows,
         )
+
+    def _references(self) -> torch.Tensor:
+        """(prompts,) the reward of each prompt's reference."""
+        texts = [example.target for example in self.examples]
+        device = self.job.model.device
+        return self.reward(self.examples, Rollouts.of(self.encoder, self._encoded, device, texts)).cpu()
 
     def _sampled(self) -> Any:
         """(example of each response, responses), batch by batch."""
@@ -128,6 +138,8 @@ def compared(before: Policy, after: Policy) -> dict[str, float | None]:
         "policy_entropy": after.entropy,
         "policy_response_tokens": after.tokens,
         "policy_unended_percent": after.unended_percent,
+        "reference_wins_start": before.reference_wins,
+        "reference_wins_final": after.reference_wins,
         "reward_agreement_start": before.agreement,
         "reward_agreement_final": after.agreement,
         "heldout_quality_start": before.quality,

@@ -7,6 +7,7 @@ stage has time, memory and metrics of its own in the record.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -70,6 +71,7 @@ class RLHFConfig(StagedConfig):
             require(getattr(self, name) > 0, name, "must be above 0")
         for name in ("kl", "kl_target", "end_penalty", "supervised_weight"):
             require(getattr(self, name) >= 0, name, "must not be negative")
+        require(self.kl > 0 or not self.kl_target, "kl", "must be above 0 for a kl_target: the weight is multiplied")
         require(self.reward_pairs >= 1, "reward_pairs", "must be at least 1")
         require(self.prompts >= 1, "prompts", "must be at least 1")
         require(self.samples >= 2, "samples", "must be at least 2: a response is judged beside the others")
@@ -99,7 +101,7 @@ class RLHF(Staged):
         measured: list[Any] = []
         if given is None or job.feedback.preferences:
             with observer.stage("preferences"):
-                found = pairs.gather(job, pairs.responder(self, job, encoder), config.pairs)
+                found = pairs.gather(self, job, encoder, config.pairs)
                 measured = pairs.encode(self, encoder, job.templates, found.heldout)
         if given is None:
             reward = self._learned_reward(ledger, roles, encoder, found, measured)
@@ -108,11 +110,13 @@ class RLHF(Staged):
             reward = _given_reward(job)
             observer.details({"reward": {"name": given.name}})
 
-        with observer.stage("policy"):
+        with observer.stage("held_out_start"):
             measure = heldout.Measure(self, job, roles, encoder, reward)
             before, accuracy = measure(), heldout.preference_accuracy(job.model, job, encoder, measured)
+        with observer.stage("policy"):
             optimiser = policy.Optimiser(self, ledger.part("policy", ledger.left), roles, encoder, reward)
             optimiser.run()
+        with observer.stage("held_out_final"):
             after = measure()
             observer.metrics(
                 {
@@ -137,8 +141,8 @@ class RLHF(Staged):
         job, observer = ledger.job, ledger.job.observer
         with observer.stage("reward_model"):
             part = ledger.part("reward_model", self.config.reward_model)
-            size = min(part.batch_size, self.config.reward_pairs)
-            part = dataclasses.replace(part, batch_size=size, accumulation=-(-self.config.reward_pairs // size))
+            size = math.gcd(part.batch_size, self.config.reward_pairs)
+            part = dataclasses.replace(part, batch_size=size, accumulation=self.config.reward_pairs // size)
             rates = dataclasses.replace(self.config, learning_rate=self.config.reward_learning_rate)
             encoded = pairs.encode(self, encoder, job.templates, found.train)
             judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded, measured, found.heldout)

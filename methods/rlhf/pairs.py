@@ -15,6 +15,7 @@ from typing import Any
 
 from methods.base import Example, Method, TrainingJob
 from methods.encoding import Encoded, Encoder
+from methods.errors import UnsupportedError
 from methods.feedback import DERIVED_NOTE, Preference
 from methods.rlhf.damage import DAMAGES
 
@@ -45,8 +46,13 @@ class Pairs:
         }
 
 
-def gather(job: TrainingJob, respond: Respond, most: int) -> Pairs:
-    """The given pairs, or at most `most` derived ones; told to the observer and kept for people to inspect."""
+def gather(method: Method, job: TrainingJob, encoder: Encoder, most: int, respond: Respond | None = None) -> Pairs:
+    """The given pairs, or at most `most` derived ones; told to the observer and kept for people to inspect.
+
+    `respond` samples for derived pairs; the job's model does if it is not given. Raises `UnsupportedError` where the
+    token limits make chosen and rejected responses equal in all of them.
+    """
+    respond = respond or responder(method, job, encoder)
     given = job.feedback.preferences
     if given:
         pairs = Pairs(given, job.feedback.heldout, derived=False)
@@ -56,7 +62,16 @@ def gather(job: TrainingJob, respond: Respond, most: int) -> Pairs:
             derive(job.validation, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
             derived=True,
         )
-    job.observer.details({"preferences": pairs.describe()})
+    before = len(pairs.train) + len(pairs.heldout)
+    pairs = Pairs(
+        train=distinct(method, encoder, job.templates, pairs.train),
+        heldout=distinct(method, encoder, job.templates, pairs.heldout),
+        derived=pairs.derived,
+    )
+    equal = before - len(pairs.train) - len(pairs.heldout)
+    if not pairs.train or not pairs.heldout:
+        raise UnsupportedError("chosen and rejected responses are the same once cut; raise --target-tokens")
+    job.observer.details({"preferences": {**pairs.describe(), "equal_once_cut": equal}})
     job.observer.rows(
         "pairs",
         [
@@ -114,10 +129,20 @@ def responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
     return respond
 
 
+def distinct(
+    method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
+) -> tuple[Preference, ...]:
+    """The pairs whose responses still differ once they are cut to the token limits."""
+    encoded = encode(method, encoder, templates, pairs)
+    return tuple(pair for pair, (c, r) in zip(pairs, encoded, strict=True) if c.response != r.response)
+
+
 def encode(
     method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
 ) -> list[tuple[Encoded, Encoded]]:
     """(chosen, rejected) of each pair as token ids, in the task's first phrasing."""
+    if not pairs:
+        return []
 
     def written(responses: Sequence[str]) -> list[Encoded]:
         return encoder.encode_all(

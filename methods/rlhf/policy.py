@@ -106,8 +106,8 @@ class Optimiser:
         self.curve: list[dict[str, float]] = []
         self.speed = Speed()
         self._controller = KLController(self.config.kl, self.config.kl_target or None)
-        self._weights = [p for p in job.model.parameters() if p.requires_grad]
-        groups: list[dict[str, Any]] = [{"params": self._weights, "peak": self.config.policy_learning_rate}]
+        weights = [p for p in job.model.parameters() if p.requires_grad]
+        groups: list[dict[str, Any]] = [{"params": weights, "peak": self.config.policy_learning_rate}]
         self._critic: ValueHead | None = None
         if self.config.algorithm == "ppo":
             width = getattr(job.model.config, "hidden_size", None) or job.model.config.d_model
@@ -119,7 +119,7 @@ class Optimiser:
     def run(self) -> None:
         """Sample, score, learn; emits one step event for each optimiser step."""
         job, config = self.job, self.config
-        started, steps, seen, tokens, progress = job.clock(), 0, 0, 0, 0.0
+        started, steps, seen, tokens, progress, share = job.clock(), 0, 0, 0, 0.0, 0.0
         # Dropout stays off: the ratio of new to old probability must be 1 before the first update.
         job.model.eval()
         for _, chosen in training_batches(job.examples, config.prompts, job.seed):
@@ -127,17 +127,18 @@ class Optimiser:
             advantages, returns = self._advantages(batch)
             losses = []
             for update in range(config.updates):
-                share = 1 / job.budget.amount if job.budget.unit == "steps" else 0.0
+                share = 1 / job.budget.amount if job.budget.unit == "steps" else share
                 rate = schedule(progress + share / 2, config.warmup, config.schedule)
                 loss, learned = self._learn(batch, advantages, returns, rate)
                 if not math.isfinite(loss):
                     raise DivergedError(steps + 1, loss)
                 losses.append(loss)
                 fresh = 0 if update else len(chosen)
-                steps, seen, tokens = steps + 1, seen + fresh, tokens + learned
+                steps, seen, tokens, before = steps + 1, seen + fresh, tokens + learned, progress
                 progress = job.budget.progress(
                     steps=steps, epochs=seen / len(job.examples), tokens=tokens, seconds=job.clock() - started
                 )
+                share = progress - before
                 peak, targets = config.policy_learning_rate, batch.rollouts.tokens
                 job.emit(StepEvent(steps, min(1.0, progress), loss, peak * rate, learned, targets, fresh))
                 if progress >= 1 - 1e-9:
@@ -157,7 +158,7 @@ class Optimiser:
         examples = [example for example in prompts for _ in range(config.samples)]
         rewards = self.reward(examples, rollouts).to(job.model.device)
         with torch.no_grad():
-            old = self._scored(job.model, rollouts, hidden=self._critic is not None)
+            old = self._scored(job.model, rollouts, hidden=self._critic is not None, entropy=True)
             with self.roles.playing(REFERENCE) as reference:
                 theirs = self._scored(reference, rollouts).log_probs
         return Batch(prompts, rollouts, rewards, old, theirs)
@@ -197,7 +198,8 @@ class Optimiser:
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total, learned = total + float(loss.detach()), learned + count
         self._scaler.unscale_(self._optimiser)
-        torch.nn.utils.clip_grad_norm_(self._weights, self.config.max_grad_norm)
+        for group in self._optimiser.param_groups:  # policy and critic each by its own norm
+            torch.nn.utils.clip_grad_norm_(group["params"], self.config.max_grad_norm)
         self._scaler.step(self._optimiser)
         self._scaler.update()
         self._optimiser.zero_grad(set_to_none=True)
@@ -234,12 +236,13 @@ class Optimiser:
             loss = target_loss(job.model, batch)
         return self.config.supervised_weight * loss, sum(len(row.prompt) + len(row.response) for row in encoded)
 
-    def _scored(self, model: Any, rollouts: Rollouts, *, hidden: bool = False) -> Scored:
-        return scored(model, rollouts, self.job, temperature=self.config.temperature, hidden=hidden)
+    def _scored(self, model: Any, rollouts: Rollouts, **asked: bool) -> Scored:
+        return scored(model, rollouts, self.job, temperature=self.config.temperature, **asked)
 
     def _point(self, step: int, batch: Batch, losses: Sequence[float]) -> dict[str, float]:
         """What the batch was like before these updates."""
         rollouts = batch.rollouts
+        assert batch.old.entropy is not None
         return {
             "step": step,
             "reward": float(batch.rewards.mean()),
@@ -252,23 +255,37 @@ class Optimiser:
         }
 
 
-def scored(model: Any, rollouts: Rollouts, job: TrainingJob, *, temperature: float, hidden: bool = False) -> Scored:
+def scored(
+    model: Any,
+    rollouts: Rollouts,
+    job: TrainingJob,
+    *,
+    temperature: float,
+    hidden: bool = False,
+    entropy: bool = False,
+) -> Scored:
     """`log_probs` of any number of responses: where no gradient is kept, in forward passes of the job's batch size."""
     if torch.is_grad_enabled():
         return log_probs(model, rollouts, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden)
     shape = rollouts.responses.shape
-    chosen, entropy = torch.zeros(shape, device=model.device), torch.zeros(shape, device=model.device)
+    chosen = torch.zeros(shape, device=model.device)
+    spread = torch.zeros(shape, device=model.device) if entropy else None
     states = None
     for rows in _slices(len(rollouts), job.batch_size):
         part = rollouts.slice(rows.start, rows.stop)
-        found = log_probs(model, part, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden)
+        found = log_probs(
+            model, part, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden, entropy=entropy
+        )
         width = part.responses.shape[1]
-        chosen[rows, :width], entropy[rows, :width] = found.log_probs, found.entropy
+        chosen[rows, :width] = found.log_probs
+        if spread is not None:
+            assert found.entropy is not None
+            spread[rows, :width] = found.entropy
         if found.hidden is not None:
             if states is None:
                 states = torch.zeros(*shape, found.hidden.shape[-1], device=model.device)
             states[rows, :width] = found.hidden.float()
-    return Scored(chosen, entropy, states)
+    return Scored(chosen, spread, states)
 
 
 def thinned(curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:

@@ -72,7 +72,7 @@ class PreferenceTuning(Staged):
         job, observer = ledger.job, ledger.job.observer
         encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
         with observer.stage("preferences"):
-            found = pairs.gather(job, pairs.responder(self, job, encoder), self.config.pairs)
+            found = pairs.gather(self, job, encoder, self.config.pairs)
             taught, measured = (
                 pairs.encode(self, encoder, job.templates, part) for part in (found.train, found.heldout)
             )
@@ -83,11 +83,13 @@ class PreferenceTuning(Staged):
                 f"heldout_quality_{when}": heldout.greedy_quality(self, job, encoder),
             }
 
-        with observer.stage("preference_tuning"):
+        with observer.stage("held_out_start"):
             before = measure("start")
+        with observer.stage("preference_tuning"):
             curve = self._tune(ledger.part("preference_tuning", ledger.left), encoder, taught)
+        observer.details({"preference_tuning": {"loss": self.name, "curve": thinned(curve)}})
+        with observer.stage("held_out_final"):
             observer.metrics({**before, **measure("final")})
-            observer.details({"preference_tuning": {"loss": self.name, "curve": thinned(curve)}})
 
     def _tune(
         self, job: TrainingJob, encoder: Encoder, encoded: Sequence[tuple[Encoded, Encoded]]

@@ -20,6 +20,7 @@ from torch import nn
 from methods.base import StepEvent, TrainingConfig, TrainingJob
 from methods.encoding import IGNORED, Encoded, Encoder
 from methods.feedback import Preference
+from methods.loss import keeps_logits
 from methods.rlhf import trainer
 from methods.rlhf.roles import REWARD, Roles
 
@@ -55,11 +56,13 @@ class RewardModel(nn.Module):
             states = output.decoder_hidden_states[-1]
         else:
             last = attention_mask.sum(dim=1) - 1
-            inputs["logits_to_keep"] = 1
+            inputs |= {"logits_to_keep": 1} if keeps_logits(self.body) else {}
             output = self.body(input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
             states = output.hidden_states[-1]
         chosen = states[torch.arange(len(last), device=states.device), last]
-        return SimpleNamespace(logits=self.head(chosen.to(self.head.weight.dtype)))
+        # In 16 bits rewards near 3 stand 0.016 apart: pairs would tie, and advantages be rounded.
+        with torch.autocast(states.device.type, enabled=False):
+            return SimpleNamespace(logits=self.head(chosen.float()))
 
     def batch(self, encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         """Arguments of `forward` for these prompts with their responses."""
@@ -159,17 +162,20 @@ def train(
     heldout: Sequence[tuple[Encoded, Encoded]],
     pairs: Sequence[Preference],
 ) -> tuple[Judge, PairScores, list[dict[str, float | None]]]:
-    """(judge, its scores on the held-out `pairs`, curve of loss and held-out accuracy).
+    """(judge, its scores, curve of loss and accuracy).
 
-    Stops when the budget is spent or held-out accuracy no longer rises, and keeps the best weights.
+    Stops when the budget is spent or accuracy on half of the held-out `pairs` no longer rises, and keeps the best
+    weights; the scores are of the other half, which has chosen nothing.
     """
     import trl
+
+    choosing, testing = halves(pairs)
 
     roles.keep(REWARD)
     with roles.playing(REWARD, train=True) as body:
         model = RewardModel(body, job.facts.family, getattr(body.config, "decoder_start_token_id", None))
         judge = Judge(model, roles, encoder, job)
-        watch = _Watch(judge, heldout, pairs)
+        watch = _Watch(judge, [heldout[i] for i in choosing], [pairs[i] for i in choosing])
         rows = [{"prompt_ids": c.prompt, "chosen_ids": c.response, "rejected_ids": r.response} for c, r in encoded]
 
         def collate(items: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -192,7 +198,17 @@ def train(
             after_step=watch.after_step,
         )
         watch.restore()
-    return judge, watch.best, watch.curve
+    scores = judge.judge([heldout[i] for i in testing], [pairs[i] for i in testing])
+    return judge, scores, watch.curve
+
+
+def halves(pairs: Sequence[Preference]) -> tuple[list[int], list[int]]:
+    """Indices of two halves that share no prompt; both are all of them where there is one prompt alone."""
+    prompts = {prompt: number for number, prompt in enumerate(dict.fromkeys(pair.prompt for pair in pairs))}
+    if len(prompts) < 2:
+        return list(range(len(pairs))), list(range(len(pairs)))
+    sides = [prompts[pair.prompt] % 2 for pair in pairs]
+    return [i for i, side in enumerate(sides) if side], [i for i, side in enumerate(sides) if not side]
 
 
 class _Watch:
@@ -203,7 +219,7 @@ class _Watch:
         self.heldout = heldout
         self.pairs = pairs
         self.curve: list[dict[str, float | None]] = []
-        self.best = PairScores(-1, 0, 0, (), {})
+        self.best = -1.0
         self._weights: dict[str, torch.Tensor] = {}
         self._since = 0
         self._measured = 0
@@ -213,12 +229,11 @@ class _Watch:
         accuracy = None
         if due:
             self._measured = int(event.progress * EVALUATIONS)
-            scores = self.judge.judge(self.heldout, self.pairs)
+            accuracy = self.judge.judge(self.heldout, self.pairs).accuracy
             self.judge.model.train()
-            accuracy = scores.accuracy
             self._since += 1
-            if accuracy > self.best.accuracy:
-                self.best, self._since = scores, 0
+            if accuracy > self.best:
+                self.best, self._since = accuracy, 0
                 self._weights = {n: p.detach().clone() for n, p in self._trainable()}
         self.curve.append({"step": event.step, "loss": event.loss, "accuracy": accuracy})
         return self._since >= PATIENCE

@@ -29,10 +29,11 @@ class Roles:
         if not self.adapters:
             self._copies[role] = copy.deepcopy(self.model).requires_grad_(role == REWARD).eval()
             return
+        import peft
+
         self.model.add_adapter(role, copy.deepcopy(self.model.peft_config[POLICY]))
-        for name, parameter in list(self.model.named_parameters()):
-            if f".{POLICY}." in name:
-                self.model.get_parameter(name.replace(f".{POLICY}.", f".{role}.")).data.copy_(parameter.data)
+        state = peft.get_peft_model_state_dict(self.model, adapter_name=POLICY, save_embedding_layers=False)
+        peft.set_peft_model_state_dict(self.model, state, adapter_name=role)
         self._activate(POLICY, True)
 
     def drop(self, role: str) -> None:
@@ -47,7 +48,7 @@ class Roles:
     def playing(self, role: str, *, train: bool = False) -> Iterator[Any]:
         """The model that plays this role, for as long as the context lasts; gradients only if it is to train."""
         if not self.adapters:
-            yield self._copies.get(role, self.model)
+            yield self.model if role == POLICY else self._copies[role]
             return
         before = self._active
         self._activate(role, train)

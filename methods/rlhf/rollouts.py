@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from methods.encoding import Encoded, Encoder
+from methods.loss import keeps_logits
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +44,8 @@ class Rollouts:
         return int(self.mask.sum())
 
     @classmethod
-    def of(cls, encoder: Encoder, rows: Sequence[Encoded], device: Any) -> Rollouts:
-        """Given responses in the same shape; their texts are not needed and empty."""
+    def of(cls, encoder: Encoder, rows: Sequence[Encoded], device: Any, texts: Sequence[str] = ()) -> Rollouts:
+        """Given responses in the same shape; their texts are empty where they are not given."""
         import torch
 
         prompts = encoder.generation_batch(rows)
@@ -58,7 +59,7 @@ class Rollouts:
             responses=responses.to(device),
             mask=mask.to(device),
             ended=torch.ones(len(rows), dtype=torch.bool, device=device),
-            texts=[""] * len(rows),
+            texts=list(texts) or [""] * len(rows),
         )
 
     def slice(self, start: int, stop: int) -> Rollouts:
@@ -121,14 +122,22 @@ class Scored:
 
     log_probs: torch.Tensor
     """(B, T) log-probability of each response token, 0 on padding."""
-    entropy: torch.Tensor
-    """(B, T) entropy of the distribution that each token was drawn from, in nats, 0 on padding; no gradient."""
+    entropy: torch.Tensor | None = None
+    """(B, T) entropy of the distribution that each token was drawn from, in nats, 0 on padding; no gradient. If asked
+    for: it takes as much memory as the logits."""
     hidden: torch.Tensor | None = None
     """(B, T, width) last hidden state at the position that predicts each token, if asked for."""
 
 
 def log_probs(
-    model: Any, rollouts: Rollouts, family: str, *, temperature: float = 1.0, dtype: Any = None, hidden: bool = False
+    model: Any,
+    rollouts: Rollouts,
+    family: str,
+    *,
+    temperature: float = 1.0,
+    dtype: Any = None,
+    hidden: bool = False,
+    entropy: bool = False,
 ) -> Scored:
     """Log-probabilities of the response tokens in one direct forward pass; gradients flow where they are enabled.
 
@@ -147,14 +156,16 @@ def log_probs(
     logits = logits.float() / temperature
     chosen = logits.gather(2, rollouts.responses.unsqueeze(2)).squeeze(2)
     normaliser = logits.logsumexp(dim=2)
-    with torch.no_grad():
-        entropy = normaliser - (logits.softmax(dim=2) * logits).sum(dim=2)
     mask = rollouts.mask.to(logits.dtype)
+    spread = None
+    if entropy:
+        with torch.no_grad():
+            spread = (normaliser - (logits.softmax(dim=2) * logits).sum(dim=2)) * mask
     states = None
     if hidden:
         whole = output.decoder_hidden_states[-1] if family == "encoder-decoder" else output.hidden_states[-1]
         states = whole if family == "encoder-decoder" else whole[:, -length - 1 : -1]
-    return Scored((chosen - normaliser) * mask, entropy * mask, states)
+    return Scored((chosen - normaliser) * mask, spread, states)
 
 
 def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, Any]:
@@ -171,11 +182,12 @@ def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, 
             "decoder_input_ids": shifted(model, rollouts.responses),
         }
     mask = torch.cat([rollouts.prompt_mask, rollouts.mask], dim=1)
+    kept = {"logits_to_keep": rollouts.responses.shape[1] + 1} if keeps_logits(model) else {}
     return {
         "input_ids": torch.cat([rollouts.prompts, rollouts.responses], dim=1),
         "attention_mask": mask,
         "position_ids": (mask.cumsum(1) - 1).clamp(min=0),
-        "logits_to_keep": rollouts.responses.shape[1] + 1,
+        **kept,
     }
 
 

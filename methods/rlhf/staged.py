@@ -38,6 +38,11 @@ class StagedConfig(LoRAConfig):
         super().__post_init__()
         require(0 < self.warm_start < 1, "warm_start", "must be above 0 and below 1")
         require(self.pairs >= 10, "pairs", "must be at least 10")
+        require(
+            self.bias == "none",
+            "bias",
+            "must be none: biases are held once and cannot differ between policy and reference",
+        )
         fits = STARTS[self.peft]
         require(
             not self.start or self.start.partition("[")[0] in fits,

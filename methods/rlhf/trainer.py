@@ -18,9 +18,6 @@ from methods.base import StepEvent, TrainingConfig, TrainingJob
 from methods.errors import DivergedError
 from methods.training import hold_trainable_in_float32, schedule
 
-MASKS = ("attention_mask", "decoder_attention_mask", "prompt_attention_mask", "concatenated_attention_mask")
-"""Entries of a trainer's batch whose ones are real tokens."""
-
 OPEN_END = 1_000_000
 """Steps given to a trainer whose budget is not in steps; the callback ends it."""
 

@@ -270,7 +270,10 @@ def test_learning_from_preferences_and_rewards(tmp_path, model):
     assert rlhf["metrics"]["policy_kl"] is not None
     assert rlhf["details"]["preferences"]["source"]["name"] == "pairs.jsonl"
     stages = {name: phase for name, phase in rlhf["phases"].items() if name.startswith("train.")}
-    assert set(stages) == {f"train.{name}" for name in ("warm_start", "preferences", "reward_model", "policy")}
+    assert set(stages) == {
+        f"train.{name}"
+        for name in ("warm_start", "preferences", "reward_model", "held_out_start", "policy", "held_out_final")
+    }
     assert all(phase["peak_tensor_bytes"] > 0 for phase in stages.values())
     assert sum(phase["seconds"] for phase in stages.values()) <= rlhf["phases"]["train"]["seconds"]
     assert orpo["metrics"]["preference_accuracy_final"] is not None

@@ -12,8 +12,8 @@ from methods.feedback import Feedback, Observer
 from methods.registry import build
 
 TEMPLATES = ("Say.\n{input}\nAnswer:\n", "{input}\nNow say:\n")
-EXAMPLES = tuple(Example(str(i), f"fox {i} " + "jumps " * (i % 4), (f"dog {i % 3}",)) for i in range(32))
-LIMITS = Limits(64, 8)
+EXAMPLES = tuple(Example(str(i), f"fox {i} " + "jumps " * (i % 4), ("the lazy dog",)) for i in range(32))
+LIMITS = Limits(64, 14)
 
 
 class Remembering(Observer):
@@ -51,7 +51,7 @@ def make_job(tiny_model, tokenizer):
             "tokenizer": tokenizer,
             "facts": facts,
             "examples": EXAMPLES,
-            "validation": EXAMPLES[:8],
+            "validation": EXAMPLES[:16],
             "templates": TEMPLATES,
             "budget": Budget("steps", steps),
             "limits": limits,

@@ -33,6 +33,7 @@ def test_group_normalisation():
 def test_whitening():
     assert whiten(torch.tensor([1.0, 3.0])).tolist() == pytest.approx([-1, 1], abs=1e-5)
     assert whiten(torch.tensor([2.0, 2.0])).tolist() == [0, 0]
+    assert whiten(torch.full((20,), 1000.3)).tolist() == [0] * 20  # whose mean is rounded
     masked = whiten(torch.tensor([[1.0, 3.0], [100.0, 0.0]]), torch.tensor([[1.0, 1.0], [0.0, 0.0]]))
     assert masked.tolist() == [pytest.approx([-1, 1], abs=1e-5), [0, 0]]
 

@@ -54,6 +54,17 @@ def test_without_known_facts_a_name_or_a_number_is_replaced():
     assert "On day 3 old Carla met Peter in Paris." in found
 
 
+def test_whole_words_are_replaced():
+    ages = Example("8", "…", ("Tom is 2 and Kim is 25.",), (("age", "2"),))
+    older = Example("9", "…", ("Jo is 7.",), (("age", "7"),))
+    assert damaged("fact", ages, (older,)) == "Tom is 7 and Kim is 25."
+
+
+def test_a_swap_that_changes_nothing_is_no_damage():
+    together = Example("8", "…", ("#Person1# and #Person2# meet.",))
+    assert damaged("swapped", together) is None
+
+
 def test_another_inputs_summary():
     assert damaged("other") == "Ben flies to Oslo."
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from methods.base import Example
+import pytest
+
+from methods.base import Example, Limits
 from methods.encoding import Encoder
+from methods.errors import UnsupportedError
 from methods.feedback import DERIVED_NOTE, Feedback, Preference
 from methods.rlhf import pairs
 
@@ -60,8 +63,8 @@ def test_any_text_can_at_least_be_repeated():
 
 
 def test_learned_and_measured_pairs_come_from_their_splits(make_job):
-    _, job = make_job(examples=FACTS[:40], validation=FACTS[40:])
-    found = pairs.gather(job, answer, 30)
+    method, job = make_job(examples=FACTS[:40], validation=FACTS[40:], limits=Limits(64, 60))
+    found = pairs.gather(method, job, Encoder(job.tokenizer, "decoder-only", job.limits), 30, answer)
     assert {pair.id for pair in found.train} <= {example.id for example in FACTS[:40]}
     assert {pair.id for pair in found.heldout} == {example.id for example in FACTS[40:]}
     told = job.observer.told["preferences"]
@@ -74,8 +77,9 @@ def test_learned_and_measured_pairs_come_from_their_splits(make_job):
 def test_given_pairs_are_taken_as_they_are(make_job):
     given = (Preference("1", "p", "good", "bad"),)
     held = (Preference("2", "q", "good", "bad"),)
-    _, job = make_job(feedback=Feedback(preferences=given, heldout=held))
-    found = pairs.gather(job, lambda examples: 1 / 0, 30)
+    method, job = make_job(feedback=Feedback(preferences=given, heldout=held))
+    encoder = Encoder(job.tokenizer, "decoder-only", job.limits)
+    found = pairs.gather(method, job, encoder, 30, lambda examples: 1 / 0)
     assert (found.train, found.heldout, found.derived) == (given, held, False)
     assert job.observer.told["preferences"]["note"] is None
 
@@ -104,3 +108,15 @@ def test_pairs_are_encoded_with_the_tasks_first_phrasing(make_job):
     assert chosen.prompt == rejected.prompt
     assert job.tokenizer.decode(chosen.response) == "yes</s>"
     assert job.tokenizer.decode(rejected.response) == "no</s>"
+
+
+def test_pairs_that_the_token_limit_makes_equal_are_left_out_and_counted(make_job):
+    same = Preference("1", "fox", "the same beginning of it", "the same beginning of another")
+    other = Preference("2", "fox 2", "yes", "no")
+    method, job = make_job(limits=Limits(64, 6), feedback=Feedback(preferences=(same, other), heldout=(other,)))
+    found = pairs.gather(method, job, Encoder(job.tokenizer, "decoder-only", job.limits), 10)
+    assert found.train == (other,)
+    assert job.observer.told["preferences"]["equal_once_cut"] == 1
+    method, job = make_job(limits=Limits(64, 6), feedback=Feedback(preferences=(same,), heldout=(same,)))
+    with pytest.raises(UnsupportedError, match="the same once cut"):
+        pairs.gather(method, job, Encoder(job.tokenizer, "decoder-only", job.limits), 10)

@@ -98,7 +98,7 @@ def test_it_learns_to_tell_dogs_from_cats_and_leaves_the_policy_alone(setting):
     before = {name: p.detach().clone() for name, p in job.model.named_parameters()}
     rates = dataclasses.replace(make_config(), learning_rate=3e-2 if roles.adapters else 3e-3)
     judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded[8:], encoded[:8], PAIRS[:8])
-    assert scores.accuracy == 1
+    assert scores.accuracy == 1  # of the half that chose nothing
     assert scores.by_origin == {"given": 1}
     assert judge.judge(encoded[:8], PAIRS[:8]).accuracy == 1  # the best weights are back
     assert curve[0]["loss"] > curve[-1]["loss"]
@@ -144,3 +144,20 @@ def test_scores_by_hand():
 def test_a_judge_that_is_sure_and_right_is_calibrated():
     found = score_pairs(torch.full((50,), 20.0), ["x"] * 50)
     assert (found.accuracy, found.calibration_error) == (1, pytest.approx(0, abs=1e-6))
+
+
+def test_rewards_are_float32_in_mixed_precision(setting):
+    job, roles, encoder, encoded, family = setting
+    model = make(job, roles, family)
+    batch = model.batch(encoder, [encoded[0][0]])
+    with roles.playing(REWARD), torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model(**batch).logits.dtype == torch.float32
+
+
+def test_halves_share_no_prompt_and_lose_no_pair():
+    pairs = [Preference(str(i), f"prompt {i // 3}", "a", "b") for i in range(10)]
+    first, second = reward_model.halves(pairs)
+    assert sorted(first + second) == list(range(10))
+    assert not {pairs[i].prompt for i in first} & {pairs[i].prompt for i in second}
+    assert abs(len(first) - len(second)) <= 3
+    assert reward_model.halves(pairs[:2]) == ([0, 1], [0, 1])

@@ -80,8 +80,8 @@ def test_a_slice_says_what_the_whole_says(policy):
     torch.manual_seed(0)
     rollouts = sample(model, encoder, encoded, samples=2, temperature=1.0)
     with torch.no_grad():
-        whole = log_probs(model, rollouts, family)
-        part = log_probs(model, rollouts.slice(2, 5), family)
+        whole = log_probs(model, rollouts, family, entropy=True)
+        part = log_probs(model, rollouts.slice(2, 5), family, entropy=True)
     width = part.log_probs.shape[1]
     torch.testing.assert_close(part.log_probs, whole.log_probs[2:5, :width], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(part.entropy, whole.entropy[2:5, :width], rtol=1e-4, atol=1e-4)
@@ -107,7 +107,7 @@ def test_a_model_that_knows_nothing_has_the_entropy_of_its_vocabulary(make_job, 
     torch.manual_seed(0)
     rollouts = sample(job.model, encoder, encoded, samples=2, temperature=1.0)
     with torch.no_grad():
-        found = log_probs(job.model, rollouts, family)
+        found = log_probs(job.model, rollouts, family, entropy=True)
     real = rollouts.mask.bool()
     expected = math.log(job.model.config.vocab_size)
     torch.testing.assert_close(found.entropy[real], torch.full_like(found.entropy[real], expected))
