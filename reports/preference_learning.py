@@ -42,10 +42,9 @@ _SPEEDS = ("sampled_tokens_per_second", "learned_tokens_per_second")
 _KNOWN_DETAILS = ("preferences", "warm_start", "reward", "policy", "preference_tuning")
 _LARGEST = 1e12
 """Numbers beyond it in a curve are a plugin's mistake, and would flatten everything else."""
-_QUALITY_FALL = 0.01
-"""Held-out ROUGE-L may fall by so much before it counts as a fall."""
-_ACCURACY_FALL = 0.02
-"""The same for shares of pairs."""
+_FALLS = {"heldout_quality": 0.02, "preference_accuracy": 0.05, "reward_agreement": 0.15}
+"""What may fall by how much before it counts as a fall: about a standard error of the difference for ROUGE-L over 64
+prompts, two for shares of 200 and 64 pairs."""
 _POOR_JUDGE = 0.6
 """Pair accuracy below which a reward model says little; 0.5 is chance."""
 
@@ -112,9 +111,8 @@ def warnings(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _falls(row: Row) -> list[str]:
     falls = []
-    for name in ("heldout_quality", "preference_accuracy", "reward_agreement"):
+    for name, tolerated in _FALLS.items():
         start, final = _change(row, name)
-        tolerated = _QUALITY_FALL if name == "heldout_quality" else _ACCURACY_FALL
         if start is not None and final is not None and round(start - final, 9) > tolerated:  # 0.5 − 0.49 is above 0.01
             falls.append(f"{CHANGES[name]} falls from {start:.3f} to {final:.3f}")
     return falls
@@ -205,8 +203,9 @@ def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
         )
         if len(changes) > 1:
             said.append(
-                f"A reward that rises while held-out ROUGE-L falls by more than {_QUALITY_FALL:g}, or an accuracy or "
-                f"agreement by more than {_ACCURACY_FALL:g}, brings a warning of reward hacking."
+                f"A reward that rises while held-out ROUGE-L falls by more than {_FALLS['heldout_quality']:g}, "
+                f"preference accuracy by more than {_FALLS['preference_accuracy']:g} or agreement by more than "
+                f"{_FALLS['reward_agreement']:g} brings a warning of reward hacking."
             )
     return tuple(said)
 
