@@ -43,8 +43,8 @@ _KNOWN_DETAILS = ("preferences", "warm_start", "reward", "policy", "preference_t
 _LARGEST = 1e12
 """Numbers beyond it in a curve are a plugin's mistake, and would flatten everything else."""
 _FALLS = {"heldout_quality": 0.02, "preference_accuracy": 0.05, "reward_agreement": 0.15}
-"""What may fall by how much before it counts as a fall: about a standard error of the difference for ROUGE-L over 64
-prompts, two for shares of 200 and 64 pairs."""
+"""What may fall by how much before it counts as a fall: about a standard error of the difference for ROUGE-L over 48
+prompts, two for shares of 200 and 48 pairs."""
 _POOR_JUDGE = 0.6
 """Pair accuracy below which a reward model says little; 0.5 is chance."""
 

@@ -14,7 +14,7 @@ from methods.rlhf.policy import Reward, scored
 from methods.rlhf.roles import REFERENCE, Roles
 from methods.rlhf.rollouts import Rollouts, sample
 
-PROMPTS = 64
+PROMPTS = 48
 """Most held-out prompts: the first of the validation split."""
 SAMPLES = 2
 """Responses sampled for each, so that two responses to one prompt can be compared."""
@@ -104,7 +104,8 @@ class Measure:
         for start in range(0, len(self.examples), size):
             examples = [example for example in self.examples[start : start + size] for _ in range(SAMPLES)]
             encoded = self._encoded[start : start + size]
-            yield examples, sample(self.job.model, self.encoder, encoded, samples=SAMPLES, temperature=self.temperature)
+            ways = {"samples": SAMPLES, "temperature": self.temperature}
+            yield examples, sample(self.job.model, self.encoder, encoded, self.method.generate, **ways)
 
 
 def greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float | None:
@@ -113,7 +114,8 @@ def greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float 
     encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in examples])
     texts: list[str] = []
     for start in range(0, len(encoded), size := 2 * job.batch_size):
-        texts += sample(job.model, encoder, encoded[start : start + size], samples=1, temperature=0).texts
+        part = encoded[start : start + size]
+        texts += sample(job.model, encoder, part, method.generate, samples=1, temperature=0).texts
     found = _qualities(job, examples, texts)
     return None if found is None else float(found.mean())
 

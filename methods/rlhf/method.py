@@ -31,7 +31,7 @@ class RLHFConfig(StagedConfig):
 
     algorithm: Literal["rloo", "grpo", "ppo"] = "rloo"
     """How rewards become advantages; docs/rlhf.md compares the three."""
-    reward_model: float = 0.25
+    reward_model: float = 0.2
     """Share of the budget for the reward model; unspent where `--reward` replaces it."""
     reward_pairs: int = 16
     """Pairs in a batch of the reward model, however many examples a batch of supervised training holds."""

@@ -121,7 +121,9 @@ def responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
             torch.manual_seed(job.seed)
             for start in range(0, len(order), size := 4 * job.batch_size):
                 chosen = order[start : start + size]
-                found = sample(job.model, encoder, [encoded[i] for i in chosen], samples=1, temperature=1.0)
+                found = sample(
+                    job.model, encoder, [encoded[i] for i in chosen], method.generate, samples=1, temperature=1.0
+                )
                 for i, text in zip(chosen, found.texts, strict=True):
                     texts[i] = text
         return texts

@@ -152,7 +152,8 @@ class Optimiser:
         """Sample responses, and ask reward, policy and reference about them."""
         job, config, began = self.job, self.config, self.job.clock()
         encoded = self.encoder.encode_all([self.method.write(example, job.templates, 0) for example in prompts])
-        rollouts = sample(job.model, self.encoder, encoded, samples=config.samples, temperature=config.temperature)
+        ways = {"samples": config.samples, "temperature": config.temperature}
+        rollouts = sample(job.model, self.encoder, encoded, self.method.generate, **ways)
         self.speed.sampled_tokens += rollouts.tokens
         self.speed.sampling_seconds += job.clock() - began
         examples = [example for example in prompts for _ in range(config.samples)]
@@ -264,14 +265,14 @@ def scored(
     hidden: bool = False,
     entropy: bool = False,
 ) -> Scored:
-    """`log_probs` of any number of responses: where no gradient is kept, in forward passes of the job's batch size."""
+    """`log_probs` of any number of responses: where no gradient is kept, in forward passes of twice the batch size."""
     if torch.is_grad_enabled():
         return log_probs(model, rollouts, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden)
     shape = rollouts.responses.shape
     chosen = torch.zeros(shape, device=model.device)
     spread = torch.zeros(shape, device=model.device) if entropy else None
     states = None
-    for rows in _slices(len(rollouts), job.batch_size):
+    for rows in _slices(len(rollouts), 2 * job.batch_size):
         part = rollouts.slice(rows.start, rows.stop)
         found = log_probs(
             model, part, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden, entropy=entropy

@@ -7,7 +7,7 @@ decoder-only models, responses right-padded.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -82,12 +82,18 @@ class Rollouts:
 
 
 def sample(
-    model: Any, encoder: Encoder, encoded: Sequence[Encoded], *, samples: int, temperature: float, generate: Any = None
+    model: Any,
+    encoder: Encoder,
+    encoded: Sequence[Encoded],
+    generate: Callable[..., torch.Tensor],
+    *,
+    samples: int,
+    temperature: float,
 ) -> Rollouts:
     """`samples` responses to each prompt, drawn from the model's own distribution at this temperature; greedy at 0.
 
     Nothing else shapes the distribution (no top-k, no top-p, no penalties), so that log-probabilities are those of what
-    was sampled from. `generate(model, inputs, **decoding)` is the method's own way of generating, if it has one.
+    was sampled from. `generate(model, inputs, **decoding)` is the method's way of generating.
     """
     import torch
 
@@ -101,7 +107,7 @@ def sample(
         "pad_token_id": encoder.tokenizer.pad_token_id,
     }
     with torch.no_grad():
-        ids = generate(model, batch, **decoding) if generate else model.generate(**batch, **decoding)
+        ids = generate(model, batch, **decoding)
     # Encoder–decoder output begins with the decoder's start token, decoder-only output with the prompt.
     responses = ids[:, 1 if encoder.family == "encoder-decoder" else batch["input_ids"].shape[1] :]
     stopped = torch.isin(responses, torch.tensor(stops, device=responses.device))

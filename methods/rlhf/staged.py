@@ -28,7 +28,7 @@ class StagedConfig(LoRAConfig):
     start: str = ""
     """Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with
     `peft=none`); its cost is in its own row."""
-    warm_start: float = 0.55
+    warm_start: float = 0.65
     """Share of the budget for the own warm start. Most of it, since a policy that starts from an untuned model learns
     little from preferences (Ouyang et al. 2022 begin with supervised tuning, too)."""
     pairs: int = 1000
@@ -121,12 +121,12 @@ class Ledger:
         self.spent += share
 
     def part(self, stage: str, share: float) -> TrainingJob:
-        """The job of one stage, with this share of the whole budget."""
+        """The job of one stage, with this share of the whole budget; of steps it gets whole ones, and at least one."""
         job, before, steps = self.job, self.spent, self.steps
         self.skip(share)
         amount = job.budget.amount * share
-        if job.budget.unit == "steps":
-            amount = max(1, round(amount))
+        if job.budget.unit == "steps":  # rounded where the stage begins and ends, so that the parts add up
+            amount = max(1, round(job.budget.amount * self.spent) - round(job.budget.amount * before))
 
         def emit(event: StepEvent) -> None:
             self.steps = steps + event.step

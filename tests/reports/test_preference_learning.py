@@ -25,7 +25,8 @@ REWARDED = {
     "reward_start": -0.4, "reward_final": 0.8, "reward_gain_sd": 1.25, "policy_kl": 7.5, "policy_entropy": 0.41,
     "policy_response_tokens": 21.5, "policy_unended_percent": 1.5, "pair_accuracy": 0.87, "pair_margin": 1.9,
     "pair_calibration_error": 0.04,
-    "reference_wins_start": 0.81, "reference_wins_final": 0.7, "reward_agreement_start": 0.66, "reward_agreement_final": 0.65,
+    "reference_wins_start": 0.81, "reference_wins_final": 0.7,
+    "reward_agreement_start": 0.66, "reward_agreement_final": 0.65,
     "preference_accuracy_start": 0.61, "preference_accuracy_final": 0.7, "heldout_quality_start": 0.55,
     "heldout_quality_final": 0.56, "sampled_tokens_per_second": 3120.0, "learned_tokens_per_second": 8700.0,
 }  # fmt: skip

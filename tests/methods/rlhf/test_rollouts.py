@@ -32,6 +32,10 @@ def policy(request, make_job):
     return job.model.eval(), encoder, encoded, family
 
 
+def generate(model, inputs, **decoding):
+    return model.generate(**inputs, **decoding)
+
+
 def directly(model, row, family):
     """Log-probabilities of one response, token by token, in a forward pass of its own without any padding."""
     prompt, response = torch.tensor([row.prompt]), torch.tensor([row.response])
@@ -49,7 +53,7 @@ def directly(model, row, family):
 def test_they_equal_a_direct_forward_pass(policy):
     model, encoder, encoded, family = policy
     torch.manual_seed(0)
-    rollouts = sample(model, encoder, encoded, samples=2, temperature=1.0)
+    rollouts = sample(model, encoder, encoded, generate, samples=2, temperature=1.0)
     with torch.no_grad():
         found = log_probs(model, rollouts, family).log_probs
     for row, values in zip(rollouts.rows(), found, strict=True):
@@ -62,13 +66,13 @@ def test_they_are_what_the_tokens_were_sampled_with(policy):
     model, encoder, encoded, family = policy
     seen = {}
 
-    def generate(model, inputs, **decoding):
+    def seeing(model, inputs, **decoding):
         output = model.generate(**inputs, **decoding, return_dict_in_generate=True, output_logits=True)
         seen["logits"] = torch.stack(output.logits, 1)
         return output.sequences
 
     torch.manual_seed(0)
-    rollouts = sample(model, encoder, encoded, samples=2, temperature=0.7, generate=generate)
+    rollouts = sample(model, encoder, encoded, seeing, samples=2, temperature=0.7)
     with torch.no_grad():
         found = log_probs(model, rollouts, family, temperature=0.7).log_probs
     logs = (seen["logits"].float() / 0.7).log_softmax(-1).gather(2, rollouts.responses.unsqueeze(2))[..., 0]
@@ -78,7 +82,7 @@ def test_they_are_what_the_tokens_were_sampled_with(policy):
 def test_a_slice_says_what_the_whole_says(policy):
     model, encoder, encoded, family = policy
     torch.manual_seed(0)
-    rollouts = sample(model, encoder, encoded, samples=2, temperature=1.0)
+    rollouts = sample(model, encoder, encoded, generate, samples=2, temperature=1.0)
     with torch.no_grad():
         whole = log_probs(model, rollouts, family, entropy=True)
         part = log_probs(model, rollouts.slice(2, 5), family, entropy=True)
@@ -105,7 +109,7 @@ def test_a_model_that_knows_nothing_has_the_entropy_of_its_vocabulary(make_job, 
     encoder = Encoder(job.tokenizer, family, LIMITS)
     encoded = encoder.encode_all([method.write(example, TEMPLATES, 0) for example in EXAMPLES[:3]])
     torch.manual_seed(0)
-    rollouts = sample(job.model, encoder, encoded, samples=2, temperature=1.0)
+    rollouts = sample(job.model, encoder, encoded, generate, samples=2, temperature=1.0)
     with torch.no_grad():
         found = log_probs(job.model, rollouts, family, entropy=True)
     real = rollouts.mask.bool()
@@ -121,11 +125,11 @@ def test_a_response_ends_with_its_first_end_token(make_job, family):
     encoded = encoder.encode_all([method.write(example, TEMPLATES, 0) for example in EXAMPLES[:2]])
     end, pad = job.tokenizer.eos_token_id, job.tokenizer.pad_token_id
 
-    def generate(model, inputs, **decoding):
+    def known(model, inputs, **decoding):
         rows = inputs["input_ids"] if family == "decoder-only" else torch.full((2, 1), pad)
         return torch.cat([rows, torch.tensor([[40, 41, end, 42], [50, 51, 52, 53]])], 1)
 
-    rollouts = sample(job.model, encoder, encoded, samples=1, temperature=1.0, generate=generate)
+    rollouts = sample(job.model, encoder, encoded, known, samples=1, temperature=1.0)
     assert rollouts.mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert rollouts.ended.tolist() == [True, False]
     assert rollouts.responses[0].tolist() == [40, 41, end, pad]

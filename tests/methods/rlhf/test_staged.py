@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.base import Budget, StepEvent
+from methods.base import Budget, StepEvent, TrainingJob
 from methods.errors import InvalidSettingError
 from methods.feedback import Feedback
 from methods.registry import build
@@ -36,6 +36,13 @@ def test_other_budgets_are_split_exactly(make_job, unit):
     assert Ledger(job).part("warm_start", 0.25).budget == Budget(unit, 2.0)
 
 
+@pytest.mark.parametrize("steps", range(4, 40))
+def test_whole_steps_add_up(steps):
+    ledger = Ledger(TrainingJob(*[None] * 6, Budget("steps", steps), *[None] * 7))  # of which nothing else is asked
+    shares = (0.55, 0.25, ledger.left - 0.8)
+    assert sum(ledger.part("policy", share).budget.amount for share in shares) == steps
+
+
 def test_a_stage_gets_at_least_one_step(make_job):
     _, job = make_job(steps=1)
     assert Ledger(job).part("policy", 0.1).budget == Budget("steps", 1)
@@ -53,7 +60,7 @@ def test_it_goes_on_from_what_another_trial_shipped(make_job, tmp_path, family, 
     ledger = Ledger(job)
     method._warm_start(ledger)
     assert job.observer.told["warm_start"] == {"from": f"{origin} seed 0"}
-    assert ledger.left == pytest.approx(0.45)
+    assert ledger.left == pytest.approx(0.35)
     ids = {"input_ids": torch.arange(40, 50).unsqueeze(0)}
     if family == "encoder-decoder":
         ids["decoder_input_ids"] = torch.arange(50, 54).unsqueeze(0)
