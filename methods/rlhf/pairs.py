@@ -62,26 +62,25 @@ def gather(method: Method, job: TrainingJob, encoder: Encoder, most: int, respon
             derive(job.validation, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
             derived=True,
         )
-    before = len(pairs.train) + len(pairs.heldout)
-    pairs = Pairs(
+    kept = Pairs(
         train=distinct(method, encoder, job.templates, pairs.train),
         heldout=distinct(method, encoder, job.templates, pairs.heldout),
         derived=pairs.derived,
     )
-    equal = before - len(pairs.train) - len(pairs.heldout)
-    if not pairs.train or not pairs.heldout:
+    equal = len(pairs.train) - len(kept.train) + len(pairs.heldout) - len(kept.heldout)
+    if not kept.train or (pairs.heldout and not kept.heldout):
         raise UnsupportedError("chosen and rejected responses are the same once cut; raise --target-tokens")
-    job.observer.details({"preferences": {**pairs.describe(), "equal_once_cut": equal}})
+    job.observer.details({"preferences": {**kept.describe(), "equal_once_cut": equal}})
     job.observer.rows(
         "pairs",
         [
             {"split": split, "id": pair.id, "origin": pair.origin, "prompt": pair.prompt, "chosen": pair.chosen,
              "rejected": pair.rejected}
-            for split, part in (("train", pairs.train), ("heldout", pairs.heldout))
+            for split, part in (("train", kept.train), ("heldout", kept.heldout))
             for pair in part
         ],
     )  # fmt: skip
-    return pairs
+    return kept
 
 
 def derive(examples: Sequence[Example], respond: Respond, most: int, seed: str) -> tuple[Preference, ...]:

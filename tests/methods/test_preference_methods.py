@@ -282,7 +282,7 @@ def test_preferences_are_learned_and_one_adapter_is_left(name, family, tiny_mode
     feedback = Feedback(preferences=MANY, heldout=HELD_OUT, quality=Scorer("exact", quality))
     watcher, events, _ = train(method, model, tokenizer, family, 40, batch_size=4, feedback=feedback)
 
-    assert watcher.stages == ["warm_start", "preferences", "preference_tuning"]
+    assert watcher.stages == ["warm_start", "preferences", "held_out_start", "preference_tuning", "held_out_final"]
     assert watcher.told["preference_accuracy_start"] == 0
     assert watcher.told["preference_accuracy_final"] == 1
     assert watcher.told["heldout_quality_start"] == 1
