@@ -30,7 +30,7 @@ class RLHFConfig(StagedConfig):
     """Knobs of RLHF. Defaults without a source were chosen on the embedded models: docs/rlhf.md."""
 
     algorithm: Literal["rloo", "grpo", "ppo"] = "rloo"
-    """How rewards become advantages; docs/rlhf.md compares the three."""
+    """How rewards become advantages; docs/rlhf.md tells them apart. The default has the fewest parts."""
     reward_model: float = 0.2
     """Share of the budget for the reward model; unspent where `--reward` replaces it."""
     reward_pairs: int = 16
