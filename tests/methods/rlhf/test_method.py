@@ -128,3 +128,11 @@ def test_the_other_algorithms_run_the_same_pipeline(run, family, algorithm):
     curve = job.observer.told["policy"]["curve"]
     assert job.observer.told["policy"]["algorithm"] == algorithm
     assert curve[-1]["kl_weight"] != curve[0]["kl_weight"]  # the adaptive weight moves
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_it_runs_in_mixed_precision(run, family):
+    given = Feedback(preferences=PAIRS[8:], heldout=PAIRS[:8], quality=QUALITY)
+    job, _ = run(family, feedback=given, dtype=torch.bfloat16)
+    assert job.observer.told["policy"]["curve"][0]["kl"] == pytest.approx(0, abs=0.05)
+    assert all(math.isfinite(value) for value in job.observer.numbers.values() if value is not None)
