@@ -60,8 +60,8 @@ def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Ma
     }
 
 
-_REWARD = {"reward_learning_rate": 1.5e-3, "kl": 0.1}
-_EMBEDDED_SETTINGS = _embedded_settings(6e-3, {"learning_rate": 6e-3, "policy_learning_rate": 6e-4, **_REWARD})
+_REWARD = {"reward_learning_rate": 1.5e-3, "kl": 0.1, "supervised_weight": 0.5}
+_EMBEDDED_SETTINGS = _embedded_settings(6e-3, {"learning_rate": 6e-3, "policy_learning_rate": 1e-3, **_REWARD})
 # After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from.
 _SEQ2SEQ_SETTINGS = _embedded_settings(
     3e-3, {"peft": "none", "learning_rate": 1e-3, "policy_learning_rate": 4e-4, **_REWARD, "reward_learning_rate": 1e-3}
