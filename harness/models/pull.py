@@ -23,6 +23,8 @@ from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.presets import PRESETS, Preset, Wheel
 from methods.errors import nearest
 
+_SAMPLE = "What is 12 + 30?\n\tNaïve café, isn't it?"  # text that a tokenizer must give back unchanged
+
 
 def cache_folder() -> Path:
     """Where converted models are kept: `HARNESS_CACHE`, or `finetune-harness` in the user's cache folder."""
@@ -127,7 +129,7 @@ def convert(gguf: Path, out: Path) -> int:
     import transformers
 
     where: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
-    tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **where)
+    tokenizer = _tokenizer(gguf, where)
     read = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
     config = read.config
     if hasattr(config, "quantization_config"):
@@ -140,3 +142,27 @@ def convert(gguf: Path, out: Path) -> int:
     plain.to(torch.bfloat16).save_pretrained(out)
     tokenizer.save_pretrained(out)
     return sum(parameter.numel() for parameter in plain.parameters())
+
+
+def _tokenizer(gguf: Path, where: dict[str, Any]) -> Any:
+    """The GGUF's tokenizer, with the special tokens that the file itself names.
+
+    Older releases of Transformers 5 get both wrong: AutoTokenizer takes a llama model's byte-level tokenizer for Code
+    Llama's, and the end token is that of the architecture's default configuration.
+    """
+    import transformers
+    from gguf import GGUFReader
+
+    read = transformers.PreTrainedTokenizerFast.from_pretrained(gguf.parent, **where)
+    fields = GGUFReader(gguf).fields
+    numbers = {"bos": "bos", "eos": "eos", "pad": "padding", "unk": "unknown"}
+    special = {
+        f"{name}_token": read.convert_ids_to_tokens(fields[f"tokenizer.ggml.{key}_token_id"].contents())
+        for name, key in numbers.items()
+        if f"tokenizer.ggml.{key}_token_id" in fields
+    }
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=read.backend_tokenizer, **special)
+    tokenizer.chat_template = fields["tokenizer.chat_template"].contents()
+    if tokenizer.decode(tokenizer.encode(_SAMPLE, add_special_tokens=False)) != _SAMPLE:
+        raise ModelError(f"transformers {transformers.__version__} misreads the tokenizer in {gguf.name}")
+    return tokenizer
