@@ -65,6 +65,15 @@ class Spec:
     """Seconds after which a trial is ended."""
     price_per_hour: float | None = None
     """Price of the machine, for the cost column; any currency."""
+    on_oom: Literal["record", "halve-batch"] = "record"
+    """What follows a trial that ran out of memory: its record, or another try with half the batch and as many more
+    forward passes to a step, so that the effective batch stays."""
+    rerun: str = "failed"
+    """Which trials run although they have a record: `failed`, `all`, or the id of one besides the failed ones."""
+    checkpoint_every: Budget | None = Budget("minutes", 10)
+    """How often a trial in training keeps what it needs to go on after a crash; `None` for never."""
+    keep_checkpoints: bool = False
+    """Keep the last checkpoint of a finished trial; otherwise it is removed."""
     save_models: bool = False
     """Keep what each trial ships under `artifacts/`; otherwise it is measured and removed."""
     trust_remote_code: bool = False
@@ -111,6 +120,8 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         task["target_fields"] = task["target_fields"].split(",")
     if "budget" in values:
         values["budget"] = parse_budget(values["budget"])
+    if "checkpoint_every" in values:
+        values["checkpoint_every"] = parse_interval(values["checkpoint_every"])
     if "seeds" in values:
         values["seeds"] = parse_seeds(values["seeds"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
@@ -122,6 +133,8 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         value = getattr(spec, name)
         if value is not None and not 0 < value < 1e9:  # NaN is neither
             raise SpecError(f"{name} must be a number above 0 and below a billion")
+    if spec.rerun not in ("failed", "all") and not re.fullmatch(r"[0-9a-f]{16}", spec.rerun):
+        raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec
@@ -187,6 +200,16 @@ def parse_budget(value: Any) -> Budget:
     if not 0 < number < float("inf") or isinstance(amount, bool) or (unit == "steps" and number != int(number)):
         raise SpecError(f"budget {value!r}: the amount must be a {'whole ' if unit == 'steps' else ''}number above 0")
     return Budget(cast(BudgetUnit, unit), number)
+
+
+def parse_interval(value: Any) -> Budget | None:
+    """`steps=100`, `minutes=10` (or a mapping) → how often; `never` → `None`. Raises `SpecError`."""
+    if value == "never":
+        return None
+    unit = value.partition("=")[0] if isinstance(value, str) else next(iter(value), "") if isinstance(value, Mapping) else ""
+    if unit not in ("steps", "minutes"):
+        raise SpecError(f"checkpoint_every {value!r}: give steps=N, minutes=N or never")
+    return parse_budget(value)
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:

@@ -61,10 +61,14 @@ FLAGS = (
     ("--dtype", "dtype", "auto, float32, bfloat16 or float16"),
     ("--out", "out", "run directory (runs/MODEL-TASK)"),
     ("--trial-timeout", "trial_timeout", "end a trial after this many seconds"),
+    ("--on-oom", "on_oom", "record (default), or halve-batch: try again with half the batch, the effective one kept"),
+    ("--rerun", "rerun", "failed (default), all, or a trial's id: what runs again although it has a record"),
+    ("--checkpoint-every", "checkpoint_every", "steps=N, minutes=N or never (minutes=10): how a killed trial goes on"),
     ("--price-per-hour", "price_per_hour", "price of this machine, for the cost column"),
 )
 SWITCHES = (
     ("--save-models", "save_models", "keep what each method ships"),
+    ("--keep-checkpoints", "keep_checkpoints", "keep the last checkpoint of trials that have finished"),
     ("--allow-unusable", "allow_unusable", "go on although more than 1%% of the rows cannot be used"),
     ("--trust-remote-code", "trust_remote_code", "let a model run its own code; only for models you trust"),
 )
