@@ -251,6 +251,7 @@ class _Shared:
             environment=self.environment,
             details={**given.details(method), **({"warm_start": {"trial_id": start.trial_id}} if start else {})},
         )
+        every = spec.checkpoint_every
         request = {
             "trial_id": draft.trial_id,
             "method": variant.method,
@@ -267,6 +268,9 @@ class _Shared:
             "trust_remote_code": spec.trust_remote_code,
             "price_per_hour": spec.price_per_hour,
             "save_models": spec.save_models,
+            "keep_checkpoints": spec.keep_checkpoints,
+            "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
+            "on_oom": spec.on_oom,
             **given.request(method),
         }
         return Trial(

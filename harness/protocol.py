@@ -20,6 +20,8 @@ from typing import Any
 
 from reports.record import Phase, Record, Status
 
+INTERRUPTED = "interrupted; the same command resumes"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:

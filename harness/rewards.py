@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from harness.errors import ModelError, SpecError
 from harness.models.hub import HubUnreachableError, snapshot
-from harness.models.source import content_revision, read_config, require_weights
+from harness.models.source import content_revision, read_config, require_no_code, require_weights
 from harness.tasks.reading import path_of
 from methods.feedback import Score, Scorer
 
@@ -132,9 +132,10 @@ def _source_hash(function: Callable[..., Any], module_name: str) -> str | None:
 def _model(path: Path, name: str, revision: str | None, trust_remote_code: bool) -> RewardSource:
     """A source for a directory, checked as far as that goes without loading. Raises `ModelError`."""
     config = read_config(path, name)
-    require_weights(path, name)
     architectures = config.get("architectures")
     architecture = str(architectures[0]) if isinstance(architectures, list) and architectures else "a model of no kind"
+    require_no_code(config, f"--reward {name}", trust_remote_code)
+    require_weights(path, name, architecture)
     own_code = trust_remote_code and "AutoModelForSequenceClassification" in str(config.get("auto_map"))
     if not architecture.endswith("ForSequenceClassification") and not own_code:
         raise ModelError(

@@ -1,6 +1,7 @@
 """Drives the trials of a plan one after another: skips what is finished, launches the rest, stores every outcome.
 
-A failed trial never stops the others. An interruption leaves a record for the trial in flight and passes through.
+A failed trial never stops the others. An interruption leaves a record for the trial in flight and passes through as
+`KeyboardInterrupt`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,12 @@ from typing import Any, Protocol
 
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
-from harness.protocol import Outcome, finished_record
+from harness.protocol import INTERRUPTED, Outcome, finished_record
 from reports.record import Record
 from reports.store import RunStore
+
+_NO_RETURN = ("ok", "diverged", "unsupported")
+"""Endings after which no other try could go on from a checkpoint."""
 
 
 class Launcher(Protocol):
@@ -41,8 +45,18 @@ class Progress(Protocol):
         ...
 
 
-def run(plan: Plan, store: RunStore, launcher: Launcher, progress: Progress) -> list[Record]:
-    """Run what is not finished yet and return one record per trial, in the order of the plan."""
+def run(
+    plan: Plan,
+    store: RunStore,
+    launcher: Launcher,
+    progress: Progress,
+    *,
+    asked_to_end: Callable[[], bool] = lambda: False,
+) -> list[Record]:
+    """Run what is not finished yet and return one record per trial, in the order of the plan.
+
+    No trial begins once `asked_to_end` says so. Raises `KeyboardInterrupt` for a run that ends early.
+    """
     records: dict[str, Record] = {}
     wanted = _artifacts_wanted(plan, store)
     for trial in plan.trials:
@@ -52,10 +66,14 @@ def run(plan: Plan, store: RunStore, launcher: Launcher, progress: Progress) -> 
             records[trial.trial_id] = _priced(finished, trial, store)
             progress.ended(records[trial.trial_id], skipped=True)
             continue
+        if asked_to_end():
+            raise KeyboardInterrupt
         progress.started(trial)
         start = records[trial.start] if trial.start else None
-        record = finished_record(trial.draft, _outcome(trial, start, store, launcher, progress, keep=keep))
+        record = _attempt(trial, start, store, launcher, progress, keep=keep)
         store.add(record, replace=True)
+        if record.status in _NO_RETURN and not trial.request["keep_checkpoints"]:
+            store.drop_checkpoint(trial.trial_id)
         progress.ended(record, skipped=False)
         records[trial.trial_id] = record
         if record.status == "interrupted":
@@ -89,22 +107,43 @@ def _priced(record: Record, trial: Trial, store: RunStore) -> Record:
     return priced
 
 
-def _outcome(
+def _attempt(
     trial: Trial, start: Record | None, store: RunStore, launcher: Launcher, progress: Progress, *, keep: bool
-) -> Outcome:
+) -> Record:
+    """The record of a trial that is tried now, with smaller batches where memory ran out and that was asked for."""
     if trial.unsupported is not None:
-        return Outcome(status="unsupported", phase="start", message=trial.unsupported)
+        return finished_record(trial.draft, Outcome(status="unsupported", phase="start", message=trial.unsupported))
     if start is not None and not start.ok:
         what = f"{start.variant} seed {start.seed}, from which this trial starts, ended {start.status}"
-        return Outcome(status="error", phase="start", message=f"{what}: {start.message}" if start.message else what)
-    request = {
+        message = f"{what}: {start.message}" if start.message else what
+        return finished_record(trial.draft, Outcome(status="error", phase="start", message=message))
+    draft = dataclasses.replace(trial.draft, log=store.log_name(trial.trial_id))
+    request: dict[str, Any] = {
         **trial.request,
         "save_models": keep or trial.request["save_models"],
         "artifacts": str(store.artifacts_path(trial.trial_id).resolve()),
         "predictions": str(store.predictions_path(trial.trial_id).resolve()),
         "stages": str(store.stages_path(trial.trial_id).resolve()),
+        "checkpoint": {**trial.request["checkpoint"], "file": str(store.checkpoint_path(trial.trial_id).resolve())},
         "start": str(store.artifacts_path(trial.start).resolve()) if trial.start else None,
     }
+    tried: list[dict[str, Any]] = []
+    while True:
+        outcome = _launched(launcher, request, store.log_path(trial.trial_id), progress)
+        smaller = halved(request, outcome.phase) if outcome.status == "oom" else None
+        if smaller is None or trial.request["on_oom"] != "halve-batch":
+            break
+        tried.append({**_sizes(request), "phase": outcome.phase, "message": outcome.message})
+        request = smaller
+    record = finished_record(draft, outcome)
+    if not tried:
+        return record
+    # The fields of training and decoding stay as asked for: the trial is still comparable with those that had room.
+    smaller_batches = {"tried": tried, "used": _sizes(request)}
+    return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller_batches})
+
+
+def _launched(launcher: Launcher, request: Mapping[str, Any], log: Path, progress: Progress) -> Outcome:
     last: dict[str, Any] = {}
 
     def on_event(event: Mapping[str, Any]) -> None:
@@ -115,6 +154,31 @@ def _outcome(
         progress.event(event)
 
     try:
-        return launcher.launch(request, store.log_path(trial.trial_id), on_event)
+        return launcher.launch(request, log, on_event)
     except KeyboardInterrupt:
-        return Outcome(status="interrupted", message="interrupted; the same command resumes", **last)
+        return Outcome(status="interrupted", message=INTERRUPTED, **last)
+
+
+def halved(request: Mapping[str, Any], phase: str | None) -> dict[str, Any] | None:
+    """The request with at most half the batch of the phase in which memory ran out; `None` where there is no less.
+
+    In training the effective batch stays: what the batch loses, accumulation gains.
+    """
+    training, decoding = request["training"], request["decoding"]
+    if phase == "evaluate":
+        size = decoding["batch_size"] // 2
+        return {**request, "decoding": {**decoding, "batch_size": size}} if size else None
+    if phase != "train" or training["batch_size"] == 1:
+        return None
+    effective = training["batch_size"] * training["accumulation"]
+    size = next(size for size in range(training["batch_size"] // 2, 0, -1) if effective % size == 0)
+    return {**request, "training": {**training, "batch_size": size, "accumulation": effective // size}}
+
+
+def _sizes(request: Mapping[str, Any]) -> dict[str, int]:
+    training = request["training"]
+    return {
+        "batch_size": training["batch_size"],
+        "accumulation": training["accumulation"],
+        "eval_batch_size": request["decoding"]["batch_size"],
+    }

@@ -184,6 +184,7 @@ def _warnings(table: Table) -> tuple[str, ...]:
                 said = f"{count:,} of {seen:,} {split} examples were cut to the token limits."
                 cut.setdefault(said, []).append(row.variant)
     warnings = [f"{', '.join(variants)}: {said}" for said, variants in cut.items()]
+    warnings += filter(None, map(facts.smaller_batches, table.records))
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
         warnings.append(
@@ -200,12 +201,13 @@ def _failures(table: Table) -> Grid | None:
     rows = [_failure(record) for row in table.all_rows for record in row.failed]
     if not rows:
         return None
-    return Grid(("method", "seed", "ending", "where", "why"), (False, True, False, False, False), tuple(rows))
+    titles = ("method", "seed", "ending", "where", "log", "why")
+    return Grid(titles, (False, True, False, False, False, False), tuple(rows))
 
 
 def _failure(record: Record) -> tuple[str, ...]:
     where = (record.phase or "") + (f", step {record.step}" if record.step else "")
-    return record.variant, str(record.seed), record.status, where, record.message or ""
+    return record.variant, str(record.seed), record.status, where, record.log or "", record.message or ""
 
 
 def _settings(table: Table) -> Grid | None:

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +15,11 @@ from reports.metrics import METRICS, PREFERENCE_LEARNING
 from reports.rank import PRIMARY, Place, places
 from reports.record import Record
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A text cell that begins so would be run as a formula by spreadsheets."""
+_FORMULA = re.compile(
+    r"[\t\r\n]|[\s\0-\x20\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫−]"
+)
+"""A text cell that begins so would be run as a formula by some spreadsheet; blanks and unseen signs may come first."""
+_LINE_END = re.compile(r"\r\n?")
 
 
 def leaderboard(tables: Sequence[Table]) -> str:
@@ -98,6 +102,7 @@ def _cell(value: Any) -> Any:
         return ""
     if isinstance(value, list | tuple | Mapping):
         value = json.dumps(value, sort_keys=True, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
+    if not isinstance(value, str):
+        return value
+    text = f"'{value}" if _FORMULA.match(value) else value
+    return _LINE_END.sub("\n", text)  # the csv module does not quote a bare carriage return, which ends a row too

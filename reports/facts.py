@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from reports.aggregate import Table
 from reports.format import format_value
@@ -115,3 +115,16 @@ def _code(record: Record) -> str:
     if commit:
         return f"commit {str(commit)[:12]}{' with changes' if code.get('dirty') else ''}, source {code.get('hash')}"
     return f"source {code['hash']}" if code.get("hash") else ""
+
+
+def smaller_batches(record: Record) -> str | None:
+    """A sentence where a trial was done with smaller batches than asked for, for want of memory."""
+    told = record.details.get("smaller_batches")
+    used = told.get("used") if isinstance(told, Mapping) else None
+    if not isinstance(used, Mapping):
+        return None
+    batch, accumulation = used.get("batch_size"), used.get("accumulation")
+    return (
+        f"{record.variant} seed {record.seed} ran out of memory with the batches asked for; it was done with batches "
+        f"of {batch} × {accumulation} accumulated in training and of {used.get('eval_batch_size')} in evaluation."
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from reports import plots
 from reports.content import TITLE, Section
+from reports.text import seen
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -19,6 +20,7 @@ def render(sections: Sequence[Section]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
+        finalize=lambda value: seen(value) if type(value) is str else value,  # not the markup, which is ours
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -10,7 +10,8 @@ from pathlib import Path
 from reports import csv_table, html, markdown, plots
 from reports.aggregate import tables, unique
 from reports.content import sections, with_problems
-from reports.record import Record
+from reports.record import Record, redacted
+from reports.secrets import ours
 from reports.store import read_records, write_text
 
 _PLOT = re.compile(r"reward-kl(-\d+)?\.svg")
@@ -26,8 +27,8 @@ def write(directories: Sequence[Path], out: Path) -> list[Path]:
     problems: list[str] = []
     for directory in directories:
         found, complaints = read_records(directory)
-        records += found
-        problems += complaints
+        records += map(redacted, found)  # which may come from elsewhere, or from before there was such care
+        problems += map(ours(), complaints)
     files = render(records, problems)
     for name, text in files.items():
         write_text(out / name, text)

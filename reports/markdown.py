@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from reports.content import TITLE, Section
 from reports.grid import Grid
 from reports.preference_learning import Part
+from reports.text import seen
+
+_OPENING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-#>+|~=_:\[]))")
+"""Begins a list, a heading, a quotation, a table, a fence, a rule or the target of a link."""
 
 
 def render(sections: Sequence[Section]) -> str:
@@ -19,10 +24,10 @@ def render(sections: Sequence[Section]) -> str:
 
 def _section(section: Section) -> list[str]:
     blocks = [f"## {_inline(section.heading)}", _inline(section.answer)]
-    blocks += [f"> {_inline(note)}" for note in section.notes]
+    blocks += [f"> {_block(note)}" for note in section.notes]
     blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
     blocks += ["### Ranking", _table(section.ranking)]
-    blocks += [_inline(note) for note in section.footnotes]
+    blocks += [_block(note) for note in section.footnotes]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
     if section.failures:
@@ -30,7 +35,7 @@ def _section(section: Section) -> list[str]:
     if section.settings:
         blocks += ["### Settings that differ", _table(section.settings)]
     if section.warnings:
-        blocks += ["### Warnings", "\n".join(f"- {_inline(warning)}" for warning in section.warnings)]
+        blocks += ["### Warnings", "\n".join(f"- {_block(warning)}" for warning in section.warnings)]
     return blocks
 
 
@@ -67,9 +72,14 @@ def _cell(text: str) -> str:
     return _inline(text).replace("|", "\\|")
 
 
+def _block(text: str) -> str:
+    """A line of its own that is a paragraph, whatever it begins with."""
+    return _OPENING.sub(r"\1\\", _inline(text))
+
+
 def _inline(text: str) -> str:
     """One line that is shown as it is: messages come from libraries and data, and may hold markup."""
-    line = " ".join(text.split())
+    line = seen(" ".join(text.split()))
     for mark in ("\\", "`", "*", "<"):
         line = line.replace(mark, f"\\{mark}")
     return line.replace("](", "]\\(")  # else a message could bring a link or an image

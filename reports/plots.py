@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+
+from reports.text import seen
 
 Point = tuple[float, float]
 Range = tuple[float, float, float]
@@ -22,8 +23,6 @@ _AT_MOST = 200
 """Points of one series; of more, evenly spaced ones are drawn."""
 _TITLE, _LABEL = 40, 30
 """Characters of a title and of a label of the y axis that fit; the whole text shows under the pointer."""
-_UNSEEN = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML cannot carry."""
 
 STYLE = """\
 .plot { font: 12px/1 system-ui, sans-serif; }
@@ -223,4 +222,4 @@ def _cut(text: str, characters: int) -> str:
 
 def _safe(text: str) -> str:
     """Text for an SVG: escaped, one line, without what XML refuses."""
-    return escape(_UNSEEN.sub("�", " ".join(text.split())))
+    return escape(seen(" ".join(text.split())))

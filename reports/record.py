@@ -16,8 +16,10 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from reports.errors import RecordError
+from reports.secrets import ours, without_secrets
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 added `log`. Readers know all versions before theirs: what a field is for that they lack is `None`."""
 
 Status = Literal["ok", "oom", "timeout", "diverged", "unsupported", "error", "interrupted"]
 Role = Literal["candidate", "base", "fake"]
@@ -121,6 +123,8 @@ class Record:
     """Last optimiser step done, for a trial that is not ok."""
     message: str | None = None
     """Why a trial is not ok, in one sentence."""
+    log: str | None = None
+    """Path of the trial's log inside the run directory; `None` where no worker was started."""
     started_at: str | None = None
     """UTC, ISO 8601."""
     finished_at: str | None = None
@@ -130,6 +134,13 @@ class Record:
     def ok(self) -> bool:
         """Whether the trial finished and its numbers may be ranked."""
         return self.status == "ok"
+
+
+def redacted(record: Record) -> Record:
+    """The record without the secrets of this process's environment and whatever looks like one, in any of its texts."""
+    clean = without_secrets(record, ours())
+    # A password as common as `interrupted` must not make it unreadable.
+    return dataclasses.replace(clean, trial_id=record.trial_id, status=record.status, role=record.role)
 
 
 def dump(record: Record) -> str:
@@ -172,6 +183,7 @@ def from_dict(data: Any, origin: str = "record") -> Record:
             "environment": Environment(**data["environment"]),
             "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
             "curve": tuple(data.get("curve", ())),
+            "schema_version": SCHEMA_VERSION,
         }
     )
 

@@ -1,9 +1,10 @@
 """A run directory: one JSON file per record, written whole or not at all, beside logs, predictions and artifacts.
 
-    records/ID.json   predictions/ID.jsonl   logs/ID.log   artifacts/ID/   stages/ID/   lock
+    records/ID.json   predictions/ID.jsonl   logs/ID.log   artifacts/ID/   stages/ID/   checkpoints/ID.safetensors
+    superseded/   set-aside/   lock
 
-Reading never creates anything. A file that is truncated or foreign is set aside with its reason: never fatal, never
-trusted.
+Reading never creates or moves anything. A file that is truncated or foreign is left out with its reason, never fatal,
+never trusted, and a run moves it to `set-aside/`. Records that a rerun replaces go to `superseded/`.
 """
 
 from __future__ import annotations
@@ -54,9 +55,50 @@ class RunStore:
                 problems.append(str(error))
         return records, problems
 
+    def tidy(self) -> list[str]:
+        """Move files that are no records to `set-aside/`; a sentence for each. Drafts of a killed process go.
+
+        Only for who holds the lock. Raises `StoreError` where the directory cannot be written.
+        """
+        sentences = []
+        for draft in (self.directory / "records").glob(".*.draft"):
+            draft.unlink(missing_ok=True)
+        for path in sorted((self.directory / "records").glob("*.json")):
+            try:
+                _read(path)
+            except RecordError as error:
+                place = self._move(path, "set-aside")
+                sentences.append(f"{error}; moved to {place.relative_to(self.directory)}")
+        return sentences
+
+    def supersede(self, trial_id: str) -> bool:
+        """Make way for a new record: move that of this trial to `superseded/`, drop its checkpoint; False if none is.
+
+        Raises `StoreError` where the directory cannot be written.
+        """
+        self.drop_checkpoint(trial_id)
+        path = self._path("records", trial_id, ".json")
+        if not path.is_file():
+            return False
+        self._move(path, "superseded")
+        return True
+
+    def drop_checkpoint(self, trial_id: str) -> None:
+        """Remove what a trial kept in order to go on."""
+        with contextlib.suppress(OSError):
+            self.checkpoint_path(trial_id).unlink(missing_ok=True)
+
+    def log_name(self, trial_id: str) -> str:
+        """The path of a trial's log inside the run directory, as it goes into the record."""
+        return self._path("logs", trial_id, ".log").relative_to(self.directory).as_posix()
+
     def log_path(self, trial_id: str) -> Path:
         """Where a trial's output goes; its folder is made."""
         return self._with_folder(self._path("logs", trial_id, ".log"))
+
+    def checkpoint_path(self, trial_id: str) -> Path:
+        """Where a trial in training keeps what it needs to go on."""
+        return self._path("checkpoints", trial_id, ".safetensors")
 
     def predictions_path(self, trial_id: str) -> Path:
         """Where a trial's predictions go, as JSONL."""
@@ -90,6 +132,19 @@ class RunStore:
                     f"{self.directory} is on a file system without locks ({error.strerror}); choose another --out"
                 ) from error
             yield
+
+    def _move(self, path: Path, folder: str) -> Path:
+        """Move a file of the records to a folder of its own, under a name that is free there."""
+        count = 0
+        target = self._with_folder(self.directory / folder / path.name)
+        while target.exists():
+            count += 1
+            target = target.with_name(f"{path.stem}.{count}{path.suffix}")
+        try:
+            path.rename(target)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be moved ({error.strerror}); choose another --out") from error
+        return target
 
     def _path(self, folder: str, trial_id: str, suffix: str) -> Path:
         if not _ID.fullmatch(trial_id):

@@ -7,7 +7,12 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.plan import Plan
+    from harness.spec import Spec
+    from reports.store import RunStore
 
 EXAMPLES = """examples:
   python -m harness run --methods lora,qlora
@@ -95,40 +100,69 @@ def run(arguments: argparse.Namespace) -> int:
 
     spec = build_spec(request_of(arguments))
 
-    from rich.console import Console
-
-    from harness.launchers.local import LocalLauncher
     from harness.plan import make_plan
-    from harness.progress import progress_for
-    from harness.runner import run as run_plan
-    from reports.errors import ReportError
-    from reports.leaderboard import write
     from reports.store import RunStore
 
     plan = make_plan(spec)
     store = RunStore(spec.directory)
-    console = Console()
+    chosen = to_rerun(spec.rerun, plan)
     with store.lock():
-        what = f"{plan.model.name} on {plan.task.name}"
-        print(f"{len(plan.trials)} trials of {what}; device {plan.device}; {store.directory}")
-        if plan.given.preferences is not None:
-            print(f"preferences: {plan.given.preferences.note}")
-        interrupted, records = False, []
+        for sentence in store.tidy():
+            print(f"set aside: {sentence}")
+        for trial_id in chosen:
+            store.supersede(trial_id)
+        return _run(spec, plan, store)
+
+
+def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
+    """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
+    from rich.console import Console
+
+    from harness.interruption import Interruption
+    from harness.launchers.local import LocalLauncher
+    from harness.progress import progress_for
+    from harness.runner import run as run_plan
+    from reports.errors import ReportError
+    from reports.leaderboard import write
+
+    print(
+        f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}"
+    )
+    if plan.given.preferences is not None:
+        print(f"preferences: {plan.given.preferences.note}")
+    interrupted, records = False, []
+    with Interruption() as interruption:
+        launcher = LocalLauncher(spec.trial_timeout, interruption)
         try:
-            with progress_for(len(plan.trials), console) as progress:
-                records = run_plan(plan, store, LocalLauncher(spec.trial_timeout), progress)
+            try:
+                with progress_for(len(plan.trials), Console()) as progress:
+                    records = run_plan(plan, store, launcher, progress, asked_to_end=lambda: interruption.asked)
+            except KeyboardInterrupt:
+                interrupted = True
+            if not interruption.at_once and (not interrupted or store.read()[0]):
+                print(*(f"wrote {path}" for path in write([store.directory], store.directory)), sep="\n")
         except KeyboardInterrupt:
             interrupted = True
         except (ReportError, OSError) as error:
-            # Trials have run, so this is no wrong request: what is finished is kept, and the same command resumes.
+            # What is finished is kept, and the same command resumes.
             print(f"error: {error}; free what is missing, then resume with: {resume_command()}", file=sys.stderr)
             return 1
-        paths = write([store.directory], store.directory)
-    print(*(f"wrote {path}" for path in paths), sep="\n")
-    if interrupted:
+    if interrupted or interruption.asked:
         print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)
         return 130
     return 0 if all(record.ok for record in records) else 1
+
+
+def to_rerun(wanted: str, plan: Plan) -> list[str]:
+    """Ids of the trials whose records have to make way. Raises `SpecError` for an id that is none of the plan's."""
+    from harness.errors import SpecError
+
+    known = [trial.trial_id for trial in plan.trials]
+    if wanted == "failed":  # whatever is not ok runs again in any case
+        return []
+    if wanted != "all" and wanted not in known:
+        raise SpecError(f"--rerun {wanted}: this command has no such trial; its trials are {', '.join(known)}")
+    return known if wanted == "all" else [wanted]
 
 
 def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
@@ -146,5 +180,11 @@ def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
 
 
 def resume_command() -> str:
-    """The command line that was given, to be given again."""
-    return shlex.join(["python", "-m", "harness", *sys.argv[1:]])
+    """The command line that was given, to be given again; without `--rerun`, whose records have made way already."""
+    words, given = [], iter(sys.argv[1:])
+    for word in given:
+        if word == "--rerun":
+            next(given, None)
+        elif not word.startswith("--rerun="):
+            words.append(word)
+    return shlex.join(["python", "-m", "harness", *words])

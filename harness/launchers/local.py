@@ -1,12 +1,13 @@
-"""Runs a trial in a fresh Python process on this machine (POSIX).
+"""Runs a trial in a fresh Python process on this machine (POSIX), and leaves no process of it behind.
 
-The worker leads a process group of its own, so that a time limit or an interruption ends all that it started. Its
-output goes to the trial's log. The parent blocks on the event pipe and uses no CPU while the trial runs.
+The parent blocks on the event pipe and uses no CPU while the trial runs. A time limit or an interruption asks the
+worker to end, which may then bring its measurements in order, and kills all that it started soon after.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import selectors
@@ -19,10 +20,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.protocol import Outcome
+from harness.interruption import Interruption
+from harness.launchers.evidence import explain_kill
+from harness.protocol import INTERRUPTED, Outcome
 
 GRACE_SECONDS = 5.0
 """Between asking a worker's group to end and killing it."""
+INTERRUPTION_GRACE_SECONDS = 30.0
+"""The same after an interruption: time for the step under way and a checkpoint."""
+KEEPER_SECONDS = 20.0
+"""How long the keeper may take to end all that a worker started."""
+LAST = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
+"""Of a step event, what the record of a worker that died keeps as its last measurements."""
 
 ENVIRONMENT = (
     "PATH",
@@ -60,59 +69,177 @@ ADDED = {"TOKENIZERS_PARALLELISM": "false"}
 
 
 class LocalLauncher:
-    """Launches workers as child processes."""
+    """Launches workers as child processes, each behind a keeper (`harness.launchers.keeper`)."""
 
-    def __init__(self, timeout: float | None = None) -> None:
+    def __init__(self, timeout: float | None = None, interruption: Interruption | None = None) -> None:
         self.timeout = timeout
+        self.interruption = interruption
 
     def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
-        `on_event` sees every event. `KeyboardInterrupt` passes through once the worker's group is gone.
+        `on_event` sees every event. An interruption is passed on to the worker, which may bring its outcome in order;
+        `KeyboardInterrupt`, which the second one raises, passes through once all that the worker started is gone.
         """
-        started = datetime.now(UTC).isoformat(timespec="seconds")
-        last: dict[str, Any] = {"phase": "start", "step": None}
-        read, write = os.pipe()
-        with log.open("wb") as output:
-            worker = subprocess.Popen(
-                [sys.executable, "-m", "harness.worker", "--events", str(write)],
+        started = _now()
+        kept = _Kept(log, request)
+        watch = _Watch(self.timeout, self.interruption)
+        try:
+            for event in kept.events(watch):
+                if event["event"] == "outcome":
+                    watch.outcome = _read_outcome(event)
+                    break  # what the worker forked may hold the pipe open; there is nothing more to hear
+                watch.see(event)
+                on_event(event)
+            if not watch.over():  # an outcome, or a closed pipe: the worker is about to end by itself
+                kept.finish(GRACE_SECONDS)
+        finally:
+            kept.kill()
+        outcome = watch.outcome
+        if outcome is None:
+            status, message = watch.ending or kept.death()
+            return Outcome(status=status, message=message, started_at=started, finished_at=_now(), **watch.last)
+        if watch.ending is None or (watch.ending[0] == "interrupted" and outcome.status != "interrupted"):
+            return outcome  # a trial that came to its own end before it heard of the interruption counts
+        return dataclasses.replace(outcome, status=watch.ending[0], message=watch.ending[1])
+
+
+class _Watch:
+    """What is known of a worker while it runs, and when it has to end."""
+
+    def __init__(self, timeout: float | None, interruption: Interruption | None) -> None:
+        self.outcome: Outcome | None = None
+        self.ending: tuple[Any, str] | None = None
+        """Status and sentence where it was this side that ended the worker."""
+        self.last: dict[str, Any] = {"phase": "start", "step": None, "details": {}}
+        self.interruption = interruption
+        self.timeout = timeout
+        self.deadline = None if timeout is None else time.monotonic() + timeout
+
+    def see(self, event: Mapping[str, Any]) -> None:
+        """Remember where the worker is and what it measured last."""
+        if event["event"] == "phase":
+            self.last["phase"] = event.get("name")
+        elif event["event"] == "step":
+            self.last["step"] = event.get("step")
+            self.last["details"] = {"last": {name: event.get(name) for name in LAST if event.get(name) is not None}}
+
+    def left(self) -> float | None:
+        """Seconds until something has to happen; `None` for never."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    def due(self) -> bool:
+        """Whether the worker has to be asked to end now; the first call that says so sets the ending and the grace."""
+        if self.ending is None:
+            if self.interruption is not None and self.interruption.asked:
+                self.ending = "interrupted", INTERRUPTED
+                self.deadline = time.monotonic() + INTERRUPTION_GRACE_SECONDS
+                return True
+            if self.left() == 0:
+                self.ending = "timeout", f"passed the time limit of {self.timeout:g} s"
+                self.deadline = time.monotonic() + GRACE_SECONDS
+                return True
+        return False
+
+    def over(self) -> bool:
+        """Whether the grace has passed, too."""
+        return self.ending is not None and self.left() == 0
+
+
+class _Kept:
+    """A keeper with its worker, seen from the parent."""
+
+    def __init__(self, log: Path, request: Mapping[str, Any]) -> None:
+        self._events, events = os.pipe()
+        lifeline, self._lifeline = os.pipe()
+        command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
+        with log.open("ab") as errors:
+            errors.write(f"--- {_now()}\n".encode())
+            errors.flush()
+            self._keeper = subprocess.Popen(
+                [sys.executable, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=[write],
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                pass_fds=[events, lifeline],
                 env=worker_environment(os.environ),
                 start_new_session=True,
             )
-        os.close(write)
-        outcome: Outcome | None = None
-        timed_out = spoken = False
+        os.close(events)
+        os.close(lifeline)
+        assert self._keeper.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self._keeper.stdin:  # what died at once is told by its exit code
+            self._keeper.stdin.write(json.dumps(request).encode())
+
+    def events(self, watch: _Watch) -> Iterator[dict[str, Any]]:
+        """Yield events until the pipe closes or the time that `watch` gives is over; asks the worker to end when due.
+
+        Lines that are no events are left out.
+        """
+        pending = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._events, selectors.EVENT_READ)
+            if watch.interruption is not None:
+                selector.register(watch.interruption.fileno(), selectors.EVENT_READ)
+            while not watch.over():
+                ready = {key.fd for key, _ in selector.select(watch.left())}
+                if watch.due():
+                    self._say(b"t")
+                    if watch.interruption is not None:  # it stays readable, and would be heard again and again
+                        selector.unregister(watch.interruption.fileno())
+                        watch.interruption = None
+                if self._events not in ready:
+                    continue
+                chunk = os.read(self._events, 1 << 16)
+                if not chunk:
+                    return
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in lines:
+                    with contextlib.suppress(ValueError):
+                        event = json.loads(line)
+                        if isinstance(event, dict) and isinstance(event.get("event"), str):
+                            yield event
+
+    def finish(self, seconds: float) -> None:
+        """Let the worker end by itself for so long."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._keeper.wait(seconds)
+
+    def kill(self) -> None:
+        """End the worker and all that it started, whatever state they are in."""
+        self._say(b"k")
+        os.close(self._lifeline)
+        os.close(self._events)
         try:
-            _send(worker, request)
-            for event in _events(read, self.timeout):
-                if event["event"] == "outcome":
-                    outcome = _read_outcome(event)
-                    break  # what the worker forked may hold the pipe open; there is nothing more to hear
-                if event["event"] == "phase":
-                    last.update(phase=event.get("name"))
-                elif event["event"] == "step":
-                    last.update(step=event.get("step"))
-                on_event(event)
-            spoken = True  # an outcome, or a closed pipe: either way the worker is about to end by itself
-        except TimeoutError:
-            timed_out = True
-        finally:
-            os.close(read)
-            code = end_group(worker, wait=spoken)
-        if outcome is not None:
-            return outcome
-        status, message = ("timeout", f"passed the time limit of {self.timeout:g} s") if timed_out else _death(code)
-        return Outcome(
-            status=status,  # type: ignore[arg-type]
-            message=message,
-            started_at=started,
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            **last,
-        )
+            self._keeper.wait(KEEPER_SECONDS)
+        except subprocess.TimeoutExpired:  # something hangs in the kernel; the keeper's death takes the worker along
+            self._keeper.kill()
+            self._keeper.wait()
+        assert self._keeper.stdout is not None
+        with self._keeper.stdout as stream:
+            self._told: dict[str, Any] = {}
+            for line in stream:
+                with contextlib.suppress(ValueError):
+                    self._told |= json.loads(line)
+        if "code" not in self._told and "pid" in self._told:  # the keeper itself was killed
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._told["pid"], signal.SIGKILL)
+
+    def death(self) -> tuple[Any, str]:
+        """Status and sentence for a worker that ended without an outcome."""
+        code = self._told.get("code")
+        if code is None:
+            return "error", f"the keeper of the worker ended with exit code {self._keeper.returncode}; see the log"
+        if code == -signal.SIGKILL:
+            status, sentence = explain_kill(*self._told["kills"])
+            return status, f"{sentence}; see the log"
+        if code < 0:
+            return "error", f"the worker was ended by {_signal_name(-code)}; see the log"
+        return "error", f"the worker ended with exit code {code} and no outcome; see the log"
+
+    def _say(self, word: bytes) -> None:
+        with contextlib.suppress(OSError):
+            os.write(self._lifeline, word)
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -123,51 +250,6 @@ def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {**allowed, **ADDED, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def end_group(worker: subprocess.Popen[bytes], *, wait: bool) -> int:
-    """End a worker and all that it started; return its exit code. With `wait` it may first finish by itself."""
-    if wait:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(GRACE_SECONDS)
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(worker.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(GRACE_SECONDS)
-            if number == signal.SIGKILL:
-                break
-    return worker.wait()
-
-
-def _send(worker: subprocess.Popen[bytes], request: Mapping[str, Any]) -> None:
-    assert worker.stdin is not None
-    with (
-        contextlib.suppress(BrokenPipeError),
-        worker.stdin,
-    ):  # a worker that died at once is told by its exit code
-        worker.stdin.write(json.dumps(request).encode())
-
-
-def _events(descriptor: int, timeout: float | None) -> Iterator[dict[str, Any]]:
-    """Yield events until the pipe closes; lines that are no events are left out. Raises `TimeoutError`."""
-    deadline = None if timeout is None else time.monotonic() + timeout
-    pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(descriptor, selectors.EVENT_READ)
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if (left is not None and left <= 0) or not selector.select(left):
-                raise TimeoutError
-            chunk = os.read(descriptor, 1 << 16)
-            if not chunk:
-                return
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                with contextlib.suppress(ValueError):
-                    event = json.loads(line)
-                    if isinstance(event, dict) and isinstance(event.get("event"), str):
-                        yield event
-
-
 def _read_outcome(event: Mapping[str, Any]) -> Outcome | None:
     try:
         return Outcome.from_event(event)
@@ -175,13 +257,12 @@ def _read_outcome(event: Mapping[str, Any]) -> Outcome | None:
         return None  # garbage is no outcome; the exit code then tells what there is to tell
 
 
-def _death(code: int) -> tuple[str, str]:
-    """Status and sentence for a worker that ended without an outcome."""
-    if code == -signal.SIGKILL:
-        return (
-            "oom",
-            "the worker was killed (SIGKILL), most likely by the kernel for want of memory; see the log",
-        )
-    if code < 0:
-        return "error", f"the worker was ended by {signal.Signals(-code).name}; see the log"
-    return "error", f"the worker ended with exit code {code} and no outcome; see the log"
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {number}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -24,6 +24,7 @@ Kind = Literal["embedded", "directory", "hub", "wheel", "toy"]
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
+_SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 _TOKENIZERS = (
     "tokenizer.json",
     "tokenizer.model",
@@ -32,7 +33,7 @@ _TOKENIZERS = (
     "vocab.json",
     "vocab.txt",
 )
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json", "model.ckpt", "tf_model.h5", "flax_model.msgpack")
+_PICKLES = ("pytorch_model*.bin*", "model*.bin", "adapter_model.bin", "*.ckpt", "model*.pt", "*.pth")
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,13 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
     preset = PRESETS.get(name)
     if preset is not None:
         return _from_preset(preset, trust_remote_code)
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:
+        raise ModelError(f"--model {name} cannot be read ({error}); write the path out") from error
     if path.is_dir():
-        return from_directory(path, name=path.resolve().name, kind="directory")
+        own = path.resolve().name
+        return from_directory(path, name=own, kind="directory", trust_remote_code=trust_remote_code)
     if path.exists():
         raise ModelError(f"--model {name} is a file; give the directory that holds config.json and the weights")
     if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
@@ -82,12 +87,19 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
 
 
 def from_directory(
-    path: Path, *, name: str, kind: Kind, revision: str | None = None, preset: Preset | None = None
+    path: Path,
+    *,
+    name: str,
+    kind: Kind,
+    revision: str | None = None,
+    preset: Preset | None = None,
+    trust_remote_code: bool = False,
 ) -> ModelSource:
     """A source for a local directory, checked as far as that goes without loading. Raises `ModelError`."""
     config = read_config(path, name)
     family, architecture = _family(config, name)
-    require_weights(path, name)
+    require_no_code(config, name, trust_remote_code)
+    require_weights(path, name, architecture)
     if not any((path / file).is_file() for file in _TOKENIZERS):
         raise ModelError(f"{name}: there is no tokenizer beside the weights; save it there with its save_pretrained")
     return ModelSource(
@@ -105,10 +117,11 @@ def from_directory(
 
 
 def content_revision(path: Path) -> str:
-    """First 16 hex digits of the SHA-256 over names and bytes of weights, config and tokenizer files."""
+    """First 16 hex digits of the SHA-256 over names and bytes of weights, config, tokenizer and code files."""
     digest = hashlib.sha256()
     for file in sorted(path.iterdir()):
-        if file.suffix in (".safetensors", ".json", ".model", ".txt", ".jinja") and file.name != "provenance.json":
+        known = file.suffix in (".safetensors", ".json", ".model", ".txt", ".jinja", ".py")
+        if known and file.name != "provenance.json" and file.is_file():
             digest.update(f"{file.name}\0{file.stat().st_size}\0".encode())
             with file.open("rb") as stream:
                 while block := stream.read(1 << 20):
@@ -146,7 +159,9 @@ def _from_hub(
 
     path = snapshot(identity, revision, code=trust_remote_code)
     # The hub's cache calls a snapshot's folder by its commit.
-    return from_directory(path, name=name, kind="hub", revision=path.name, preset=preset)
+    return from_directory(
+        path, name=name, kind="hub", revision=path.name, preset=preset, trust_remote_code=trust_remote_code
+    )
 
 
 def read_config(path: Path, name: str) -> dict[str, Any]:
@@ -157,7 +172,7 @@ def read_config(path: Path, name: str) -> dict[str, Any]:
         raise ModelError(f"{name}: there is no config.json, so this is not a model directory{hint}")
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{name}: config.json cannot be read ({error}); get the model again") from error
     if not isinstance(config, dict):
         raise ModelError(f"{name}: config.json holds no settings; get the model again")
@@ -185,6 +200,56 @@ def _context(config: Mapping[str, Any], family: Family) -> int | None:
     return None
 
 
+def require_no_code(config: Mapping[str, Any], name: str, trust_remote_code: bool) -> None:
+    """Raise `ModelError` for a model that only code of its own can load, unless that is trusted. Runs none of it."""
+    if trust_remote_code or "auto_map" not in config:
+        return
+    from transformers import CONFIG_MAPPING
+
+    kind = config.get("model_type")
+    if not isinstance(kind, str) or kind not in CONFIG_MAPPING:  # else transformers' own class takes its place
+        raise ModelError(
+            f"{name} brings code of its own, without which it cannot be loaded; "
+            "--trust-remote-code lets that code run on this machine: only for models you trust"
+        )
+
+
+def require_weights(path: Path, name: str, architecture: str) -> None:
+    """Raise `ModelError` unless the directory holds whole safetensors weights, and no adapter that would join them."""
+    if (path / "adapter_config.json").is_file():
+        raise ModelError(
+            f"{name}: an adapter (adapter_config.json) lies beside the model and would be loaded with it; merge it with "
+            "peft's merge_and_unload, or move it away"
+        )
+    for file in _weight_files(path, name, architecture):
+        _require_whole(file, name)
+
+
+def _weight_files(path: Path, name: str, architecture: str) -> list[Path]:
+    """The safetensors files of a model, looked for in the order in which transformers does. Raises `ModelError`."""
+    if (path / "model.safetensors").is_file():
+        return [path / "model.safetensors"]
+    index = path / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            needed = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+            if strange := [shard for shard in needed if not _SHARD.fullmatch(shard)]:
+                raise ValueError(f"{strange[0]!r} is no safetensors file beside it")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ModelError(f"{name}: {index.name} cannot be read ({error}); get the model again") from error
+        missing = [shard for shard in needed if not (path / shard).is_file()]
+        if missing:
+            raise ModelError(f"{name}: {len(missing)} of {len(needed)} weight files are missing, such as {missing[0]}")
+        return [path / shard for shard in needed]
+    pickled = next((file.name for pattern in _PICKLES for file in sorted(path.glob(pattern))), None)
+    if pickled:
+        raise ModelError(
+            f"{name}: its weights are in {pickled}, which could run code when it is opened; where you trust it, convert "
+            f"it to safetensors: transformers.{architecture}.from_pretrained(DIR).save_pretrained(DIR)"
+        )
+    raise ModelError(f"{name}: there are no weights (model.safetensors) beside config.json; get the model again")
+
+
 def _require_whole(file: Path, name: str) -> None:
     """Raise `ModelError` unless the safetensors file is as long as its header says."""
     try:
@@ -193,33 +258,7 @@ def _require_whole(file: Path, name: str) -> None:
             header = json.loads(stream.read(min(length, 100_000_000)))
         ends = [tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"]
         whole = file.stat().st_size == 8 + length + max(ends, default=0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         whole = False
     if not whole:
         raise ModelError(f"{name}: {file.name} is truncated or no safetensors file; get the model again")
-
-
-def require_weights(path: Path, name: str) -> None:
-    """Raise `ModelError` unless the directory holds whole safetensors weights."""
-    index = path / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            needed = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ModelError(f"{name}: {index.name} cannot be read ({error}); get the model again") from error
-        missing = [shard for shard in needed if not (path / shard).is_file()]
-        if missing:
-            raise ModelError(f"{name}: {len(missing)} of {len(needed)} weight files are missing, such as {missing[0]}")
-        for shard in needed:
-            _require_whole(path / shard, name)
-        return
-    if (path / "model.safetensors").is_file():
-        _require_whole(path / "model.safetensors", name)
-        return
-    pickled = next((file for file in _PICKLES if (path / file).is_file()), None)
-    if pickled:
-        raise ModelError(
-            f"{name}: its weights are in {pickled}, which could run code when it is opened; load it where you trust it "
-            "and save it again with save_pretrained, which writes safetensors"
-        )
-    raise ModelError(f"{name}: there are no weights (model.safetensors) beside config.json; get the model again")

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from harness.launchers.local import LocalLauncher, worker_environment
@@ -69,22 +70,30 @@ def test_a_trial_past_its_time_is_ended_with_all_that_it_started(tmp_path):
     assert time.monotonic() - started < 20
 
 
-def test_a_worker_that_is_killed_leaves_an_outcome(tmp_path):
+@pytest.mark.parametrize(("who", "said"), [("worker", "from outside"), ("keeper", "keeper of the worker")])
+def test_a_process_that_is_killed_leaves_an_outcome_and_no_other_process(tmp_path, who, said):
+    found = {}
+
     def kill(event):
-        if event["event"] == "phase" and event["name"] == "train":
-            for pid in children_of(os.getpid()):
-                os.kill(pid, 9)
+        if event["event"] == "step" and not found:
+            found.update(processes())
+            os.kill(found[who], 9)
 
-    outcome = LocalLauncher().launch(toy_request(tmp_path, seconds_per_step=1), tmp_path / "log", kill)
-    assert outcome.status == "oom"
-    assert "SIGKILL" in outcome.message
-    assert outcome.phase == "train"
+    request = toy_request(tmp_path, seconds_per_step=0.3)
+    outcome = LocalLauncher().launch(request, tmp_path / "log", kill)
+    assert outcome.status == "error"  # the kernel counted no kill for want of memory
+    assert said in outcome.message
+    assert (outcome.phase, outcome.step) == ("train", 1)
+    assert outcome.details["last"]["loss"] == 1.0
+    assert outcome.details["last"]["host_bytes"] > 1 << 20
+    _, alive = psutil.wait_procs([psutil.Process(pid) for pid in found.values() if psutil.pid_exists(pid)], timeout=5)
+    assert not alive
 
 
-def children_of(pid: int) -> list[int]:
-    import psutil
-
-    return [child.pid for child in psutil.Process(pid).children() if "harness.worker" in " ".join(child.cmdline())]
+def processes() -> dict[str, int]:
+    """Ids of the keeper of this process, and of its worker."""
+    keeper = next(p for p in psutil.Process().children() if "harness.launchers.keeper" in p.cmdline())
+    return {"keeper": keeper.pid, "worker": keeper.children()[0].pid}
 
 
 def test_a_worker_that_cannot_start_leaves_an_outcome(tmp_path):

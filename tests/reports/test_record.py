@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from reports.errors import RecordError
 from reports.leaderboard import render
-from reports.record import dump, from_dict, load
+from reports.record import SCHEMA_VERSION, dump, from_dict, load
+
+VERSIONS = Path(__file__).parent / "golden" / "versions"
 
 FOREIGN = ("x", 5, 0.5, True, None, [], [1], {}, {"x": 1})
 
@@ -16,6 +19,16 @@ FOREIGN = ("x", 5, 0.5, True, None, [], [1], {}, {"x": 1})
 def test_a_record_survives_json(make):
     record = make("lora[r=4]")
     assert dump(load(dump(record))) == dump(record)
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))
+def test_a_record_of_every_version_is_read(version):
+    text = (VERSIONS / f"{version}.json").read_text(encoding="utf-8")
+    assert json.loads(text)["schema_version"] == version
+    record = load(text)
+    assert (record.variant, record.status, record.training["steps"]) == ("toy", "ok", 5)
+    assert record.log == (None if version < 2 else f"logs/{record.trial_id}.log")
+    assert json.loads(dump(record))["schema_version"] == SCHEMA_VERSION  # what is written again is of today
 
 
 def paths(value, prefix=()):

@@ -133,3 +133,35 @@ def test_a_second_process_is_kept_out_until_the_first_is_done(store):
     with store.lock():
         assert "another process is working in" in other()
     assert other() == "in\n"
+
+
+def test_a_run_moves_what_is_no_record_and_removes_drafts(store, make):
+    store.add(make("lora"))
+    folder = store.directory / "records"
+    (folder / ("b" * 16 + ".json")).write_text("{")
+    (folder / "notes.json").write_text("[]")
+    (folder / f".{'c' * 16}.json.draft").write_text("half of a")
+    said = store.tidy()
+    assert len(said) == 2
+    assert "truncated or foreign" in said[0]
+    assert said[0].endswith(f"moved to set-aside/{'b' * 16}.json")
+    assert sorted(path.name for path in (store.directory / "set-aside").iterdir()) == ["b" * 16 + ".json", "notes.json"]
+    assert [path.suffix for path in folder.iterdir()] == [".json"]
+    assert store.tidy() == []
+    (folder / ("b" * 16 + ".json")).write_text("{ again")
+    store.tidy()  # what was set aside earlier is kept, too
+    assert (store.directory / "set-aside" / ("b" * 16 + ".1.json")).read_text() == "{ again"
+    assert [record.variant for record in store.read()[0]] == ["lora"]
+
+
+def test_a_superseded_record_makes_way_and_is_kept(store, make):
+    record = make("lora")
+    store.add(record)
+    checkpoint = store.checkpoint_path(record.trial_id)
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"state")
+    assert store.supersede(record.trial_id)
+    assert store.finished(record.trial_id) is None
+    assert not checkpoint.exists()
+    assert (store.directory / "superseded" / f"{record.trial_id}.json").read_text() == dump(record)
+    assert not store.supersede(record.trial_id)

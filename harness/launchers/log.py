@@ -1,0 +1,68 @@
+"""The log of one trial: what a worker prints, without secrets, its beginning and its end kept where it floods."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+HEAD_BYTES = 32 << 20
+"""From here on only the last lines are kept, so that a worker that floods its output cannot fill the disk."""
+TAIL_BYTES = 1 << 20
+LONGEST_LINE = 1 << 16
+"""A line without an end is written in parts of this many bytes."""
+
+
+class Log:
+    """Appends to a file, line by line; a full disk loses lines and stops nothing."""
+
+    def __init__(self, path: Path, clean: Callable[[bytes], bytes] = bytes) -> None:
+        self._clean = clean
+        self._descriptor: int | None = None
+        with contextlib.suppress(OSError):
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._pending = b""
+        self._written = 0
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = self._left_out = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Take in output as it comes; a line is written when it is whole."""
+        *lines, self._pending = (self._pending + chunk).split(b"\n")
+        for line in lines:
+            self._line(line + b"\n")
+        if len(self._pending) >= LONGEST_LINE:
+            self._line(self._pending)
+            self._pending = b""
+
+    def close(self) -> None:
+        """Write what is held back, with a word on what was left out."""
+        if self._pending:
+            self._line(self._pending)
+        if self._left_out:
+            self._put(b"\n[%d bytes of output left out here]\n" % self._left_out)
+        for line in self._tail:
+            self._put(line)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _line(self, line: bytes) -> None:
+        line = self._clean(line)
+        if self._written < HEAD_BYTES:
+            self._written += len(line)
+            self._put(line)
+            return
+        self._tail.append(line)
+        self._tail_bytes += len(line)
+        while self._tail_bytes > TAIL_BYTES:
+            gone = len(self._tail.popleft())
+            self._tail_bytes -= gone
+            self._left_out += gone
+
+    def _put(self, line: bytes) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.write(self._descriptor, line)
