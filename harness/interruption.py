@@ -53,7 +53,8 @@ class Interruption:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            with contextlib.suppress(ValueError, TypeError):
-                signal.signal(number, handler)
+            with contextlib.suppress(TypeError):  # a handler that was not set from Python cannot be set again
+                # A process that was asked to end is about to; one Ctrl-C too many must not change its exit code.
+                signal.signal(number, signal.SIG_IGN if self.asked else handler)
         for end in (self._woken, self._waker):
             os.close(end)

@@ -14,6 +14,7 @@ from harness.cli import list_command, models_command, report_command, run_comman
 from harness.errors import HarnessError
 from methods.errors import MethodError
 from reports.errors import ReportError
+from reports.secrets import ours
 
 COMMANDS = (run_command, list_command, report_command, models_command)
 
@@ -53,5 +54,5 @@ def build_parser() -> argparse.ArgumentParser:
 def _fail(sentence: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {ours()(sentence)}", file=sys.stderr)
     return 2

@@ -124,6 +124,7 @@ def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
     from harness.runner import run as run_plan
     from reports.errors import ReportError
     from reports.leaderboard import write
+    from reports.secrets import ours
 
     print(
         f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}"
@@ -145,7 +146,8 @@ def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
             interrupted = True
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.
-            print(f"error: {error}; free what is missing, then resume with: {resume_command()}", file=sys.stderr)
+            advice = f"free what is missing, then resume with: {resume_command()}"
+            print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted or interruption.asked:
         print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)
@@ -181,10 +183,12 @@ def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
 
 def resume_command() -> str:
     """The command line that was given, to be given again; without `--rerun`, whose records have made way already."""
+    from reports.secrets import ours
+
     words, given = [], iter(sys.argv[1:])
     for word in given:
         if word == "--rerun":
             next(given, None)
         elif not word.startswith("--rerun="):
             words.append(word)
-    return shlex.join(["python", "-m", "harness", *words])
+    return ours()(shlex.join(["python", "-m", "harness", *words]))

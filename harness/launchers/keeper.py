@@ -24,6 +24,7 @@ from pathlib import Path
 
 from harness.launchers.evidence import oom_kills
 from harness.launchers.log import Log
+from reports.secrets import Redactor
 
 LAST_SECONDS = 10.0
 """How long killed processes may take to be gone; one that hangs in a driver longer is left behind."""
@@ -138,7 +139,8 @@ def _tell(word: dict[str, object]) -> None:
 def main() -> None:
     """Keep the command of the command line; the descriptor after `--events` is the worker's event pipe."""
     lifeline, log, *command = sys.argv[1:]
-    Keeper(int(lifeline), Log(Path(log))).run(command, int(command[command.index("--events") + 1]))
+    events = int(command[command.index("--events") + 1])
+    Keeper(int(lifeline), Log(Path(log), Redactor(os.environ))).run(command, events)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,157 @@
+"""What the same command does the second time, and how a run comes to an early end; through the real command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOY = ["run", "--model", "toy", "--task", "toy", "--budget", "steps=5", "--out", "out"]
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "harness", *arguments]
+    return subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def harness(*arguments: str, cwd: Path) -> tuple[int, str, str]:
+    process = start(*arguments, cwd=cwd)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+def records(directory: Path) -> dict[str, dict]:
+    found = [json.loads(path.read_text()) for path in (directory / "records").glob("*.json")]
+    return {record["variant"]: record for record in found}
+
+
+def stamps(directory: Path) -> dict[str, str]:
+    return {name: record["finished_at"] for name, record in records(directory).items()}
+
+
+def test_rerun_all_makes_new_records_and_keeps_the_old_ones(tmp_path):
+    harness(*TOY, "--methods", "toy", cwd=tmp_path)
+    before = {path.name: path.read_text() for path in (tmp_path / "out" / "records").iterdir()}
+    code, out, _ = harness(*TOY, "--methods", "toy", "--rerun", "all", cwd=tmp_path)
+    assert code == 0
+    assert "finished earlier" not in out
+    assert {path.name: path.read_text() for path in (tmp_path / "out" / "superseded").iterdir()} == before
+    assert set(records(tmp_path / "out")) == {"base", "toy"}
+
+
+def test_rerun_of_one_trial_leaves_the_others(tmp_path):
+    harness(*TOY, "--methods", "toy", cwd=tmp_path)
+    trial = records(tmp_path / "out")["toy"]["trial_id"]
+    code, out, _ = harness(*TOY, "--methods", "toy", "--rerun", trial, cwd=tmp_path)
+    assert code == 0
+    assert "base: ok" in out
+    assert out.count("finished earlier") == 1
+    assert [path.stem for path in (tmp_path / "out" / "superseded").iterdir()] == [trial]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("some", "give failed, all, or the id"), ("0" * 16, "no such trial; its trials are")]
+)
+def test_rerun_of_what_is_no_trial_is_refused(tmp_path, wanted, said):
+    code, _, err = harness(*TOY, "--methods", "toy", "--rerun", wanted, cwd=tmp_path)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert said in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_failed_runs_again_and_what_is_damaged_is_set_aside(tmp_path):
+    harness(*TOY, "--methods", "toy[ending=error],toy", cwd=tmp_path)
+    out = tmp_path / "out"
+    path = out / "records" / (records(out)["toy"]["trial_id"] + ".json")
+    path.write_text(path.read_text()[:100])
+    (out / "records" / "notes.json").write_text("{}")
+    code, said, _ = harness(*TOY, "--methods", "toy[ending=error],toy", cwd=tmp_path)
+    assert code == 1
+    assert said.count("set aside: ") == 2
+    assert said.count("finished earlier") == 1  # the base
+    assert records(out)["toy"]["status"] == "ok"
+    assert {file.name for file in (out / "set-aside").iterdir()} == {path.name, "notes.json"}
+
+
+def test_want_of_memory_is_met_with_smaller_batches_where_asked(tmp_path):
+    arguments = [*TOY, "--methods", "toy[ending=oom],toy", "--batch-size", "6", "--accumulation", "2"]
+    code, _, _ = harness(*arguments, "--on-oom", "halve-batch", cwd=tmp_path)
+    assert code == 1
+    failed, other = (records(tmp_path / "out")[name] for name in ("toy[ending=oom]", "toy"))
+    assert (failed["status"], other["status"]) == ("oom", "ok")
+    told = failed["details"]["smaller_batches"]
+    sizes = [(one["batch_size"], one["accumulation"]) for one in [*told["tried"], told["used"]]]
+    assert sizes == [(6, 2), (3, 4), (1, 12)]  # the effective batch stays 12
+    assert (failed["training"]["batch_size"], failed["training"]["accumulation"]) == (6, 2)
+    page = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "batches of 1 × 12 accumulated" in page
+    log = tmp_path / "out" / failed["log"]
+    assert log.read_text().count("MemoryError") == 3
+    assert failed["log"] in page
+
+
+SLOW = [*TOY, "--methods", "toy,toy[learning_rate=0.1]", "--set", "toy.seconds_per_step=0.4"]
+
+
+def wait_for(path: Path, pattern: str, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not list(path.glob(pattern)):
+        assert time.monotonic() < deadline, f"no {pattern}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_one_signal_ends_the_run_in_order(tmp_path, number):
+    process = start(*SLOW, cwd=tmp_path)
+    wait_for(tmp_path, "out/logs/*")
+    wait_for(tmp_path, "out/records/*.json")  # the base is done
+    time.sleep(1.0)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out + err
+    assert "leaderboard.md" in out
+    assert err.startswith("interrupted; to resume: python -m harness run --model toy")
+    found = records(tmp_path / "out")
+    assert {record["status"] for record in found.values()} == {"ok", "interrupted"}
+    assert len(found) == 2  # the last trial was not begun
+    before = found["base"]["finished_at"]
+    code, out, _ = harness(*SLOW, cwd=tmp_path)
+    assert code == 0
+    assert out.count("finished earlier") == 1
+    assert len(records(tmp_path / "out")) == 3
+    assert records(tmp_path / "out")["base"]["finished_at"] == before
+
+
+def test_a_second_signal_ends_the_run_at_once(tmp_path):
+    slow = [*TOY, "--methods", "toy", "--set", "toy.seconds_per_step=600"]
+    process = start(*slow, cwd=tmp_path)
+    wait_for(tmp_path, "out/records/*.json")
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    asked = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert time.monotonic() - asked < 10
+    assert "to resume" in err
+    assert {record["status"] for record in records(tmp_path / "out").values()} == {"ok", "interrupted"}
+
+
+def test_the_resume_command_has_no_rerun_in_it(monkeypatch):
+    from harness.cli.run_command import resume_command
+
+    monkeypatch.setattr(sys, "argv", ["harness", "run", "--rerun", "all", "--methods", "lora", "--rerun=failed"])
+    assert resume_command() == "python -m harness run --methods lora"
