@@ -8,6 +8,8 @@ command line, so that whatever a library prints to stdout or stderr lands in the
     {"event": "step", "step": 3, "progress": 0.02, "loss": 3.1, "tokens_per_second": 1890.0, "host_bytes": 812646400}
     {"event": "evaluated", "progress": 0.25, "host_bytes": 812646400}
     {"event": "outcome", …}     the last one; the fields of `Outcome`
+
+Code that the harness knows nothing of runs in a worker, and may write to any descriptor: nothing is taken on trust.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.record import Phase, Record, Status
+from reports.errors import RecordError
+from reports.record import Phase, Record, Status, check
 
 INTERRUPTED = "interrupted; the same command resumes"
 
@@ -48,11 +51,46 @@ class Outcome:
 
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Outcome:
-        """Read what `to_json` wrote. Raises `TypeError` or `KeyError` for anything else."""
+        """Read what `to_json` wrote. Raises `RecordError` for anything else."""
         values = {key: value for key, value in event.items() if key != "event"}
+        check(values, cls, "")
         values["phases"] = {name: Phase(**phase) for name, phase in values.get("phases", {}).items()}
         values["curve"] = tuple(values.get("curve", ()))
         return cls(**values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    event: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Evaluated:
+    event: str
+    progress: float
+    host_bytes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step(_Evaluated):
+    step: int
+    loss: float | None
+    tokens_per_second: float | None = None
+    device_bytes: int | None = None
+
+
+_EVENTS = {"phase": _Named, "stage": _Named, "step": _Step, "evaluated": _Evaluated, "outcome": Mapping[str, Any]}
+
+
+def read_event(line: bytes) -> dict[str, Any] | None:
+    """The event of a line, with the fields that events of its kind have; `None` for a line that is none."""
+    try:
+        event: dict[str, Any] = _finite(json.loads(line))
+        check(event, _EVENTS[event["event"]], "event")
+    except (ValueError, RecursionError, TypeError, KeyError, RecordError):
+        return None
+    return event
 
 
 def finished_record(draft: Record, outcome: Outcome) -> Record:

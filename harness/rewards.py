@@ -135,13 +135,13 @@ def _model(path: Path, name: str, revision: str | None, trust_remote_code: bool)
     architectures = config.get("architectures")
     architecture = str(architectures[0]) if isinstance(architectures, list) and architectures else "a model of no kind"
     require_no_code(config, f"--reward {name}", trust_remote_code)
-    require_weights(path, name, architecture)
     own_code = trust_remote_code and "AutoModelForSequenceClassification" in str(config.get("auto_map"))
     if not architecture.endswith("ForSequenceClassification") and not own_code:
         raise ModelError(
             f"--reward {name}: {architecture} scores no texts; give a model for sequence classification with one "
             "output, or write a function and name it as MODULE:FUNCTION"
         )
+    require_weights(path, name, architecture)
     labels = config.get("id2label")
     _require_one_output(name, len(labels) if isinstance(labels, dict) else config.get("num_labels", 2))
     return RewardSource(name, "model", revision or content_revision(path), str(path.resolve()))

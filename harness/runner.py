@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import INTERRUPTED, Outcome, finished_record
-from reports.record import Record
+from reports.record import Record, redacted
 from reports.store import RunStore
 
 _NO_RETURN = ("ok", "diverged", "unsupported")
@@ -70,7 +70,7 @@ def run(
             raise KeyboardInterrupt
         progress.started(trial)
         start = records[trial.start] if trial.start else None
-        record = _attempt(trial, start, store, launcher, progress, keep=keep)
+        record = redacted(_attempt(trial, start, store, launcher, progress, keep=keep))
         store.add(record, replace=True)
         if record.status in _NO_RETURN and not trial.request["keep_checkpoints"]:
             store.drop_checkpoint(trial.trial_id)
@@ -117,6 +117,7 @@ def _attempt(
         what = f"{start.variant} seed {start.seed}, from which this trial starts, ended {start.status}"
         message = f"{what}: {start.message}" if start.message else what
         return finished_record(trial.draft, Outcome(status="error", phase="start", message=message))
+    store.remove_links(trial.trial_id)
     draft = dataclasses.replace(trial.draft, log=store.log_name(trial.trial_id))
     request: dict[str, Any] = {
         **trial.request,

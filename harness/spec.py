@@ -6,6 +6,8 @@ Unknown keys, methods and knobs are refused with the nearest valid name, before 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -135,9 +137,19 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
             raise SpecError(f"{name} must be a number above 0 and below a billion")
     if spec.rerun not in ("failed", "all") and not re.fullmatch(r"[0-9a-f]{16}", spec.rerun):
         raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
+    if spec.out is not None and not _is_path(spec.out):
+        raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec
+
+
+def _is_path(text: str) -> bool:
+    """Whether a file could be called so: no NUL, no half of a character."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _require_use(name: str, value: str | None, variants: Sequence[Variant]) -> None:
@@ -168,14 +180,28 @@ def load_yaml(path: Path) -> dict[str, Any]:
                 seen.add(str(key.value))
             return super().construct_mapping(node, deep)
 
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):  # a few lines of them stand for more values than memory holds
+                mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+                raise yaml.MarkedYAMLError(problem="a value that stands for another (*) is not read", problem_mark=mark)
+            return super().compose_node(parent, index)
+
+        def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+            number = int(super().construct_yaml_int(node))
+            if number.bit_length() > 63:  # some are beyond what Python writes out again
+                raise yaml.MarkedYAMLError(problem="a number is too large", problem_mark=node.start_mark)
+            return number
+
+    Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read the spec file {path}: {error}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except Exception as error:  # PyYAML raises what it stumbles over, not only errors of its own
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise SpecError(f"{path}: {where}not valid YAML ({getattr(error, 'problem', None) or error})") from error
+        problem = " ".join(str(getattr(error, "problem", None) or error or type(error).__name__).split())
+        raise SpecError(f"{path}: {where}not valid YAML ({problem})") from error
     if not isinstance(data, dict):
         raise SpecError(f"{path}: a spec is a mapping of keys to values, such as `model: embedded`")
     return data
@@ -243,7 +269,8 @@ def parse_changes(value: Any) -> dict[str, dict[str, Any]]:
     for key, setting in pairs:
         method, dot, knob = str(key).partition(".")
         if not (method and dot and knob) or not isinstance(setting, SCALAR):
-            raise SpecError(f"cannot read the setting {key}={setting}: write METHOD.KNOB=VALUE, such as lora.r=16")
+            said = f"{key}={setting}"
+            raise SpecError(f"cannot read the setting {said!r}: write METHOD.KNOB=VALUE, such as lora.r=16")
         changes.setdefault(method, {})[knob] = setting
     return changes
 
@@ -282,7 +309,7 @@ def split_outside_brackets(text: str) -> list[str]:
 
 def slug(name: str) -> str:
     """A safe file name made from a model or task name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")[-80:] or "unnamed"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
 
 
 def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
@@ -302,11 +329,18 @@ def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
     return Variant(method=name, changed={knob: typed[knob] for knob in sorted(given)})
 
 
+@functools.cache
+def _adapter(cls: type) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
+
+
 def _validated(cls: type, values: Mapping[str, Any]) -> Any:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(cls).validate_python(dict(values))
+        return _adapter(cls).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         raise SpecError(f"{first['loc'][0]} {wanted(first)}") from error

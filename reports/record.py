@@ -170,9 +170,9 @@ def from_dict(data: Any, origin: str = "record") -> Record:
     if data.get("status") not in get_args(Status):
         raise RecordError(f"{origin}: unknown status {data.get('status')!r}")
     try:
-        _check(data, Record, "")
+        check(data, Record, "")
         for path, hint in _INSIDE.items():
-            _check(_inside(data, path), hint, path)
+            check(_inside(data, path), hint, path)
     except RecordError as error:
         raise RecordError(f"{origin}: a field of the record is not what it should be: {error}") from error
     return Record(
@@ -210,7 +210,7 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-def _check(value: Any, hint: Any, where: str) -> None:
+def check(value: Any, hint: Any, where: str) -> None:
     """Raise `RecordError`, naming the field `where`, unless `value` is what `hint` says.
 
     Knows what records use: dataclasses (as JSON objects), mappings, tuples of any length (as JSON lists), unions,
@@ -225,11 +225,11 @@ def _check(value: Any, hint: Any, where: str) -> None:
     elif origin is Mapping:
         _demand(isinstance(value, Mapping), where)
         for name, item in value.items():
-            _check(item, inner[1], f"{where}.{name}")
+            check(item, inner[1], f"{where}.{name}")
     elif origin is tuple:
         _demand(isinstance(value, list | tuple), where)
         for index, item in enumerate(value):
-            _check(item, inner[0], f"{where}[{index}]")
+            check(item, inner[0], f"{where}[{index}]")
     else:
         _demand(_is_plain(value, hint, origin, inner), where)
 
@@ -246,7 +246,7 @@ def _check_fields(value: Mapping[str, Any], cls: type, where: str) -> None:
     for name, item in value.items():
         if name not in hints:
             raise RecordError(f"{_path(where, name)} is unknown")
-        _check(item, hints[name], _path(where, name))
+        check(item, hints[name], _path(where, name))
 
 
 def _check_union(value: Any, options: tuple[Any, ...], where: str) -> None:
@@ -255,10 +255,10 @@ def _check_union(value: Any, options: tuple[Any, ...], where: str) -> None:
     others = [option for option in options if option is not type(None)]
     for option in others[:-1]:
         try:
-            return _check(value, option, where)
+            return check(value, option, where)
         except RecordError:
             continue
-    _check(value, others[-1], where)
+    check(value, others[-1], where)
 
 
 def _is_plain(value: Any, hint: Any, origin: Any, inner: tuple[Any, ...]) -> bool:

@@ -17,6 +17,8 @@ from urllib.parse import quote, quote_plus, unquote, urlsplit
 REDACTED = "[redacted]"
 SHORTEST = 8
 """Characters from which on a variable's value is a secret; `1` or `true` would be replaced everywhere."""
+SHORTEST_PART = 12
+"""Characters from which on the beginning of a value is replaced where its end is cut off, if it is half of it."""
 
 _SECRET = re.compile(
     "(ACCESS|API|AUTH|PRIVATE|SECRET)?(KEY|TOKEN)S?|SECRETS?|PASS(WORDS?|WD|PHRASE)?|PWD|PAT|CREDENTIALS?|AUTH|COOKIE"
@@ -34,7 +36,7 @@ _SHAPES: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     (sign, re.compile(pattern, re.DOTALL), replacement)
     for sign, pattern, replacement in (
         ("PRIVATE KEY-----", r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", REDACTED),
-        ("://", r"(?<=://)[^\s/?#\"'<>]+@", f"{REDACTED}@"),
+        (":", r"(:\\?/(?:\\?/)?)[^\s/?#\"'<>]+@", rf"\1{REDACTED}@"),
         ("=", _PARAMETER, rf"\1{REDACTED}"),
         ("earer", r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}", rf"\1{REDACTED}"),
         ("hf_", r"hf_[A-Za-z0-9]{20,}", REDACTED),
@@ -74,8 +76,9 @@ class Redactor:
 
     def _text(self, text: str) -> str:
         for value in self._values:
-            if value in text:
-                text = text.replace(value, REDACTED)
+            text = text.replace(value, REDACTED)
+        for value in self._values:
+            text = _without_beginning(text, value)
         for sign, pattern, replacement in _SHAPES:
             if sign in text:
                 text = pattern.sub(replacement, text)
@@ -113,7 +116,7 @@ def _values(environment: Mapping[str, str]) -> Iterable[str]:
     """The secrets of an environment: secret variables whole and line by line, passwords in URLs of the others."""
     for name, value in environment.items():
         if is_secret(name):
-            yield from (value, value.strip(), *(line.strip() for line in value.splitlines()))
+            yield from (value, value.strip(), " ".join(value.split()), *(line.strip() for line in value.splitlines()))
         elif "://" in value:
             yield from _of_url(value)
 
@@ -126,6 +129,19 @@ def _of_url(text: str) -> Iterable[str]:
         return
     if secret:
         yield from (secret, unquote(secret))
+
+
+def _without_beginning(text: str, value: str) -> str:
+    """The text without the first half of a value or more, which is left where a message grew too long."""
+    head = value[: max(SHORTEST_PART, len(value) // 2)]
+    start = text.find(head)
+    while start >= 0:
+        end = start + len(head)
+        while text[end : end + 1] == value[end - start : end - start + 1] != "":
+            end += 1
+        text = text[:start] + REDACTED + text[end:]
+        start = text.find(head, start + len(REDACTED))
+    return text
 
 
 def _forms(value: str) -> set[str]:

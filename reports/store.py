@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reports.errors import RecordError, StoreError
-from reports.record import Record, dump, load
+from reports.record import Record, dump, load, redacted
 
 _ID = re.compile(r"[0-9a-f]{16}")
 
@@ -43,7 +43,7 @@ class RunStore:
         path = self._path("records", record.trial_id, ".json")
         if path.exists() and not replace:
             raise StoreError(f"there is a record of trial {record.trial_id} already")
-        write_text(path, dump(record))
+        write_text(path, dump(redacted(record)))
 
     def read(self) -> tuple[list[Record], list[str]]:
         """All records in the order of their ids, and a sentence for each file that is none."""
@@ -82,6 +82,12 @@ class RunStore:
             return False
         self._move(path, "superseded")
         return True
+
+    def remove_links(self, trial_id: str) -> None:
+        """Remove what would lead the files of a trial, which is about to write them, to another place."""
+        for path in self.directory.glob(f"*/*{self._path('', trial_id, '').name}*"):
+            if path.is_symlink():
+                path.unlink(missing_ok=True)
 
     def drop_checkpoint(self, trial_id: str) -> None:
         """Remove what a trial kept in order to go on."""
@@ -178,6 +184,7 @@ def write_text(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        draft.unlink(missing_ok=True)  # a link would be written through
         with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
             stream.write(text)
             stream.flush()

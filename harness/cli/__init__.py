@@ -54,5 +54,5 @@ def build_parser() -> argparse.ArgumentParser:
 def _fail(sentence: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {ours()(sentence)}", file=sys.stderr)
+    print(f"error: {ours()(' '.join(sentence.split()))}", file=sys.stderr)
     return 2

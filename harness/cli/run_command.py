@@ -191,4 +191,4 @@ def resume_command() -> str:
             next(given, None)
         elif not word.startswith("--rerun="):
             words.append(word)
-    return ours()(shlex.join(["python", "-m", "harness", *words]))
+    return shlex.join(["python", "-m", "harness", *map(ours(), words)])

@@ -19,15 +19,14 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from harness.launchers.evidence import oom_kills
+from harness.launchers.local import worker_environment
 from harness.launchers.log import Log
+from harness.launchers.orphans import children, end_all
 from reports.secrets import Redactor
 
-LAST_SECONDS = 10.0
-"""How long killed processes may take to be gone; one that hangs in a driver longer is left behind."""
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
@@ -37,6 +36,7 @@ class Keeper:
     def __init__(self, lifeline: int, log: Log) -> None:
         self.lifeline = lifeline
         self.log = log
+        self._pid = os.getpid()
         self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def run(self, command: list[str], events: int) -> None:
@@ -54,6 +54,7 @@ class Keeper:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[events],
+            env=worker_environment(os.environ),
             start_new_session=True,
             preexec_fn=self._die_with_keeper,
         )
@@ -68,13 +69,16 @@ class Keeper:
             while worker.poll() is None:
                 for key, _ in selector.select():
                     if key.fd == self.lifeline:
-                        self._obey(os.read(self.lifeline, 1), worker.pid)
+                        word = os.read(self.lifeline, 1)
+                        self._obey(word, worker.pid)
+                        if not word:  # it stays readable
+                            selector.unregister(self.lifeline)
                     elif key.fd == woken:
                         os.read(woken, 1 << 10)
                     elif self._pump(worker.stdout.fileno()) == 0:
                         selector.unregister(worker.stdout.fileno())
         _kill_group(worker.pid)
-        _end_children()
+        end_all(children)
         while self._pump(worker.stdout.fileno()):  # what is still in the pipe
             pass
         self.log.close()
@@ -83,6 +87,8 @@ class Keeper:
     def _die_with_keeper(self) -> None:
         if self._libc is not None:
             self._libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != self._pid:  # it died before it could be asked for
+                os._exit(1)
 
     def _obey(self, word: bytes, pid: int) -> None:
         if word == b"t":
@@ -104,31 +110,6 @@ class Keeper:
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
-
-
-def _end_children() -> None:
-    """Kill and reap every child, adopted ones too, until there is none; not for ever."""
-    deadline = time.monotonic() + LAST_SECONDS
-    while time.monotonic() < deadline:
-        for pid in _children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.005)
-        except ChildProcessError:
-            return
-
-
-def _children() -> list[int]:
-    """Ids of this process's children; [] where there is no /proc to ask, and process groups have to do."""
-    me, found = str(os.getpid()), []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, IndexError):
-            state = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-            if state[1] == me:
-                found.append(int(folder.name))
-    return found
 
 
 def _tell(word: dict[str, object]) -> None:

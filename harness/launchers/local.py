@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,10 @@ from typing import Any
 
 from harness.interruption import Interruption
 from harness.launchers.evidence import explain_kill
-from harness.protocol import INTERRUPTED, Outcome
+from harness.launchers.orphans import bearing, end_all
+from harness.protocol import INTERRUPTED, Outcome, read_event
+from reports.errors import RecordError
+from reports.secrets import is_secret
 
 GRACE_SECONDS = 5.0
 """Between asking a worker's group to end and killing it."""
@@ -30,6 +34,8 @@ INTERRUPTION_GRACE_SECONDS = 30.0
 """The same after an interruption: time for the step under way and a checkpoint."""
 KEEPER_SECONDS = 20.0
 """How long the keeper may take to end all that a worker started."""
+LONGEST_EVENT = 4 << 20
+"""A line of more bytes is no event, and is not held in memory; an outcome has some thousands."""
 LAST = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
 """Of a step event, what the record of a worker that died keeps as its last measurements."""
 
@@ -64,6 +70,8 @@ PREFIXES = (
     "BNB_",
     "COVERAGE_",
 )
+MARK = "HARNESS_KEPT"
+"""Variable by which all that a trial has started is known where its keeper was killed."""
 ADDED = {"TOKENIZERS_PARALLELISM": "false"}
 """Making malloc return memory sooner would tell methods apart by resident memory, and halves the speed of training."""
 
@@ -87,7 +95,7 @@ class LocalLauncher:
         try:
             for event in kept.events(watch):
                 if event["event"] == "outcome":
-                    watch.outcome = _read_outcome(event)
+                    watch.end_with(event)
                     break  # what the worker forked may hold the pipe open; there is nothing more to hear
                 watch.see(event)
                 on_event(event)
@@ -110,7 +118,7 @@ class _Watch:
     def __init__(self, timeout: float | None, interruption: Interruption | None) -> None:
         self.outcome: Outcome | None = None
         self.ending: tuple[Any, str] | None = None
-        """Status and sentence where it was this side that ended the worker."""
+        """Status and sentence where they are not the worker's: this side ended it, or its outcome is none."""
         self.last: dict[str, Any] = {"phase": "start", "step": None, "details": {}}
         self.interruption = interruption
         self.timeout = timeout
@@ -123,6 +131,13 @@ class _Watch:
         elif event["event"] == "step":
             self.last["step"] = event.get("step")
             self.last["details"] = {"last": {name: event.get(name) for name in LAST if event.get(name) is not None}}
+
+    def end_with(self, event: Mapping[str, Any]) -> None:
+        """Take in the outcome; one that is none is an error, unless the ending was this side's."""
+        try:
+            self.outcome = Outcome.from_event(event)
+        except RecordError as error:
+            self.ending = self.ending or ("error", f"the worker's outcome is not what it should be: {error}")
 
     def left(self) -> float | None:
         """Seconds until something has to happen; `None` for never."""
@@ -152,6 +167,8 @@ class _Kept:
     def __init__(self, log: Path, request: Mapping[str, Any]) -> None:
         self._events, events = os.pipe()
         lifeline, self._lifeline = os.pipe()
+        mark, self._words = uuid.uuid4().hex, b""
+        self._mark = f"{MARK}={mark}"
         command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
             errors.write(f"--- {_now()}\n".encode())
@@ -162,7 +179,7 @@ class _Kept:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 pass_fds=[events, lifeline],
-                env=worker_environment(os.environ),
+                env={**os.environ, **worker_environment(os.environ), MARK: mark},  # the log knows secrets by it
                 start_new_session=True,
             )
         os.close(events)
@@ -174,11 +191,14 @@ class _Kept:
     def events(self, watch: _Watch) -> Iterator[dict[str, Any]]:
         """Yield events until the pipe closes or the time that `watch` gives is over; asks the worker to end when due.
 
-        Lines that are no events are left out.
+        Lines that are no events are left out. The keeper's end is an end, too: without it, what the worker forked may
+        live on and hold the pipe open.
         """
-        pending = b""
+        assert self._keeper.stdout is not None
+        pending, words = b"", self._keeper.stdout.fileno()
         with selectors.DefaultSelector() as selector:
-            selector.register(self._events, selectors.EVENT_READ)
+            for descriptor in (self._events, words):
+                selector.register(descriptor, selectors.EVENT_READ)
             if watch.interruption is not None:
                 selector.register(watch.interruption.fileno(), selectors.EVENT_READ)
             while not watch.over():
@@ -188,17 +208,18 @@ class _Kept:
                     if watch.interruption is not None:  # it stays readable, and would be heard again and again
                         selector.unregister(watch.interruption.fileno())
                         watch.interruption = None
-                if self._events not in ready:
-                    continue
-                chunk = os.read(self._events, 1 << 16)
-                if not chunk:
+                said = os.read(words, 1 << 12) if words in ready else None
+                self._words += said or b""
+                if self._events in ready:
+                    chunk = os.read(self._events, 1 << 16)  # all that a pipe holds
+                    if not chunk:
+                        return
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    yield from filter(None, map(read_event, lines))
+                    if len(pending) > LONGEST_EVENT:
+                        pending = b""
+                if said == b"":
                     return
-                *lines, pending = (pending + chunk).split(b"\n")
-                for line in lines:
-                    with contextlib.suppress(ValueError):
-                        event = json.loads(line)
-                        if isinstance(event, dict) and isinstance(event.get("event"), str):
-                            yield event
 
     def finish(self, seconds: float) -> None:
         """Let the worker end by itself for so long."""
@@ -218,12 +239,14 @@ class _Kept:
         assert self._keeper.stdout is not None
         with self._keeper.stdout as stream:
             self._told: dict[str, Any] = {}
-            for line in stream:
+            for line in (self._words + stream.read()).splitlines():
                 with contextlib.suppress(ValueError):
                     self._told |= json.loads(line)
-        if "code" not in self._told and "pid" in self._told:  # the keeper itself was killed
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._told["pid"], signal.SIGKILL)
+        if "code" not in self._told:  # the keeper itself was killed, and could end nobody
+            if "pid" in self._told:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self._told["pid"], signal.SIGKILL)
+            end_all(lambda: bearing(self._mark))
 
     def death(self) -> tuple[Any, str]:
         """Status and sentence for a worker that ended without an outcome."""
@@ -244,17 +267,11 @@ class _Kept:
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a worker may see, and those that make its memory figures comparable."""
-    allowed = {key: value for key, value in environment.items() if key in ENVIRONMENT or key.startswith(PREFIXES)}
+    names = (key for key in environment if key in ENVIRONMENT or (key.startswith(PREFIXES) and not is_secret(key)))
+    allowed = {key: environment[key] for key in names}
     # The worker must find the same packages as its parent, also where the parent runs from a checkout.
     paths = [str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH", "")]
     return {**allowed, **ADDED, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
-
-
-def _read_outcome(event: Mapping[str, Any]) -> Outcome | None:
-    try:
-        return Outcome.from_event(event)
-    except (KeyError, TypeError, AttributeError):
-        return None  # garbage is no outcome; the exit code then tells what there is to tell
 
 
 def _signal_name(number: int) -> str:

@@ -13,6 +13,8 @@ HEAD_BYTES = 32 << 20
 TAIL_BYTES = 1 << 20
 LONGEST_LINE = 1 << 16
 """A line without an end is written in parts of this many bytes."""
+OVERLAP = 1 << 12
+"""Bytes of such a part that wait for the next one, since a secret may go on there."""
 
 
 class Log:
@@ -34,8 +36,9 @@ class Log:
         for line in lines:
             self._line(line + b"\n")
         if len(self._pending) >= LONGEST_LINE:
-            self._line(self._pending)
-            self._pending = b""
+            clean = self._clean(self._pending)
+            self._line(clean[:-OVERLAP])
+            self._pending = clean[-OVERLAP:]
 
     def close(self) -> None:
         """Write what is held back, with a word on what was left out."""

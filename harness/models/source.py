@@ -218,8 +218,8 @@ def require_weights(path: Path, name: str, architecture: str) -> None:
     """Raise `ModelError` unless the directory holds whole safetensors weights, and no adapter that would join them."""
     if (path / "adapter_config.json").is_file():
         raise ModelError(
-            f"{name}: an adapter (adapter_config.json) lies beside the model and would be loaded with it; merge it with "
-            "peft's merge_and_unload, or move it away"
+            f"{name}: an adapter (adapter_config.json) lies beside the model and would be loaded with it; merge it "
+            "with peft's merge_and_unload, or move it away"
         )
     for file in _weight_files(path, name, architecture):
         _require_whole(file, name)
@@ -244,8 +244,8 @@ def _weight_files(path: Path, name: str, architecture: str) -> list[Path]:
     pickled = next((file.name for pattern in _PICKLES for file in sorted(path.glob(pattern))), None)
     if pickled:
         raise ModelError(
-            f"{name}: its weights are in {pickled}, which could run code when it is opened; where you trust it, convert "
-            f"it to safetensors: transformers.{architecture}.from_pretrained(DIR).save_pretrained(DIR)"
+            f"{name}: its weights are in {pickled}, which could run code when it is opened; where you trust it, "
+            f"convert it to safetensors: transformers.{architecture}.from_pretrained(DIR).save_pretrained(DIR)"
         )
     raise ModelError(f"{name}: there are no weights (model.safetensors) beside config.json; get the model again")
 
