@@ -60,11 +60,29 @@ def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Ma
     }
 
 
-_REWARD = {"reward_learning_rate": 1.5e-3, "kl": 0.1, "supervised_weight": 0.5}
-_EMBEDDED_SETTINGS = _embedded_settings(6e-3, {"learning_rate": 6e-3, "policy_learning_rate": 1e-3, **_REWARD})
-# After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from.
+_EMBEDDED_SETTINGS = _embedded_settings(
+    6e-3,
+    {
+        "learning_rate": 6e-3,
+        "reward_learning_rate": 1.5e-3,
+        "policy_learning_rate": 1e-3,
+        "kl": 0.1,
+        "supervised_weight": 0.5,
+    },
+)
+# After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from; where all weights
+# move, twice the prompts in a batch make up for what each step's gradient lacks in certainty.
 _SEQ2SEQ_SETTINGS = _embedded_settings(
-    3e-3, {"peft": "none", "learning_rate": 1e-3, "policy_learning_rate": 4e-4, **_REWARD, "reward_learning_rate": 1e-3}
+    3e-3,
+    {
+        "peft": "none",
+        "learning_rate": 1e-3,
+        "reward_learning_rate": 1e-3,
+        "policy_learning_rate": 4e-4,
+        "prompts": 16,
+        "kl": 0.02,
+        "supervised_weight": 0.25,
+    },
 )
 
 _SMOLLM2_WHEEL = Wheel(
