@@ -48,7 +48,9 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():  # no other may set handlers
-            self._before = {number: signal.signal(number, self.ask) for number in SIGNALS}
+            # What is ignored stays so: `nohup` means it.
+            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self.ask) for number in heard}
         return self
 
     def __exit__(self, *_: object) -> None:

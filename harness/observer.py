@@ -27,7 +27,10 @@ class TrialObserver(Observer):
         self._folder = folder
         self._keep_models = keep_models
         self._tell = tell
-        shutil.rmtree(folder, ignore_errors=True)
+
+    def begin(self) -> None:
+        """Remove what an earlier run of the trial has left, since none of it is gone on from."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

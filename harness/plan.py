@@ -136,13 +136,15 @@ def content_hash(value: Any) -> str:
 def code_hash(cls: type[Method]) -> str:
     """SHA-256 over the source that a method's result depends on: its class, what it inherits, the shared engine."""
     import methods.base
+    import methods.checkpoint
     import methods.encoding
     import methods.feedback
     import methods.loss
     import methods.training
 
     bases = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    shared = [methods.encoding, methods.loss, methods.training, *([methods.feedback] if cls.feedback else [])]
+    shared = [methods.checkpoint, methods.encoding, methods.loss, methods.training]
+    shared += [methods.feedback] if cls.feedback else []
     modules = [*map(inspect.getmodule, bases), *shared]
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
     # A method that is a package of its own is all of its files, those of its relatives too.

@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -20,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.errors import DataError, HarnessError
 from harness.evaluate import Evaluation, evaluate
 from harness.feedback import feedback_of
@@ -27,7 +29,7 @@ from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
 from harness.models.source import ModelSource
 from harness.observer import TrialObserver
-from harness.protocol import Outcome
+from harness.protocol import INTERRUPTED, Outcome
 from harness.rewards import model_of
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
@@ -43,9 +45,10 @@ TELL_EVERY_SECONDS = 0.2
 class Worker:
     """Carries one trial out and keeps what is known of it, so that a failure can be reported from anywhere."""
 
-    def __init__(self, request: Mapping[str, Any], events: TextIO) -> None:
+    def __init__(self, request: Mapping[str, Any], events: TextIO, stop: Stop) -> None:
         self.request = request
         self.events = events
+        self.stop = stop
         self.started_at = _now()
         self.source = ModelSource(**request["model"])
         self.facts = self.source.facts(request["device"])
@@ -59,11 +62,17 @@ class Worker:
         self.observer = TrialObserver(
             self.meter, Path(request["stages"]), keep_models=request["save_models"], tell=self._on_stage
         )
+        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, written=self.meter.skip)
 
     def run(self) -> Outcome:
-        """The outcome of the trial; only an interruption passes through."""
+        """The outcome of the trial, whatever becomes of it."""
         try:
-            self._run()
+            try:
+                self._run()
+            finally:
+                self.stop.deferred = True  # there is nothing more to end, only to tell
+        except Interrupted:
+            return self._outcome("interrupted", INTERRUPTED)
         except Exception as error:  # any failure is a result; what it was is for the record
             traceback.print_exc()
             status, message = describe_failure(error)
@@ -75,6 +84,7 @@ class Worker:
         method = registry.build(request["method"], request["settings"])
         if reason := method.unsupported(self.facts):
             raise UnsupportedError(reason)
+        self._go_on()
         task = load_task(TaskRequest(**request["task"]))
         if task.fingerprint != request["fingerprint"]:
             raise DataError("the data changed after the run was planned; start the run again")
@@ -109,6 +119,33 @@ class Worker:
             self.metrics.update(evaluation.metrics)
             self._write_predictions(evaluation)
 
+    def _go_on(self) -> None:
+        """Take over what was measured up to the checkpoint of an interrupted run, if there is one."""
+        carried = self.checkpoint.open()
+        if carried is None:
+            self.observer.begin()
+            return
+        self.started_at, self.done, self.cut = carried["started_at"], carried["done"], carried["cut"]
+        self.meter.restore(carried["meter"])
+        self.observer.metrics(carried["told"])
+        self.observer.details(carried["details"])
+        times = carried["details"].get("resumed", {}).get("times", 0) + 1
+        self.observer.details({"resumed": {"times": times, "from_step": self.done["steps"]}})
+
+    def _carried(self) -> dict[str, Any]:
+        """What `_go_on` takes over."""
+        return {
+            "started_at": self.started_at,
+            "done": self.done,
+            "cut": self.cut,
+            "meter": self.meter.state(),
+            "told": self.observer.told,
+            "details": self.observer.details_told,
+        }
+
+    def _note(self, what: str, reason: str) -> None:
+        self.observer.details({"checkpoint": {what: reason}})
+
     def _load(self, method: Method) -> tuple[Any, Any, Any]:
         """Model, tokenizer and compute dtype; random numbers are seeded first, so that adapters start alike."""
         random.seed(self.request["seed"])
@@ -136,6 +173,7 @@ class Worker:
         self, model: Any, tokenizer: Any, dtype: Any, task: Task, limits: Limits, feedback: Feedback
     ) -> TrainingJob:
         training = self.request["training"]
+        self.checkpoint.bind(model)
         return TrainingJob(
             model=model,
             tokenizer=tokenizer,
@@ -150,9 +188,10 @@ class Worker:
             seed=self.request["seed"],
             dtype=dtype,
             emit=self._on_step,
-            clock=time.monotonic,
+            clock=lambda: time.monotonic() - self.checkpoint.seconds,
             feedback=feedback,
             observer=self.observer,
+            checkpoint=self.checkpoint,
         )
 
     def _save(self, method: Method, model: Any) -> int:
@@ -182,7 +221,7 @@ class Worker:
 
     def _on_step(self, event: StepEvent) -> None:
         self.meter.on_step(event)
-        self.done["steps"] = event.step
+        self.done["steps"] = self.checkpoint.steps = event.step
         self.done["tokens"] += event.tokens
         self.done["examples"] += event.examples
         self.cut["train"] = self.cut.get("train", 0) + event.cut
@@ -199,6 +238,7 @@ class Worker:
         self._tell({"event": "evaluated", "progress": share, "host_bytes": self.meter.live()["host_bytes"]})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
+        self.stop.check()
         # A loss may be NaN, which JSON has no word for.
         clean = {key: None if value != value else value for key, value in event.items()}
         self.events.write(json.dumps(clean) + "\n")
@@ -246,8 +286,10 @@ def main() -> int:
     parser.add_argument("--events", type=int, required=True, help="file descriptor of the event pipe")
     arguments = parser.parse_args()
     os.set_inheritable(arguments.events, False)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
     with os.fdopen(arguments.events, "w", encoding="utf-8") as events:
-        worker = Worker(json.load(sys.stdin), events)
+        worker = Worker(json.load(sys.stdin), events, stop)
         outcome = worker.run()
         events.write(outcome.to_json() + "\n")
     return 0

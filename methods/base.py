@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from methods.checkpoint import Checkpoint
 from methods.feedback import Feedback, Observer
 
 if TYPE_CHECKING:
@@ -153,11 +154,13 @@ class TrainingJob:
     dtype: torch.dtype
     emit: Callable[[StepEvent], None]
     clock: Callable[[], float]
-    """Monotonic seconds; only a budget in minutes reads it."""
+    """Monotonic seconds, which stand still while a checkpoint is written; only a budget in minutes depends on it."""
     feedback: Feedback = Feedback()
     """What methods that learn from preferences or rewards are given besides the examples."""
     observer: Observer = Observer()
     """Takes what a staged method tells of its stages."""
+    checkpoint: Checkpoint = Checkpoint()
+    """Keeps the state of a long training, and gives back that of one that was interrupted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,16 @@ a bare loop is measured in tests/benchmarks. It is deterministic on a CPU given 
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from methods.base import Example, Method, StepEvent, TrainingConfig, TrainingJob
+from methods.checkpoint import State, load_optimiser, optimiser_tensors
 from methods.encoding import IGNORED, Encoder
 from methods.errors import DivergedError
 from methods.loss import target_loss
@@ -37,40 +41,95 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
     optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=config.learning_rate)
     scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
     encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
+    kept = {}
+    if (earlier := job.checkpoint.kept()) is not None:
+        load_optimiser(optimizer, earlier.tensors)
+        scaler.load_state_dict(earlier.values["scaler"])
+        kept = earlier.values["course"]
+        job.checkpoint.resume()
 
     job.model.train()
-    started, tokens, seen, progress, share = job.clock(), 0, 0, 0.0, 0.0
+    course = Course(job, **kept)
+
+    def state() -> State:
+        # Once it is over, nothing will be asked of the optimiser any more.
+        tensors = {} if course.over else optimiser_tensors(optimizer)
+        return State(tensors, {"course": course.values(), "scaler": scaler.state_dict()})
+
     batches = training_batches(job.examples, job.batch_size * job.accumulation, job.seed)
-    for step, (epoch, chosen) in enumerate(batches, start=1):
-        if job.budget.unit == "steps":
-            share = 1 / job.budget.amount
+    for epoch, chosen in itertools.islice(batches, course.steps, None):
+        if course.over:
+            break
         # The middle of the step: neither the first nor the last step is spent on a learning rate of zero.
-        rate = config.learning_rate * schedule(progress + share / 2, config.warmup, config.schedule)
+        rate = config.learning_rate * schedule(course.middle, config.warmup, config.schedule)
         for group in optimizer.param_groups:
             group["lr"] = rate
 
         encoded = encoder.encode_all(
             [method.write(job.examples[i], job.templates, phrasing(job, epoch, i)) for i in chosen]
         )
-        loss, step_tokens, targets = _backward(job, encoder, encoded, scaler)
+        loss, tokens, targets = _backward(job, encoder, encoded, scaler)
         if not math.isfinite(loss):
-            raise DivergedError(step, loss)
+            raise DivergedError(course.steps + 1, loss)
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
         scaler.step(optimizer)
         scaler.update()
         optimizer.zero_grad(set_to_none=True)
 
-        tokens, seen, before = tokens + step_tokens, seen + len(chosen), progress
-        progress = job.budget.progress(
-            steps=step, epochs=seen / len(job.examples), tokens=tokens, seconds=job.clock() - started
-        )
-        share = progress - before
+        course.advance(examples=len(chosen), tokens=tokens)
         cut = sum(item.cut for item in encoded)
-        job.emit(StepEvent(step, min(progress, 1.0), loss, rate, step_tokens, targets, len(chosen), cut))
-        if progress >= 1 - 1e-9:  # a sum of shares may fall short of 1 by rounding
-            break
+        job.emit(StepEvent(course.steps, min(course.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
+        job.checkpoint.step(state)
     job.model.eval()
+    job.checkpoint.ended(state)
+
+
+@dataclass
+class Course:
+    """How far a training has come with the budget of its job; begun anew, or where an interrupted run had come to."""
+
+    job: TrainingJob
+    steps: int = 0
+    examples: int = 0
+    tokens: int = 0
+    """Real tokens that went through the model."""
+    progress: float = 0.0
+    """Share of the budget that is spent."""
+    share: float = 0.0
+    """Share that the last step spent."""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = self.job.clock() - self.seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.progress >= 1 - 1e-9  # a sum of shares may fall short of 1 by rounding
+
+    @property
+    def middle(self) -> float:
+        """The progress half-way through the step that comes, which is taken to spend as much as the last one did."""
+        budget = self.job.budget
+        return self.progress + (1 / budget.amount if budget.unit == "steps" else self.share) / 2
+
+    def advance(self, *, examples: int, tokens: int) -> None:
+        """Count a step that has just ended."""
+        job, before = self.job, self.progress
+        self.steps, self.examples, self.tokens = self.steps + 1, self.examples + examples, self.tokens + tokens
+        self.seconds = job.clock() - self._started
+        self.progress = job.budget.progress(
+            steps=self.steps,
+            epochs=self.examples / len(job.examples),
+            tokens=self.tokens,
+            seconds=self.seconds,
+        )
+        self.share = self.progress - before
+
+    def values(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: the arguments of a course that goes on from here."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "job"}
 
 
 def hold_trainable_in_float32(model: torch.nn.Module) -> None:

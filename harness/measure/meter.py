@@ -7,8 +7,10 @@ be measured is `None`. What the figures mean: docs/measurements.md.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from harness.measure.curve import Curve, Point
@@ -44,7 +46,8 @@ class Meter:
         self._energy = EnergyCounter() if device == "cuda" else None
         self._throughput = Throughput(self._now)
         self._curve = Curve()
-        self._open: list[dict[str, int]] = []  # peaks of the phases that are under way, outermost first
+        self._open: list[_Open] = []  # the phases that are under way, outermost first
+        self._earlier: dict[str, Phase] = {}  # of the process that wrote the checkpoint this one goes on from
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -53,24 +56,23 @@ class Meter:
         Phases nest: a stage of training, such as `train.policy`, has figures of its own and counts for `train` too.
         """
         self._mark()
-        peaks: dict[str, int] = {}
-        self._open.append(peaks)
-        watch = self._tensors if self._tensors is not None and len(self._open) == 1 else contextlib.nullcontext()
-        before = self._energy.joules() if self._energy is not None else None
-        started = self._now()
+        watch = self._tensors if self._tensors is not None and not self._open else contextlib.nullcontext()
+        joules = self._energy.joules() if self._energy is not None else None
+        self._open.append(_Open(name, self._now(), joules))
         try:
             with watch:
                 yield
         finally:
-            seconds = self._now() - started
-            after = self._energy.joules() if self._energy is not None else None
-            self._mark()
+            self.phases[name] = self._measured(self._open[-1])
             self._open.pop()
-            self.phases[name] = Phase(
-                seconds=seconds,
-                **peaks,
-                energy_joules=None if before is None or after is None else after - before,
-            )
+
+    def _measured(self, phase: _Open) -> Phase:
+        """A phase up to now, together with what an earlier process had measured of it."""
+        seconds = self._now() - phase.started
+        joules = self._energy.joules() if self._energy is not None else None
+        self._mark()
+        spent = None if joules is None or phase.joules is None else joules - phase.joules
+        return together(self._earlier.get(phase.name), Phase(seconds=seconds, **phase.peaks, energy_joules=spent))
 
     def _mark(self) -> None:
         """Fold the peaks since the last mark into every open phase, and start new ones."""
@@ -81,7 +83,7 @@ class Meter:
             if self._device is not None:
                 allocated, reserved = self._device.stop()
                 found |= {"peak_device_allocated_bytes": allocated, "peak_device_reserved_bytes": reserved}
-            for peaks in self._open:
+            for peaks in (phase.peaks for phase in self._open):
                 peaks |= {name: max(value, peaks.get(name, 0)) for name, value in found.items() if value is not None}
         self._host.start()
         if self._device is not None:
@@ -99,6 +101,28 @@ class Meter:
         self._throughput.on_step(event)
         if event.stage in SUPERVISED:
             self._curve.add(event)
+
+    def skip(self) -> None:
+        """The time since the last step was spent on something else than training, such as writing a checkpoint."""
+        self._throughput.skip()
+
+    def state(self) -> dict[str, Any]:
+        """All that was measured up to now, as JSON types, for another process that goes on from here."""
+        under_way = {phase.name: self._measured(phase) for phase in self._open}
+        return {
+            "phases": {name: dataclasses.asdict(phase) for name, phase in {**self.phases, **under_way}.items()},
+            "total_seconds": self._clock() - self._started,
+            "throughput": self._throughput.state(),
+            "curve": self._curve.state(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Add to what another process had measured: seconds and joules are sums from now on, peaks are the largest."""
+        self._earlier = {name: Phase(**phase) for name, phase in state["phases"].items()}
+        self.phases = {**self._earlier, **self.phases}
+        self._started -= state["total_seconds"]
+        self._throughput.restore(state["throughput"])
+        self._curve.restore(state["curve"])
 
     def live(self) -> dict[str, float | int | None]:
         """What the progress display shows: `tokens_per_second`, `host_bytes`, `device_bytes`."""
@@ -140,6 +164,32 @@ class Meter:
 
     def _seconds(self, phase: str) -> float | None:
         return self.phases[phase].seconds if phase in self.phases else None
+
+
+@dataclass
+class _Open:
+    """A phase that is under way."""
+
+    name: str
+    started: float
+    joules: float | None
+    """The counter at its start."""
+    peaks: dict[str, int] = field(default_factory=dict)
+
+
+def together(earlier: Phase | None, later: Phase) -> Phase:
+    """One phase in two processes: seconds and joules add up, of the peaks the larger counts."""
+    if earlier is None:
+        return later
+    peaks = {name: _known(max, getattr(earlier, name), getattr(later, name)) for name in _PEAKS}
+    joules = _known(sum, earlier.energy_joules, later.energy_joules)
+    return Phase(seconds=earlier.seconds + later.seconds, **peaks, energy_joules=joules)
+
+
+def _known(combine: Callable[[list[Any]], Any], *values: Any) -> Any:
+    """The values that were measured, combined; `None` where none was."""
+    found = [value for value in values if value is not None]
+    return combine(found) if found else None
 
 
 def cost(seconds: float, price_per_hour: float) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from methods.base import StepEvent
 
@@ -36,6 +37,18 @@ class Throughput:
             self._tokens += event.tokens
             self._examples += event.examples
         self._last = now
+
+    def skip(self) -> None:
+        """Leave out the time since the last step, which was spent on something else."""
+        self._last = self.clock()
+
+    def state(self) -> dict[str, float]:
+        """The sums, for a checkpoint."""
+        return {"tokens": self._tokens, "examples": self._examples, "seconds": self._seconds}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from sums of another process; this one warms up by itself."""
+        self._tokens, self._examples, self._seconds = state["tokens"], state["examples"], state["seconds"]
 
     @property
     def tokens_per_second(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,9 @@ import torch
 
 from methods.base import Example, Method, TrainingJob
 from methods.encoding import Encoded, Encoder
-from methods.rlhf.policy import Reward, scored
+from methods.rlhf.policy import Reward
 from methods.rlhf.roles import REFERENCE, Roles
-from methods.rlhf.rollouts import Rollouts, sample
+from methods.rlhf.rollouts import Rollouts, sample, scored
 
 PROMPTS = 48
 """Most held-out prompts: the first of the validation split."""
@@ -43,6 +43,15 @@ class Policy:
     """Mean quality of greedy answers."""
     rows: list[dict[str, Any]]
     """Samples for people to inspect."""
+
+    def values(self) -> dict[str, Any]:
+        """All of it as JSON types."""
+        return {**vars(self), "rewards": self.rewards.tolist()}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Policy:
+        """What `values` was made of."""
+        return cls(**{**values, "rewards": torch.tensor(values["rewards"])})
 
 
 class Measure:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.base import Example, TrainingJob, require
+from methods.checkpoint import State
 from methods.rlhf.staged import Ledger, Staged, StagedConfig
 
 if TYPE_CHECKING:
@@ -91,74 +92,94 @@ class RLHF(Staged):
         """Preferences, reward model, policy."""
         from methods.encoding import Encoder
         from methods.rlhf import heldout, pairs, policy
-        from methods.rlhf.roles import REFERENCE, REWARD, Roles
+        from methods.rlhf.roles import REFERENCE, REWARD
 
-        job, config, observer = ledger.job, self.config, ledger.job.observer
+        job, config, observer, roles = ledger.job, self.config, ledger.job.observer, ledger.roles
         encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
-        roles = Roles(job.model)
         roles.keep(REFERENCE)
         given = job.feedback.reward
         measured: list[Any] = []
         if given is None or job.feedback.preferences:
-            with observer.stage("preferences"):
-                found = pairs.gather(self, job, encoder, config.pairs)
-                measured = pairs.encode(self, encoder, job.templates, found.heldout)
+            found = self.preferences(ledger, encoder)
+            measured = pairs.encode(self, encoder, job.templates, found.heldout)
         if given is None:
-            reward = self._learned_reward(ledger, roles, encoder, found, measured)
+            reward = self._learned_reward(ledger, encoder, found, measured)
         else:
             ledger.skip(config.reward_model)
             reward = _given_reward(job)
             observer.details({"reward": {"name": given.name}})
+        measure = heldout.Measure(self, job, roles, encoder, reward)
 
-        with observer.stage("held_out_start"):
-            measure = heldout.Measure(self, job, roles, encoder, reward)
-            before, accuracy = measure(), heldout.preference_accuracy(job.model, job, encoder, measured)
-        with observer.stage("policy"):
+        def policy_now() -> tuple[heldout.Policy, float | None]:
+            return measure(), heldout.preference_accuracy(job.model, job, encoder, measured)
+
+        def optimise() -> dict[str, Any]:
             optimiser = policy.Optimiser(self, ledger.part("policy", ledger.left), roles, encoder, reward)
             optimiser.run()
-        with observer.stage("held_out_final"):
-            after = measure()
-            observer.metrics(
-                {
-                    **heldout.compared(before, after),
-                    "preference_accuracy_start": accuracy,
-                    "preference_accuracy_final": heldout.preference_accuracy(job.model, job, encoder, measured),
-                    **optimiser.speed.metrics(),
-                }
-            )
             curve = policy.thinned(optimiser.curve)
             observer.details({"policy": {"algorithm": config.algorithm, "curve": curve}})
+            observer.metrics(optimiser.speed.metrics())
+            return {}
+
+        def compare() -> dict[str, Any]:
+            after, accuracy_after = policy_now()
+            accuracies = {"preference_accuracy_start": accuracy, "preference_accuracy_final": accuracy_after}
+            observer.metrics({**heldout.compared(before, after), **accuracies})
             observer.rows("samples", heldout.side_by_side(before, after))
+            return {}
+
+        before, accuracy = ledger.stage(
+            "held_out_start",
+            policy_now,
+            keep=lambda made: State(values={"policy": made[0].values(), "accuracy": made[1]}),
+            take=lambda state: (heldout.Policy.of(state.values["policy"]), state.values["accuracy"]),
+        )
+        ledger.stage("policy", optimise)
+        ledger.stage("held_out_final", compare)
         roles.drop(REFERENCE)
         if given is None:
             roles.drop(REWARD)
 
-    def _learned_reward(self, ledger: Ledger, roles: Any, encoder: Any, found: Any, measured: Any) -> Reward:
+    def _learned_reward(self, ledger: Ledger, encoder: Any, found: Any, measured: Any) -> Reward:
         """Train the reward model. Raises `RewardModelError` where it tells good from bad no better than chance."""
+        from methods.checkpoint import load_weights
         from methods.errors import RewardModelError
         from methods.rlhf import pairs, reward_model
 
-        job, observer = ledger.job, ledger.job.observer
-        with observer.stage("reward_model"):
-            part = ledger.part("reward_model", self.config.reward_model)
-            size = math.gcd(part.batch_size, self.config.reward_pairs)
-            part = dataclasses.replace(part, batch_size=size, accumulation=self.config.reward_pairs // size)
+        observer, roles, size = ledger.job.observer, ledger.roles, self.config.reward_pairs
+
+        def sized(job: TrainingJob) -> TrainingJob:
+            batch = math.gcd(job.batch_size, size)
+            return dataclasses.replace(job, batch_size=batch, accumulation=size // batch)
+
+        def train() -> tuple[reward_model.Judge, float]:
+            part = sized(ledger.part("reward_model", self.config.reward_model))
             rates = dataclasses.replace(self.config, learning_rate=self.config.reward_learning_rate)
-            encoded = pairs.encode(self, encoder, job.templates, found.train)
+            encoded = pairs.encode(self, encoder, ledger.job.templates, found.train)
             judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded, measured, found.heldout)
-        observer.metrics(
-            {
-                "pair_accuracy": scores.accuracy,
-                "pair_margin": scores.margin,
-                "pair_calibration_error": scores.calibration_error,
-            }
+            observer.metrics(
+                {
+                    "pair_accuracy": scores.accuracy,
+                    "pair_margin": scores.margin,
+                    "pair_calibration_error": scores.calibration_error,
+                }
+            )
+            told = {"accuracy_by_origin": scores.by_origin, "calibration": list(scores.bins), "curve": curve}
+            observer.details({"reward": {"name": "reward model", **told}})
+            judge.keep(observer.keep("reward_model"))
+            return judge, scores.accuracy
+
+        def take(state: State) -> tuple[reward_model.Judge, float]:
+            judge = reward_model.untrained(sized(ledger.job), roles, encoder)
+            load_weights(judge.weights(), state.tensors)
+            return judge, state.values["accuracy"]
+
+        judge, accuracy = ledger.stage(
+            "reward_model", train, keep=lambda made: State(made[0].weights(), {"accuracy": made[1]}), take=take
         )
-        told = {"accuracy_by_origin": scores.by_origin, "calibration": list(scores.bins), "curve": curve}
-        observer.details({"reward": {"name": "reward model", **told}})
-        judge.keep(observer.keep("reward_model"))
-        if scores.accuracy < LEAST_ACCURACY:
+        if accuracy < LEAST_ACCURACY:
             raise RewardModelError(
-                f"the reward model ranks {scores.accuracy:.0%} of the held-out pairs rightly, less than "
+                f"the reward model ranks {accuracy:.0%} of the held-out pairs rightly, less than "
                 f"{LEAST_ACCURACY:.0%}: optimising it would be optimising noise; give it more pairs or a larger share"
             )
 

@@ -7,6 +7,7 @@ training split and pairs to measure on from the validation split; the test split
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.base import Example, Method, TrainingJob
+from methods.checkpoint import State
 from methods.encoding import Encoded, Encoder
 from methods.errors import UnsupportedError
 from methods.feedback import DERIVED_NOTE, Preference
@@ -44,6 +46,23 @@ class Pairs:
             "train": dict(sorted(Counter(pair.origin for pair in self.train).items())),
             "heldout": dict(sorted(Counter(pair.origin for pair in self.heldout).items())),
         }
+
+    def state(self) -> State:
+        """Derived pairs, which hold sampled text; those that were given will be given again."""
+        if not self.derived:
+            return State()
+        return State(values={name: [dataclasses.asdict(pair) for pair in getattr(self, name)] for name in _PARTS})
+
+    @classmethod
+    def of(cls, state: State) -> Pairs | None:
+        """The pairs that `state` has kept, if any."""
+        if not state.values:
+            return None
+        train, heldout = (tuple(Preference(**pair) for pair in state.values[name]) for name in _PARTS)
+        return cls(train, heldout, derived=True)
+
+
+_PARTS = ("train", "heldout")
 
 
 def gather(method: Method, job: TrainingJob, encoder: Encoder, most: int, respond: Respond | None = None) -> Pairs:

@@ -9,15 +9,17 @@ tests/methods/rlhf/test_against_trl.py holds against TRL's.
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from methods.base import Example, Method, StepEvent, TrainingJob
+from methods.checkpoint import State, load_optimiser, load_weights, optimiser_tensors, packed, unpacked
 from methods.encoding import Encoder
 from methods.errors import DivergedError
 from methods.loss import target_loss
@@ -30,9 +32,10 @@ from methods.rlhf.advantages import (
     leave_one_out,
     whiten,
 )
+from methods.rlhf.critic import ValueHead
 from methods.rlhf.roles import REFERENCE, Roles
-from methods.rlhf.rollouts import Rollouts, Scored, log_probs, sample
-from methods.training import schedule, training_batches
+from methods.rlhf.rollouts import Rollouts, Scored, sample, scored, slices
+from methods.training import Course, schedule, training_batches
 
 Reward = Callable[[Sequence[Example], Rollouts], torch.Tensor]
 """(example of each response, responses) → (B,) rewards; higher is better."""
@@ -56,22 +59,6 @@ class Speed:
             "sampled_tokens_per_second": _rate(self.sampled_tokens, self.sampling_seconds),
             "learned_tokens_per_second": _rate(self.learned_tokens, self.learning_seconds),
         }
-
-
-class ValueHead(nn.Module):
-    """A critic on the policy's last hidden states. They are detached: what the critic learns moves no policy weight."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        last = nn.Linear(width, 1)
-        nn.init.zeros_(last.weight)  # values begin at 0, so that the first advantages are the rewards'
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), last)
-
-    def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """(B, T, width) → (B, T) values."""
-        values: torch.Tensor = self.layers(states.detach().float()).squeeze(-1)
-        return values
 
 
 @dataclass(frozen=True)
@@ -119,34 +106,58 @@ class Optimiser:
     def run(self) -> None:
         """Sample, score, learn; emits one step event for each optimiser step."""
         job, config = self.job, self.config
-        started, steps, seen, tokens, progress, share = job.clock(), 0, 0, 0, 0.0, 0.0
         # Dropout stays off: the ratio of new to old probability must be 1 before the first update.
         job.model.eval()
-        for _, chosen in training_batches(job.examples, config.prompts, job.seed):
+        course = self._begin()
+        batches = training_batches(job.examples, config.prompts, job.seed)
+        for _, chosen in itertools.islice(batches, len(self.curve), None):
+            if course.over:
+                break
             batch = self._collect([job.examples[i] for i in chosen])
             advantages, returns = self._advantages(batch)
-            losses = []
-            for update in range(config.updates):
-                share = 1 / job.budget.amount if job.budget.unit == "steps" else share
-                rate = schedule(progress + share / 2, config.warmup, config.schedule)
+            losses: list[float] = []
+            while len(losses) < config.updates and not course.over:
+                rate = schedule(course.middle, config.warmup, config.schedule)
                 loss, learned = self._learn(batch, advantages, returns, rate)
                 if not math.isfinite(loss):
-                    raise DivergedError(steps + 1, loss)
+                    raise DivergedError(course.steps + 1, loss)
+                fresh = 0 if losses else len(chosen)
                 losses.append(loss)
-                fresh = 0 if update else len(chosen)
-                steps, seen, tokens, before = steps + 1, seen + fresh, tokens + learned, progress
-                progress = job.budget.progress(
-                    steps=steps, epochs=seen / len(job.examples), tokens=tokens, seconds=job.clock() - started
-                )
-                share = progress - before
-                peak, targets = config.policy_learning_rate, batch.rollouts.tokens
-                job.emit(StepEvent(steps, min(1.0, progress), loss, peak * rate, learned, targets, fresh))
-                if progress >= 1 - 1e-9:
-                    break
-            self.curve.append(self._point(steps, batch, losses))
+                course.advance(examples=fresh, tokens=learned)
+                progress, peak = min(1.0, course.progress), config.policy_learning_rate
+                job.emit(StepEvent(course.steps, progress, loss, peak * rate, learned, batch.rollouts.tokens, fresh))
+            self.curve.append(self._point(course.steps, batch, losses))
             self._controller.update(self.curve[-1]["kl"])
-            if progress >= 1 - 1e-9:
-                break
+            job.checkpoint.step(lambda: self._state(course))
+
+    def _begin(self) -> Course:
+        """The start, or where an interrupted run had come to."""
+        kept = self.job.checkpoint.kept()
+        if kept is None:
+            return Course(self.job)
+        parts = unpacked(kept)
+        values = parts["loop"].values
+        load_optimiser(self._optimiser, parts["loop"].tensors)
+        load_weights(self._critic_weights(), parts["critic"].tensors)
+        self._scaler.load_state_dict(values["scaler"])
+        self.curve, self.speed = list(values["curve"]), Speed(**values["speed"])
+        self._controller.coefficient = values["kl_weight"]
+        self.job.checkpoint.resume()
+        return Course(self.job, **values["course"])
+
+    def _state(self, course: Course) -> State:
+        values = {
+            "course": course.values(),
+            "scaler": self._scaler.state_dict(),
+            "curve": self.curve,
+            "speed": dataclasses.asdict(self.speed),
+            "kl_weight": self._controller.coefficient,
+        }
+        loop = State(optimiser_tensors(self._optimiser), values)
+        return packed({"loop": loop, "critic": State(self._critic_weights())})
+
+    def _critic_weights(self) -> dict[str, torch.Tensor]:
+        return {} if self._critic is None else dict(self._critic.named_parameters())
 
     def _collect(self, prompts: Sequence[Example]) -> Batch:
         """Sample responses, and ask reward, policy and reference about them."""
@@ -190,7 +201,7 @@ class Optimiser:
         learned = rollouts.tokens + int(rollouts.prompt_mask.sum())
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * rate
-        for rows in _slices(len(rollouts), self.job.batch_size):
+        for rows in slices(len(rollouts), self.job.batch_size):
             loss = self._loss(batch, rows, advantages, returns) / rollouts.tokens
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
@@ -256,49 +267,11 @@ class Optimiser:
         }
 
 
-def scored(
-    model: Any,
-    rollouts: Rollouts,
-    job: TrainingJob,
-    *,
-    temperature: float,
-    hidden: bool = False,
-    entropy: bool = False,
-) -> Scored:
-    """`log_probs` of any number of responses: where no gradient is kept, in forward passes of twice the batch size."""
-    if torch.is_grad_enabled():
-        return log_probs(model, rollouts, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden)
-    shape = rollouts.responses.shape
-    chosen = torch.zeros(shape, device=model.device)
-    spread = torch.zeros(shape, device=model.device) if entropy else None
-    states = None
-    for rows in _slices(len(rollouts), 2 * job.batch_size):
-        part = rollouts.slice(rows.start, rows.stop)
-        found = log_probs(
-            model, part, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden, entropy=entropy
-        )
-        width = part.responses.shape[1]
-        chosen[rows, :width] = found.log_probs
-        if spread is not None:
-            assert found.entropy is not None
-            spread[rows, :width] = found.entropy
-        if found.hidden is not None:
-            if states is None:
-                states = torch.zeros(*shape, found.hidden.shape[-1], device=model.device)
-            states[rows, :width] = found.hidden.float()
-    return Scored(chosen, spread, states)
-
-
 def thinned(curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:
     """At most `POINTS` points, evenly spread, the first and the last among them."""
     if len(curve) <= POINTS:
         return list(curve)
     return [curve[round(i * (len(curve) - 1) / (POINTS - 1))] for i in range(POINTS)]
-
-
-def _slices(count: int, size: int) -> Iterator[slice]:
-    for start in range(0, count, size):
-        yield slice(start, min(start + size, count))
 
 
 def _rate(tokens: int, seconds: float) -> float | None:

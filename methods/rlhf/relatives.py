@@ -71,11 +71,8 @@ class PreferenceTuning(Staged):
 
         job, observer = ledger.job, ledger.job.observer
         encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
-        with observer.stage("preferences"):
-            found = pairs.gather(self, job, encoder, self.config.pairs)
-            taught, measured = (
-                pairs.encode(self, encoder, job.templates, part) for part in (found.train, found.heldout)
-            )
+        found = self.preferences(ledger, encoder)
+        taught, measured = (pairs.encode(self, encoder, job.templates, part) for part in (found.train, found.heldout))
 
         def measure(when: str) -> dict[str, float | None]:
             return {
@@ -83,13 +80,18 @@ class PreferenceTuning(Staged):
                 f"heldout_quality_{when}": heldout.greedy_quality(self, job, encoder),
             }
 
-        with observer.stage("held_out_start"):
-            before = measure("start")
-        with observer.stage("preference_tuning"):
+        def tune() -> dict[str, Any]:
             curve = self._tune(ledger.part("preference_tuning", ledger.left), encoder, taught)
-        observer.details({"preference_tuning": {"loss": self.name, "curve": thinned(curve)}})
-        with observer.stage("held_out_final"):
+            observer.details({"preference_tuning": {"loss": self.name, "curve": thinned(curve)}})
+            return {}
+
+        def compare() -> dict[str, Any]:
             observer.metrics({**before, **measure("final")})
+            return {}
+
+        before = ledger.stage("held_out_start", lambda: measure("start"))
+        ledger.stage("preference_tuning", tune)
+        ledger.stage("held_out_final", compare)
 
     def _tune(
         self, job: TrainingJob, encoder: Encoder, encoded: Sequence[tuple[Encoded, Encoded]]

@@ -121,12 +121,18 @@ class Judge:
     def keep(self, folder: Path | None) -> None:
         """Write the trained weights to a folder, if there is one."""
         if folder is not None:
-            state = self.model.state_dict()
-            # Of a body that shares the base, only what is its own; tied weights are cloned, since a file holds none.
-            own = {
-                n: t for n, t in state.items() if not self.roles.adapters or n.startswith("head.") or f".{REWARD}." in n
-            }
-            save_file({name: tensor.clone().contiguous() for name, tensor in own.items()}, folder / "model.safetensors")
+            # Tied weights are cloned, since a file holds none.
+            own = {name: tensor.clone().contiguous() for name, tensor in self._own(self.model.state_dict()).items()}
+            save_file(own, folder / "model.safetensors")
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """What was trained."""
+        return self._own(dict(self.model.named_parameters()))
+
+    def _own(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Of a body that shares the base, only what is not the base's."""
+        shared = self.roles.adapters
+        return {n: t for n, t in tensors.items() if not shared or n.startswith("head.") or f".{REWARD}." in n}
 
     def judge(self, encoded: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]) -> PairScores:
         """Accuracy, margin and calibration on pairs."""
@@ -153,6 +159,14 @@ def score_pairs(margins: torch.Tensor, origins: Sequence[str]) -> PairScores:
     return PairScores(right.mean().item(), margins.mean().item(), error, tuple(bins), by_origin)
 
 
+def untrained(job: TrainingJob, roles: Roles, encoder: Encoder) -> Judge:
+    """A reward model that begins as the policy is now, with a random head."""
+    roles.keep(REWARD)
+    with roles.playing(REWARD) as body:
+        model = RewardModel(body, job.facts.family, getattr(body.config, "decoder_start_token_id", None))
+    return Judge(model, roles, encoder, job)
+
+
 def train(
     job: TrainingJob,
     roles: Roles,
@@ -171,10 +185,9 @@ def train(
 
     choosing, testing = halves(pairs)
 
-    roles.keep(REWARD)
-    with roles.playing(REWARD, train=True) as body:
-        model = RewardModel(body, job.facts.family, getattr(body.config, "decoder_start_token_id", None))
-        judge = Judge(model, roles, encoder, job)
+    judge = untrained(job, roles, encoder)
+    model = judge.model
+    with roles.playing(REWARD, train=True):
         watch = _Watch(judge, [heldout[i] for i in choosing], [pairs[i] for i in choosing])
         rows = [{"prompt_ids": c.prompt, "chosen_ids": c.response, "rejected_ids": r.response} for c, r in encoded]
 

@@ -34,6 +34,7 @@ class Roles:
         self.model.add_adapter(role, copy.deepcopy(self.model.peft_config[POLICY]))
         state = peft.get_peft_model_state_dict(self.model, adapter_name=POLICY, save_embedding_layers=False)
         peft.set_peft_model_state_dict(self.model, state, adapter_name=role)
+        self.model.train(self.model.training)  # a new adapter begins with its dropout on
         self._activate(POLICY, True)
 
     def drop(self, role: str) -> None:
@@ -43,6 +44,17 @@ class Roles:
             self._activate(POLICY, True)
         else:
             self._copies.pop(role)
+
+    def __contains__(self, role: str) -> bool:
+        """Whether the model plays this role already."""
+        return role == POLICY or role in (self.model.peft_config if self.adapters else self._copies)
+
+    def weights(self, role: str) -> dict[str, Any]:
+        """The weights by which a role differs from the base, by the names that the policy has for its own."""
+        if self.adapters:
+            own = {n: p for n, p in self.model.named_parameters() if f".{role}." in n}
+            return {name.replace(f".{role}.", f".{POLICY}."): weight for name, weight in own.items()}
+        return dict((self.model if role == POLICY else self._copies[role]).named_parameters())
 
     @contextlib.contextmanager
     def playing(self, role: str, *, train: bool = False) -> Iterator[Any]:

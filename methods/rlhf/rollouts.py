@@ -7,10 +7,11 @@ decoder-only models, responses right-padded.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from methods.base import TrainingJob
 from methods.encoding import Encoded, Encoder
 from methods.loss import keeps_logits
 
@@ -174,6 +175,41 @@ def log_probs(
     return Scored((chosen - normaliser) * mask, spread, states)
 
 
+def scored(
+    model: Any,
+    rollouts: Rollouts,
+    job: TrainingJob,
+    *,
+    temperature: float,
+    hidden: bool = False,
+    entropy: bool = False,
+) -> Scored:
+    """`log_probs` of any number of responses: where no gradient is kept, in forward passes of twice the batch size."""
+    import torch
+
+    if torch.is_grad_enabled():
+        return log_probs(model, rollouts, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden)
+    shape = rollouts.responses.shape
+    chosen = torch.zeros(shape, device=model.device)
+    spread = torch.zeros(shape, device=model.device) if entropy else None
+    states = None
+    for rows in slices(len(rollouts), 2 * job.batch_size):
+        part = rollouts.slice(rows.start, rows.stop)
+        found = log_probs(
+            model, part, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden, entropy=entropy
+        )
+        width = part.responses.shape[1]
+        chosen[rows, :width] = found.log_probs
+        if spread is not None:
+            assert found.entropy is not None
+            spread[rows, :width] = found.entropy
+        if found.hidden is not None:
+            if states is None:
+                states = torch.zeros(*shape, found.hidden.shape[-1], device=model.device)
+            states[rows, :width] = found.hidden.float()
+    return Scored(chosen, spread, states)
+
+
 def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, Any]:
     """Arguments of one forward pass over prompts and responses.
 
@@ -203,3 +239,9 @@ def shifted(model: Any, responses: torch.Tensor) -> torch.Tensor:
 
     start = torch.full_like(responses[:, :1], model.config.decoder_start_token_id)
     return torch.cat([start, responses[:, :-1]], dim=1)
+
+
+def slices(count: int, size: int) -> Iterator[slice]:
+    """So many rows in parts of this size; the last may be smaller."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))

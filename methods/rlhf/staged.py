@@ -5,12 +5,21 @@ from __future__ import annotations
 import dataclasses
 import json
 from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from methods.base import Budget, Setting, StepEvent, TrainingJob, require
+from methods.checkpoint import Checkpoint, State, load_weights, packed, unpacked
 from methods.lora import LoRA, LoRAConfig
+from methods.rlhf.roles import POLICY, REFERENCE, Roles
+
+if TYPE_CHECKING:
+    from methods.encoding import Encoder
+    from methods.rlhf.pairs import Pairs
+
+Made = TypeVar("Made")
 
 STARTS = {"lora": ("lora",), "none": ("instruction",)}
 """What trains → methods whose result it can go on from: they train the same weights on the same prompts."""
@@ -76,14 +85,32 @@ class Staged(LoRA):
         if not job.validation:
             raise UnsupportedError(f"{self.name} measures on validation examples, and this task has none")
         ledger = Ledger(job)
-        with job.observer.stage("warm_start"):
-            self._warm_start(ledger)
+        roles = ledger.roles
+        ledger.stage(
+            "warm_start",
+            lambda: self._warm_start(ledger),
+            # The policy's own weights are in every checkpoint; as the warm start left them, the reference has them.
+            keep=lambda _: State(roles.weights(REFERENCE) if REFERENCE in roles else {}),
+            take=lambda state: load_weights(roles.weights(POLICY), state.tensors),
+        )
+        job.model.eval()
         self.learn(ledger)
         job.model.eval()
 
     @abstractmethod
     def learn(self, ledger: Ledger) -> None:
         """Go on from the warm-started model of `ledger.job`, in stages that share what is left of the budget."""
+
+    def preferences(self, ledger: Ledger, encoder: Encoder) -> Pairs:
+        """The stage that gathers preference pairs."""
+        from methods.rlhf import pairs
+
+        def gather() -> Pairs:
+            return pairs.gather(self, ledger.job, encoder, self.config.pairs)
+
+        return ledger.stage(
+            "preferences", gather, keep=pairs.Pairs.state, take=lambda state: pairs.Pairs.of(state) or gather()
+        )
 
     def _warm_start(self, ledger: Ledger) -> None:
         from methods.training import hold_trainable_in_float32, train_supervised
@@ -97,19 +124,62 @@ class Staged(LoRA):
             hold_trainable_in_float32(job.model)
             ledger.skip(self.config.warm_start)
             said = f"{self.config.start} seed {job.seed}"
-        job.model.eval()
         job.observer.details({"warm_start": {"from": said}})
 
 
 class Ledger:
-    """Splits a job's budget among stages and tells their steps as steps of the whole."""
+    """Runs the stages of a job, splits its budget among them, and tells their steps as steps of the whole.
+
+    Stages that an interrupted run had finished are not run again: what they made is taken over.
+    """
 
     def __init__(self, job: TrainingJob) -> None:
         self.job = job
+        self.roles = Roles(job.model)
         self.steps = 0
         """Optimiser steps done, over all stages."""
         self.spent = 0.0
         """Share of the budget that stages were given so far."""
+        kept = job.checkpoint.kept()
+        self._finished: dict[str, Callable[[], State]] = {}
+        self._to_take, self._under_way = map(unpacked, unpacked(kept).values()) if kept else ({}, {})
+
+    def stage(
+        self,
+        name: str,
+        run: Callable[[], Made],
+        *,
+        keep: Callable[[Made], State] = lambda made: State(values=made),  # type: ignore[arg-type]
+        take: Callable[[State], Made] = lambda state: state.values,  # type: ignore[assignment, return-value]
+    ) -> Made:
+        """What a stage makes. `keep` says what a checkpoint holds of it, and `take` makes it of that again.
+
+        Both are for JSON values where they are not given; `keep` is asked for every checkpoint until the end.
+        """
+        earlier = self._to_take.pop(name, None)
+        if earlier is None:
+            with self.job.observer.stage(name):
+                made = run()
+        else:
+            made = take(State(earlier.tensors, earlier.values["made"]))
+            self.steps, self.spent = earlier.values["steps"], earlier.values["spent"]
+        counts = {"steps": self.steps, "spent": self.spent}
+
+        def state() -> State:
+            kept = keep(made)
+            return State(kept.tensors, {**counts, "made": kept.values})
+
+        self._finished[name] = state
+        if earlier is None:
+            self.job.checkpoint.ended(self.state)
+        elif not self._to_take and not self._under_way:
+            self.job.checkpoint.resume()
+        return made
+
+    def state(self, under_way: Mapping[str, State] | None = None) -> State:
+        """The stages that are finished, and the one that is under way, if any."""
+        finished = {name: state() for name, state in self._finished.items()}
+        return packed({"finished": packed(finished), "under_way": packed(under_way or {})})
 
     @property
     def left(self) -> float:
@@ -133,7 +203,26 @@ class Ledger:
             progress = min(1.0, before + share * event.progress)
             job.emit(dataclasses.replace(event, step=self.steps, progress=progress, stage=stage))
 
-        return dataclasses.replace(job, budget=Budget(job.budget.unit, amount), emit=emit)
+        checkpoint = _StageCheckpoint(self, stage, self._under_way.pop(stage, None))
+        return dataclasses.replace(job, budget=Budget(job.budget.unit, amount), emit=emit, checkpoint=checkpoint)
+
+
+class _StageCheckpoint(Checkpoint):
+    """Keeps a stage under way together with those that are finished; its end is the ledger's to keep."""
+
+    def __init__(self, ledger: Ledger, stage: str, kept: State | None) -> None:
+        self._ledger = ledger
+        self._stage = stage
+        self._kept = kept
+
+    def kept(self) -> State | None:
+        return self._kept
+
+    def resume(self) -> None:
+        self._ledger.job.checkpoint.resume()
+
+    def step(self, state: Callable[[], State]) -> None:
+        self._ledger.job.checkpoint.step(lambda: self._ledger.state({self._stage: state()}))
 
 
 def load_start(method: Staged, model: Any, folder: Path) -> None:

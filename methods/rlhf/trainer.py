@@ -16,7 +16,7 @@ import transformers
 
 from methods.base import StepEvent, TrainingConfig, TrainingJob
 from methods.errors import DivergedError
-from methods.training import hold_trainable_in_float32, schedule
+from methods.training import Course, hold_trainable_in_float32, schedule
 
 OPEN_END = 1_000_000
 """Steps given to a trainer whose budget is not in steps; the callback ends it."""
@@ -113,10 +113,8 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
         self.job = job
         self.config = config
         self.after_step = after_step
-        self.started = job.clock()
-        self.progress = self.share = 0.0
+        self.course = Course(job)
         self.tokens = self.examples = 0
-        self.seen_tokens = self.seen_examples = 0
         self.rate = 0.0
 
     def see(self, inputs: Mapping[str, Any]) -> None:
@@ -127,10 +125,8 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
 
     def on_step_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
         """Set the rate for the middle of the step, as the shared engine does."""
-        if self.job.budget.unit == "steps":
-            self.share = 1 / self.job.budget.amount
-        middle = self.progress + self.share / 2
-        self.rate = self.config.learning_rate * schedule(middle, self.config.warmup, self.config.schedule)
+        factor = schedule(self.course.middle, self.config.warmup, self.config.schedule)
+        self.rate = self.config.learning_rate * factor
         for group in optimizer.param_groups:
             group["lr"] = self.rate
 
@@ -141,22 +137,13 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise DivergedError(state.global_step, loss)
-        self.seen_tokens, self.seen_examples = self.seen_tokens + self.tokens, self.seen_examples + self.examples
-        before = self.progress
-        self.progress = self.job.budget.progress(
-            steps=state.global_step,
-            epochs=self.seen_examples / len(self.job.examples),
-            tokens=self.seen_tokens,
-            seconds=self.job.clock() - self.started,
-        )
-        self.share = self.progress - before
-        event = StepEvent(
-            state.global_step, min(1.0, self.progress), loss, self.rate, self.tokens, self.tokens, self.examples
-        )
+        self.course.advance(examples=self.examples, tokens=self.tokens)
+        step, progress = self.course.steps, min(1.0, self.course.progress)
+        event = StepEvent(step, progress, loss, self.rate, self.tokens, self.tokens, self.examples)
         self.tokens = self.examples = 0
         self.job.emit(event)
         enough = self.after_step(event, logs) if self.after_step else False
-        if enough or self.progress >= 1 - 1e-9:
+        if enough or self.course.over:
             control.should_training_stop = True
 
 

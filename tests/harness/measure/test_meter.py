@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from harness.measure.curve import Curve
-from harness.measure.meter import Meter
+from harness.measure.meter import Meter, together
 from methods.base import StepEvent
 from reports.metrics import METRICS
+from reports.record import Phase
 
 
 class Clock:
@@ -107,3 +108,66 @@ def test_a_short_curve_is_whole():
     for number in range(1, 4):
         curve.add(step(number, loss=number / 2))
     assert [(point["step"], point["loss"]) for point in curve.points()] == [(1, 0.5), (2, 1.0), (3, 1.5)]
+
+
+def test_a_meter_goes_on_from_what_another_process_measured(clock):
+    import json
+
+    first = Meter("none", clock, age=1.0)
+    with first.phase("load"):
+        clock.now += 3
+    with first.phase("train"), first.phase("train.warm_start"):
+        for number in range(1, 6):
+            clock.now += 2
+            first.on_step(step(number, loss=float(number)))
+        kept = json.loads(json.dumps(first.state()))  # 14 s after the start
+        clock.now += 500  # lost when the process was killed
+    second = Meter("none", clock, age=1.5)
+    second.restore(kept)
+    with second.phase("load"):
+        clock.now += 4
+    with second.phase("train"):
+        with second.phase("train.warm_start"):
+            for number in range(6, 11):
+                clock.now += 2
+                second.on_step(step(number, loss=float(number)))
+        with second.phase("train.policy"):
+            clock.now += 7
+    metrics = second.metrics(None)
+    assert (metrics["load_seconds"], metrics["train_seconds"]) == (7, 27)
+    assert second.phases["train.warm_start"].seconds == 20
+    assert second.phases["train.policy"].seconds == 7
+    assert metrics["total_seconds"] == 14 + 22.5
+    assert metrics["train_tokens_per_second"] == 25  # of two steps in either process: each warms up by itself
+    assert [(point["step"], point["loss"]) for point in second.curve] == [(i, float(i)) for i in range(1, 11)]
+    assert second.curve[-1]["tokens"] == 500
+
+
+def test_a_phase_in_two_processes_has_the_larger_peaks():
+    earlier = Phase(seconds=2.0, peak_host_bytes=10, peak_tensor_bytes=7, energy_joules=3.0)
+    later = Phase(seconds=5.0, peak_host_bytes=8, energy_joules=4.0)
+    assert together(earlier, later) == Phase(seconds=7.0, peak_host_bytes=10, peak_tensor_bytes=7, energy_joules=7.0)
+    assert together(None, later) == later
+
+
+def test_what_is_skipped_is_no_training(clock):
+    meter = Meter("none", clock)
+    with meter.phase("train"):
+        for number in range(1, 7):
+            clock.now += 2
+            meter.on_step(step(number, tokens=50))
+            clock.now += 100  # a checkpoint is written
+            meter.skip()
+    assert meter.metrics(None)["train_tokens_per_second"] == 25
+
+
+def test_a_thinned_curve_goes_on_as_if_in_one_process():
+    whole, first, second = Curve(most_points=10), Curve(most_points=10), Curve(most_points=10)
+    for number in range(1, 101):
+        whole.add(step(number, loss=number / 7))
+    for number in range(1, 38):
+        first.add(step(number, loss=number / 7))
+    second.restore(first.state())
+    for number in range(38, 101):
+        second.add(step(number, loss=number / 7))
+    assert second.points() == whole.points()

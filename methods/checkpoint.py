@@ -1,0 +1,130 @@
+"""Checkpoints: what a training keeps, so that one that was killed goes on as if nothing had happened.
+
+A method keeps what is its own: optimiser, counts, what its stages have made. The weights that train and the random
+numbers belong to every checkpoint, whatever the method: who keeps the checkpoint adds and restores them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class State:
+    """What has to be kept of something: tensors and JSON values, by name."""
+
+    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Checkpoint:
+    """Keeps a training's state from time to time. This one keeps nothing; the worker's writes a file."""
+
+    def kept(self) -> State | None:
+        """What an interrupted run of this training has kept; `None` where it begins at the beginning."""
+        return None
+
+    def resume(self) -> None:
+        """Bring back the weights and random numbers that belong to `kept`; to be called where the training goes on."""
+
+    def step(self, state: Callable[[], State]) -> None:
+        """An optimiser step is done, all of it: keep the state, if it is time to. May end the trial after it."""
+
+    def ended(self, state: Callable[[], State]) -> None:
+        """The training, or a stage of it, is over: keep that, if the trial is long enough to keep anything."""
+
+
+def packed(states: Mapping[str, State]) -> State:
+    """Several states in one, by names without slashes."""
+    return State(
+        {f"{name}/{key}": tensor for name, state in states.items() for key, tensor in state.tensors.items()},
+        {name: state.values for name, state in states.items()},
+    )
+
+
+def unpacked(state: State) -> dict[str, State]:
+    """The states that `packed` made one of, in the same order; no tensor is read before it is asked for."""
+    return {name: State(_Under(state.tensors, f"{name}/"), values) for name, values in state.values.items()}
+
+
+class _Under(Mapping[str, "torch.Tensor"]):
+    """The tensors whose names begin alike, without that beginning."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
+        self._tensors = tensors
+        self._prefix = prefix
+
+    def __getitem__(self, name: str) -> torch.Tensor:
+        return self._tensors[self._prefix + name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name.removeprefix(self._prefix) for name in self._tensors if name.startswith(self._prefix))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def trainable(model: Any) -> dict[str, torch.Tensor]:
+    """The weights of a model that train."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def load_weights(into: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
+    """Write kept weights into those of the same names, which take on their type where they were loaded in another."""
+    for name, tensor in tensors.items():
+        weight = into[name]
+        if weight.dtype != tensor.dtype:
+            weight.data = weight.data.to(tensor.dtype)
+        weight.data.copy_(tensor)
+
+
+def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimiser remembers of each of its weights, such as AdamW's moments."""
+    remembered = optimiser.state_dict()["state"]
+    return {f"{_OPTIMISER}{i}.{key}": tensor for i, state in remembered.items() for key, tensor in state.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Give a fresh optimiser of the same weights what `optimiser_tensors` kept."""
+    remembered: dict[int, dict[str, torch.Tensor]] = {}
+    for name in tensors:
+        if name.startswith(_OPTIMISER):
+            index, _, key = name.removeprefix(_OPTIMISER).partition(".")
+            remembered.setdefault(int(index), {})[key] = tensors[name].clone()
+    optimiser.load_state_dict({**optimiser.state_dict(), "state": remembered})
+
+
+_OPTIMISER = "optimiser."
+
+
+def random_state(device: str) -> State:
+    """The state of every source of random numbers: Python, NumPy, PyTorch, and PyTorch on its device."""
+    import numpy
+    import torch
+
+    tensors = {"cpu": torch.get_rng_state()}
+    if device != "cpu":
+        tensors["device"] = torch.get_device_module(device).get_rng_state()
+    found: Any = numpy.random.get_state()
+    name, keys, *rest = found
+    return State(tensors, {"python": random.getstate(), "numpy": [name, keys.tolist(), *rest]})
+
+
+def restore_random(state: State, device: str) -> None:
+    """Go on drawing where `random_state` was taken."""
+    import numpy
+    import torch
+
+    torch.set_rng_state(state.tensors["cpu"])
+    if device != "cpu":
+        torch.get_device_module(device).set_rng_state(state.tensors["device"])
+    version, numbers, following = state.values["python"]
+    random.setstate((version, tuple(numbers), following))
+    name, keys, *rest = state.values["numpy"]
+    numpy.random.set_state((name, numpy.array(keys, dtype=numpy.uint32), *rest))

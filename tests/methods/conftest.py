@@ -1,0 +1,82 @@
+"""Trainings that are killed, as far as one process can: the exception leaves nothing but the checkpoint's file."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+import pytest
+
+from harness.checkpoint import Stop, TrialCheckpoint
+
+
+class Killed(BaseException):
+    """What happens to a training in the tests of checkpoints."""
+
+
+class Mortal:
+    """Runs a training with the real checkpoint of trials in a file, again and again until it is through."""
+
+    def __init__(self, folder, make, every=1):
+        self.file = folder / "trial.safetensors"
+        self.make = make
+        self.every = {"unit": "steps", "amount": every}
+        self.steps = []
+        """Number of every step that was told, those that were done twice included."""
+
+    def run(self, moment=None):
+        """(job, whether it came to its end); it dies when a step of this number ends or a stage of this name begins."""
+        method, job = self.make()
+        observer, stage = job.observer, job.observer.stage
+        told = {name: value for name, value in vars(observer).items() if isinstance(value, dict)}
+        checkpoint = TrialCheckpoint(
+            {
+                "trial_id": "0123456789abcdef",
+                "device": "cpu",
+                "training": {"batch_size": job.batch_size, "accumulation": job.accumulation},
+                "checkpoint": {"file": str(self.file), "every": self.every},
+            },
+            Stop(),
+            carry=lambda: told,
+            note=lambda *what: pytest.fail(str(what)),
+        )
+        for name, values in (checkpoint.open() or {}).items():
+            told[name].update(values)
+        checkpoint.bind(job.model)
+
+        def emit(event):
+            checkpoint.steps = event.step
+            self.steps.append(event.step)
+            if event.step == moment:
+                raise Killed
+
+        @contextlib.contextmanager
+        def at_stage(name):
+            with stage(name):
+                if name == moment:
+                    raise Killed
+                yield
+
+        observer.stage = at_stage
+        job = dataclasses.replace(job, emit=emit, checkpoint=checkpoint)
+        try:
+            method.train(job)
+        except Killed:
+            return job, False
+        return job, True
+
+
+@pytest.fixture
+def mortal(tmp_path):
+    """A function that makes a `Mortal` of a function that makes (method, job)."""
+    return lambda make, every=1: Mortal(tmp_path, make, every)
+
+
+@pytest.fixture
+def weights():
+    """A function that gives the weights of a job's model as bytes, by name."""
+    import torch
+
+    return lambda job: {
+        name: p.detach().view(torch.uint8).numpy().tobytes() for name, p in job.model.named_parameters()
+    }
