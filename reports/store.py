@@ -90,9 +90,11 @@ class RunStore:
                 path.unlink(missing_ok=True)
 
     def drop_checkpoint(self, trial_id: str) -> None:
-        """Remove what a trial kept in order to go on."""
-        with contextlib.suppress(OSError):
-            self.checkpoint_path(trial_id).unlink(missing_ok=True)
+        """Remove what a trial kept in order to go on, and what was set aside of it."""
+        path = self.checkpoint_path(trial_id)
+        for file in (path, path.with_name(f"{path.name}.damaged")):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
     def log_name(self, trial_id: str) -> str:
         """The path of a trial's log inside the run directory, as it goes into the record."""
