@@ -37,7 +37,7 @@ class Interrupted(BaseException):
 class Stop:
     """Handles SIGTERM: ends the trial where it stands, or after the step under way where that keeps a checkpoint.
 
-    A second SIGTERM has its usual effect.
+    Further ones are not heard: a scheduler signals every process, and the parent passes its own on besides.
     """
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Stop:
 
     def __call__(self, *_: object) -> None:
         """What the signal does."""
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self.asked = True
         self.check()
 

@@ -20,7 +20,7 @@ from reports.record import Environment
 
 LIBRARIES = (
     *("torch", "transformers", "peft", "bitsandbytes", "tokenizers"),
-    *("accelerate", "datasets", "rouge-score", "trl"),
+    *("accelerate", "datasets", "numpy", "rouge-score", "safetensors", "trl"),
 )
 """Packages whose version can change a result or a cost."""
 _SOURCE = Path(__file__).resolve().parents[1]

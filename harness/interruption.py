@@ -1,7 +1,7 @@
 """How a run is asked to stop: Ctrl-C, SIGTERM (schedulers send it) or SIGHUP, once to end in order, twice to stop now.
 
-The first signal only leaves word, so that whoever is at work comes to a clean end; whoever waits is woken through a
-descriptor. The second raises `KeyboardInterrupt`, and what comes after it is not heard.
+A signal only leaves word and wakes whoever waits, through a descriptor. It raises nothing, so that whatever is being
+written gets written.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -35,16 +36,17 @@ class Interruption:
         return self.count > 1
 
     def fileno(self) -> int:
-        """Readable from the first signal on; for `select`."""
+        """Readable when a signal has come that was not heard yet; for `select`."""
         return self._woken
 
     def ask(self, number: int = signal.SIGINT, _: FrameType | None = None) -> None:
-        """What a signal does. Raises `KeyboardInterrupt` the second time."""
+        """What a signal does: leave word. An exception could lose a record that is being written."""
         self.count += 1
-        if self.count == 1:
-            os.write(self._waker, b"!")
-        elif self.count == 2:
-            raise KeyboardInterrupt
+        os.write(self._waker, b"!")
+
+    def hear(self) -> None:
+        """Take note, so that `select` wakes again only for the next signal."""
+        os.read(self._woken, 1 << 10)
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():  # no other may set handlers
@@ -60,3 +62,18 @@ class Interruption:
                 signal.signal(number, signal.SIG_IGN if self.asked else handler)
         for end in (self._woken, self._waker):
             os.close(end)
+
+
+@contextlib.contextmanager
+def as_keyboard_interrupt() -> Iterator[None]:
+    """A context in which every signal raises `KeyboardInterrupt`, as Ctrl-C does; for work that can lose nothing."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        heard = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+        before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is signal.default_int_handler:
+                signal.signal(number, handler)

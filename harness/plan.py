@@ -134,7 +134,8 @@ def content_hash(value: Any) -> str:
 
 
 def code_hash(cls: type[Method]) -> str:
-    """SHA-256 over the source that a method's result depends on: its class, what it inherits, the shared engine."""
+    """SHA-256 over the source that a result depends on: the method's class, what it inherits, the shared engine, and
+    how models are loaded and evaluated."""
     import methods.base
     import methods.checkpoint
     import methods.encoding
@@ -147,6 +148,7 @@ def code_hash(cls: type[Method]) -> str:
     shared += [methods.feedback] if cls.feedback else []
     modules = [*map(inspect.getmodule, bases), *shared]
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
+    files |= {Path(__file__).parent / name for name in ("evaluate.py", "rouge.py", "models/loading.py")}
     # A method that is a package of its own is all of its files, those of its relatives too.
     root = Path(methods.base.__file__).parent
     files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}

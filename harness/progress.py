@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,12 +26,22 @@ WIDE = 110
 """Columns from which on a terminal has room for a bar beside the figures."""
 
 
+def say(text: str) -> None:
+    """Print at once; where nobody takes it (a closed pipe, a full disk) the run goes on without a word more."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
+        with contextlib.suppress(OSError):
+            print(f"warning: nobody takes the output ({error.strerror}); the run goes on", file=sys.stderr)
+
+
 class PlainProgress:
     """A line when a trial starts, for each part of its training and evaluation, and when it ends."""
 
-    def __init__(self, total: int, write: Callable[[str], None] = print) -> None:
+    def __init__(self, total: int, write: Callable[[str], None] | None = None) -> None:
         self.total = total
-        self.write = write
+        self.write = write or say
         self.count = 0
         self._part = 0
         self._since = time.monotonic()

@@ -71,7 +71,7 @@ def run(
         progress.started(trial)
         start = records[trial.start] if trial.start else None
         record = redacted(_attempt(trial, start, store, launcher, progress, keep=keep))
-        store.add(record, replace=True)
+        store.renew(record)
         if record.status in _NO_RETURN and not trial.request["keep_checkpoints"]:
             store.drop_checkpoint(trial.trial_id)
         progress.ended(record, skipped=False)
@@ -91,7 +91,12 @@ def _artifacts_wanted(plan: Plan, store: RunStore) -> set[str]:
 
 
 def _finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | None:
-    """The record of an earlier run, if what the trial ships is there too where that has to be kept."""
+    """The record of an earlier run, if what the trial ships is there too where that has to be kept.
+
+    One that is to run again is not finished.
+    """
+    if trial.trial_id in store.asked_again():
+        return None
     record = store.finished(trial.trial_id)
     kept = store.artifacts_path(trial.trial_id).is_dir()
     return record if kept or not (keep or trial.request["save_models"]) else None

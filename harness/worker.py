@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
+import math
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -117,6 +120,9 @@ class Worker:
             )
             self.cut["test"] = evaluation.cut
             self.metrics.update(evaluation.metrics)
+            loss = evaluation.metrics.get("heldout_loss")
+            if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
+                raise DivergedError(self.done["steps"], loss)
             self._write_predictions(evaluation)
 
     def _go_on(self) -> None:
@@ -197,12 +203,16 @@ class Worker:
     def _save(self, method: Method, model: Any) -> int:
         """Write what ships, measure it, and keep it only if asked to. Returns bytes."""
         folder = Path(self.request["artifacts"])
-        shutil.rmtree(folder, ignore_errors=True)
+        draft = folder.with_name(f".{folder.name}.draft")  # a folder that is there counts as whole
+        for old in (draft, folder):
+            shutil.rmtree(old, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        method.save(model, folder)
-        size: int = directory_bytes(folder)
-        if not self.request["save_models"]:
-            shutil.rmtree(folder)
+        method.save(model, draft)
+        size: int = directory_bytes(draft)
+        if self.request["save_models"]:
+            draft.rename(folder)
+        else:
+            shutil.rmtree(draft)
         return size
 
     def _write_predictions(self, evaluation: Evaluation) -> None:
@@ -270,14 +280,31 @@ def describe_failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, DivergedError):
         return "diverged", str(error)
     text = " ".join(str(error).split())
-    # CPU allocators raise RuntimeError with this wording; CUDA has a class of its own.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+    if _is_want_of_memory(error, text):
         return "oom", f"out of memory: {text[:300] or 'an allocation failed'}; try a smaller --batch-size"
-    if isinstance(error, OSError) and error.errno == 28:
+    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "os error 28" in text.lower():
         return "error", "no space is left on the disk; free some, or choose another --out"
     if isinstance(error, (HarnessError, MethodError)):
         return "error", text  # a sentence already
     return "error", f"{type(error).__name__}: {text[:500]}"
+
+
+_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
+    re.IGNORECASE,
+)
+"""How allocators of the host, of CUDA and its libraries, and of other devices say it."""
+
+
+def _is_want_of_memory(error: BaseException, text: str) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    if isinstance(error, RuntimeError | OSError) and _MEMORY.search(text):
+        return True
+    cause = error.__cause__
+    return cause is not None and _is_want_of_memory(cause, " ".join(str(cause).split()))
 
 
 def main() -> int:

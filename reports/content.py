@@ -188,7 +188,7 @@ def _warnings(table: Table) -> tuple[str, ...]:
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
         warnings.append(
-            "These records were made with different versions of the harness's own code; run again to be sure."
+            "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
         )
     if table.superseded:
         warnings.append(

@@ -39,6 +39,12 @@ def write(directories: Sequence[Path], out: Path) -> list[Path]:
     return [out / name for name in files]
 
 
+def short(directories: Sequence[Path]) -> str:
+    """The leaderboard in a few lines, for a terminal."""
+    records = [redacted(record) for directory in directories for record in read_records(directory)[0]]
+    return "\n\n".join(map(markdown.short, sections(tables(records))))
+
+
 def render(records: Sequence[Record], problems: Sequence[str] = ()) -> dict[str, str]:
     """File name → text of every report."""
     compared = tables(records)

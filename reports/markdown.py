@@ -22,6 +22,22 @@ def render(sections: Sequence[Section]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+SHORT = ("rank", "method", "seeds", "ROUGE-L", "gain in ROUGE-L", "held-out loss", "train time")
+"""Columns of the ranking that a terminal has room for."""
+
+
+def short(section: Section) -> str:
+    """Heading, answer and the narrow columns of the ranking."""
+    grid = section.ranking
+    chosen = [column for column, title in enumerate(grid.header) if title in SHORT]
+    narrow = Grid(
+        tuple(grid.header[column] for column in chosen),
+        tuple(grid.right[column] for column in chosen),
+        tuple(tuple(row[column] for column in chosen) for row in grid.rows),
+    )
+    return f"{seen(section.heading)}: {seen(section.answer)}\n\n{_table(narrow)}"
+
+
 def _section(section: Section) -> list[str]:
     blocks = [f"## {_inline(section.heading)}", _inline(section.answer)]
     blocks += [f"> {_block(note)}" for note in section.notes]

@@ -4,16 +4,18 @@
     superseded/   set-aside/   lock
 
 Reading never creates or moves anything. A file that is truncated or foreign is left out with its reason, never fatal,
-never trusted, and a run moves it to `set-aside/`. Records that a rerun replaces go to `superseded/`.
+never trusted, and a run moves it to `set-aside/`. Records that a new try replaces go to `superseded/`; `rerun.json`
+lists finished trials that are to be tried again.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from reports.errors import RecordError, StoreError
@@ -45,6 +47,26 @@ class RunStore:
             raise StoreError(f"there is a record of trial {record.trial_id} already")
         write_text(path, dump(redacted(record)))
 
+    def renew(self, record: Record) -> None:
+        """Write the record of another try; one that is there already is kept in `superseded/`."""
+        path = self._path("records", record.trial_id, ".json")
+        if path.is_file():
+            self._move(path, "superseded")
+        self.add(record, replace=True)
+        if record.trial_id in (asked := self.asked_again()):
+            self.ask_again(asked - {record.trial_id})
+
+    def ask_again(self, trial_ids: Set[str]) -> None:
+        """Note which finished trials are to run again, so that an interrupted rerun knows which it has not reached."""
+        write_text(self.directory / "rerun.json", json.dumps(sorted(trial_ids)) + "\n")
+
+    def asked_again(self) -> Set[str]:
+        """Ids of the trials that are to run again although they have a record."""
+        try:
+            return frozenset(map(str, json.loads((self.directory / "rerun.json").read_text(encoding="utf-8"))))
+        except (OSError, ValueError, TypeError):
+            return frozenset()
+
     def read(self) -> tuple[list[Record], list[str]]:
         """All records in the order of their ids, and a sentence for each file that is none."""
         records, problems = [], []
@@ -58,11 +80,16 @@ class RunStore:
     def tidy(self) -> list[str]:
         """Move files that are no records to `set-aside/`; a sentence for each. Drafts of a killed process go.
 
-        Only for who holds the lock. Raises `StoreError` where the directory cannot be written.
+        Only for who holds the lock. Raises `StoreError` where the directory cannot be written: better now than when a
+        trial has run.
         """
         sentences = []
-        for draft in (self.directory / "records").glob(".*.draft"):
-            draft.unlink(missing_ok=True)
+        for folder in ("records", "predictions", "logs"):
+            write_text(self.directory / folder / ".probe", "")
+            (self.directory / folder / ".probe").unlink()
+        for draft in [*self.directory.glob(".*.draft"), *self.directory.glob("*/.*.draft")]:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
         for path in sorted((self.directory / "records").glob("*.json")):
             try:
                 _read(path)
@@ -70,18 +97,6 @@ class RunStore:
                 place = self._move(path, "set-aside")
                 sentences.append(f"{error}; moved to {place.relative_to(self.directory)}")
         return sentences
-
-    def supersede(self, trial_id: str) -> bool:
-        """Make way for a new record: move that of this trial to `superseded/`, drop its checkpoint; False if none is.
-
-        Raises `StoreError` where the directory cannot be written.
-        """
-        self.drop_checkpoint(trial_id)
-        path = self._path("records", trial_id, ".json")
-        if not path.is_file():
-            return False
-        self._move(path, "superseded")
-        return True
 
     def remove_links(self, trial_id: str) -> None:
         """Remove what would lead the files of a trial, which is about to write them, to another place."""
@@ -92,7 +107,7 @@ class RunStore:
     def drop_checkpoint(self, trial_id: str) -> None:
         """Remove what a trial kept in order to go on, and what was set aside of it."""
         path = self.checkpoint_path(trial_id)
-        for file in (path, path.with_name(f"{path.name}.damaged")):
+        for file in (path, path.with_name(f"{path.name}.damaged"), path.with_name(f".{path.name}.draft")):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from harness.plan import Plan
     from harness.spec import Spec
+    from reports.record import Record
     from reports.store import RunStore
 
 EXAMPLES = """examples:
@@ -96,22 +97,27 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run and report; the exit code says whether every trial ended ok."""
+    from harness.interruption import as_keyboard_interrupt
     from harness.spec import build_spec
 
     spec = build_spec(request_of(arguments))
 
     from harness.plan import make_plan
+    from harness.progress import say
     from reports.store import RunStore
 
-    plan = make_plan(spec)
-    store = RunStore(spec.directory)
-    chosen = to_rerun(spec.rerun, plan)
-    with store.lock():
-        for sentence in store.tidy():
-            print(f"set aside: {sentence}")
-        for trial_id in chosen:
-            store.supersede(trial_id)
-        return _run(spec, plan, store)
+    with as_keyboard_interrupt():
+        plan = make_plan(spec)
+        store = RunStore(spec.directory)
+        chosen = to_rerun(spec.rerun, plan)
+        with store.lock():
+            for sentence in store.tidy():
+                say(f"set aside: {sentence}")
+            if chosen:
+                store.ask_again(store.asked_again() | chosen)
+                for trial_id in chosen:
+                    store.drop_checkpoint(trial_id)
+            return _run(spec, plan, store)
 
 
 def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
@@ -120,18 +126,18 @@ def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
 
     from harness.interruption import Interruption
     from harness.launchers.local import LocalLauncher
-    from harness.progress import progress_for
+    from harness.progress import progress_for, say
     from harness.runner import run as run_plan
     from reports.errors import ReportError
-    from reports.leaderboard import write
+    from reports.leaderboard import short, write
     from reports.secrets import ours
 
-    print(
-        f"{len(plan.trials)} trials of {plan.model.name} on {plan.task.name}; device {plan.device}; {store.directory}"
-    )
+    what = f"{plan.model.name} on {plan.task.name}"
+    say(f"{len(plan.trials)} trials of {what}; device {plan.device}; {store.directory}")
     if plan.given.preferences is not None:
-        print(f"preferences: {plan.given.preferences.note}")
-    interrupted, records = False, []
+        say(f"preferences: {plan.given.preferences.note}")
+    records: list[Record] = []
+    interrupted = False
     with Interruption() as interruption:
         launcher = LocalLauncher(spec.trial_timeout, interruption)
         try:
@@ -141,30 +147,30 @@ def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
             except KeyboardInterrupt:
                 interrupted = True
             if not interruption.at_once and (not interrupted or store.read()[0]):
-                print(*(f"wrote {path}" for path in write([store.directory], store.directory)), sep="\n")
-        except KeyboardInterrupt:
-            interrupted = True
+                paths = write([store.directory], store.directory)
+                say(f"\n{short([store.directory])}\n")
+                say("\n".join(f"wrote {path}" for path in paths))
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.
             advice = f"free what is missing, then resume with: {resume_command()}"
             print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
             return 1
-    if interrupted or interruption.asked:
+    if interrupted:
         print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)
         return 130
     return 0 if all(record.ok for record in records) else 1
 
 
-def to_rerun(wanted: str, plan: Plan) -> list[str]:
-    """Ids of the trials whose records have to make way. Raises `SpecError` for an id that is none of the plan's."""
+def to_rerun(wanted: str, plan: Plan) -> frozenset[str]:
+    """Ids of the finished trials that are to run again. Raises `SpecError` for an id that is none of the plan's."""
     from harness.errors import SpecError
 
     known = [trial.trial_id for trial in plan.trials]
     if wanted == "failed":  # whatever is not ok runs again in any case
-        return []
+        return frozenset()
     if wanted != "all" and wanted not in known:
         raise SpecError(f"--rerun {wanted}: this command has no such trial; its trials are {', '.join(known)}")
-    return known if wanted == "all" else [wanted]
+    return frozenset(known if wanted == "all" else [wanted])
 
 
 def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
@@ -182,7 +188,7 @@ def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
 
 
 def resume_command() -> str:
-    """The command line that was given, to be given again; without `--rerun`, whose records have made way already."""
+    """The command line that was given, to be given again; without `--rerun`, which the run directory remembers."""
     from reports.secrets import ours
 
     words, given = [], iter(sys.argv[1:])

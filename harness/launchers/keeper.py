@@ -21,6 +21,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness.interruption import SIGNALS
 from harness.launchers.evidence import oom_kills
 from harness.launchers.local import worker_environment
 from harness.launchers.log import Log
@@ -43,6 +44,8 @@ class Keeper:
         """Start the command, which writes to the descriptor `events`, and stay until nothing of it is left."""
         if self._libc is not None:
             self._libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        for number in SIGNALS:  # schedulers signal every process; the parent says what is to be done
+            signal.signal(number, signal.SIG_IGN)
         before = oom_kills()
         woken, waker = os.pipe()
         for end in (woken, waker):
@@ -85,6 +88,8 @@ class Keeper:
         _tell({"code": worker.returncode, "kills": [before, oom_kills()]})
 
     def _die_with_keeper(self) -> None:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
         if self._libc is not None:
             self._libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != self._pid:  # it died before it could be asked for

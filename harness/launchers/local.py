@@ -87,7 +87,7 @@ class LocalLauncher:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
         `on_event` sees every event. An interruption is passed on to the worker, which may bring its outcome in order;
-        `KeyboardInterrupt`, which the second one raises, passes through once all that the worker started is gone.
+        a second one ends it at once. What the worker started is gone in any case.
         """
         started = _now()
         kept = _Kept(log, request)
@@ -140,8 +140,8 @@ class _Watch:
             self.ending = self.ending or ("error", f"the worker's outcome is not what it should be: {error}")
 
     def left(self) -> float | None:
-        """Seconds until something has to happen; `None` for never."""
-        return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+        """Seconds until something has to happen; `None` for never. `select` takes some weeks at most."""
+        return None if self.deadline is None else min(max(0.0, self.deadline - time.monotonic()), 86_400.0)
 
     def due(self) -> bool:
         """Whether the worker has to be asked to end now; the first call that says so sets the ending and the grace."""
@@ -157,8 +157,9 @@ class _Watch:
         return False
 
     def over(self) -> bool:
-        """Whether the grace has passed, too."""
-        return self.ending is not None and self.left() == 0
+        """Whether the grace has passed, too, or was cut short."""
+        hurried = self.interruption is not None and self.interruption.at_once
+        return self.ending is not None and (hurried or self.left() == 0)
 
 
 class _Kept:
@@ -203,11 +204,10 @@ class _Kept:
                 selector.register(watch.interruption.fileno(), selectors.EVENT_READ)
             while not watch.over():
                 ready = {key.fd for key, _ in selector.select(watch.left())}
+                if watch.interruption is not None and watch.interruption.fileno() in ready:
+                    watch.interruption.hear()
                 if watch.due():
                     self._say(b"t")
-                    if watch.interruption is not None:  # it stays readable, and would be heard again and again
-                        selector.unregister(watch.interruption.fileno())
-                        watch.interruption = None
                 said = os.read(words, 1 << 12) if words in ready else None
                 self._words += said or b""
                 if self._events in ready:

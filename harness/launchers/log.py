@@ -32,35 +32,34 @@ class Log:
 
     def write(self, chunk: bytes) -> None:
         """Take in output as it comes; a line is written when it is whole."""
-        *lines, self._pending = (self._pending + chunk).split(b"\n")
-        for line in lines:
-            self._line(line + b"\n")
+        lines, end, self._pending = (self._pending + chunk).rpartition(b"\n")
+        self._block(lines + end)
         if len(self._pending) >= LONGEST_LINE:
             clean = self._clean(self._pending)
-            self._line(clean[:-OVERLAP])
+            self._block(clean[:-OVERLAP])
             self._pending = clean[-OVERLAP:]
 
     def close(self) -> None:
         """Write what is held back, with a word on what was left out."""
-        if self._pending:
-            self._line(self._pending)
+        self._block(self._pending)
         if self._left_out:
             self._put(b"\n[%d bytes of output left out here]\n" % self._left_out)
-        for line in self._tail:
-            self._put(line)
+        for block in self._tail:
+            self._put(self._clean(block))
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _line(self, line: bytes) -> None:
-        line = self._clean(line)
+    def _block(self, block: bytes) -> None:
+        """Write whole lines, or hold them back where there was too much already; most of those will never be needed."""
         if self._written < HEAD_BYTES:
-            self._written += len(line)
-            self._put(line)
+            clean = self._clean(block)
+            self._written += len(clean)
+            self._put(clean)
             return
-        self._tail.append(line)
-        self._tail_bytes += len(line)
-        while self._tail_bytes > TAIL_BYTES:
+        self._tail.append(block)
+        self._tail_bytes += len(block)
+        while self._tail_bytes - len(self._tail[0]) >= TAIL_BYTES:
             gone = len(self._tail.popleft())
             self._tail_bytes -= gone
             self._left_out += gone

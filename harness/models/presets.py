@@ -70,8 +70,8 @@ _EMBEDDED_SETTINGS = _embedded_settings(
         "supervised_weight": 0.5,
     },
 )
-# After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from; where all weights
-# move, twice the prompts in a batch make up for what each step's gradient lacks in certainty.
+# After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from; where all
+# weights move, twice the prompts in a batch make up for what each step's gradient lacks in certainty.
 _SEQ2SEQ_SETTINGS = _embedded_settings(
     3e-3,
     {

@@ -155,3 +155,56 @@ def test_the_resume_command_has_no_rerun_in_it(monkeypatch):
 
     monkeypatch.setattr(sys, "argv", ["harness", "run", "--rerun", "all", "--methods", "lora", "--rerun=failed"])
     assert resume_command() == "python -m harness run --methods lora"
+
+
+def test_an_interrupted_rerun_goes_on_with_what_it_had_not_reached(tmp_path):
+    out = tmp_path / "out"
+    assert harness(*SLOW, cwd=tmp_path)[0] == 0
+    before = stamps(out)
+    process = start(*SLOW, "--rerun", "all", cwd=tmp_path)
+    wait_for(tmp_path, "out/superseded/*.json")  # the base has run again
+    process.kill()
+    process.communicate(timeout=30)
+    assert set(stamps(out)) == set(before)  # nothing is away while it waits for its turn
+    code, said, _ = harness(*SLOW, cwd=tmp_path)
+    assert code == 0
+    assert said.count("finished earlier") == 1  # the base, and only it
+    assert len(list((out / "superseded").iterdir())) == 3
+
+
+def test_a_signal_to_every_process_ends_the_run_in_order(tmp_path):
+    import psutil
+
+    process = start(*SLOW, cwd=tmp_path)
+    assert process.stdout is not None
+    while "step 1 " not in process.stdout.readline():  # the worker is in training
+        pass
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    assert len(family) == 3  # parent, keeper, worker
+    for member in family:
+        member.terminate()
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, out + err
+    interrupted = next(r for r in records(tmp_path / "out").values() if r["status"] == "interrupted")
+    assert interrupted["message"] == "interrupted; the same command resumes"
+    assert "train" in interrupted["phases"]  # the worker could still tell what it had measured
+    assert "| base" in out  # the leaderboard of what is there
+
+
+def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
+    process = start(*TOY, "--methods", "toy", cwd=tmp_path)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == "warning: nobody takes the output (Broken pipe); the run goes on\n"
+    assert {record["status"] for record in records(tmp_path / "out").values()} == {"ok"}
+
+
+@pytest.mark.slow
+def test_weights_that_the_last_step_broke_are_no_result(tmp_path):
+    arguments = ["run", "--methods", "full", "--set", "full.learning_rate=1e30", "--budget", "steps=2", "--out", "out"]
+    few = ["--train-examples", "16", "--validation-examples", "8", "--test-examples", "8"]
+    code, _, _ = harness(*arguments, *few, cwd=tmp_path)
+    assert code == 1
+    assert records(tmp_path / "out")["full[learning_rate=1e+30]"]["status"] == "diverged"

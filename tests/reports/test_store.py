@@ -154,14 +154,28 @@ def test_a_run_moves_what_is_no_record_and_removes_drafts(store, make):
     assert [record.variant for record in store.read()[0]] == ["lora"]
 
 
-def test_a_superseded_record_makes_way_and_is_kept(store, make):
-    record = make("lora")
-    store.add(record)
-    checkpoint = store.checkpoint_path(record.trial_id)
-    checkpoint.parent.mkdir()
-    checkpoint.write_bytes(b"state")
-    assert store.supersede(record.trial_id)
-    assert store.finished(record.trial_id) is None
-    assert not checkpoint.exists()
-    assert (store.directory / "superseded" / f"{record.trial_id}.json").read_text() == dump(record)
-    assert not store.supersede(record.trial_id)
+def test_a_record_that_is_replaced_is_kept(store, make):
+    first, second = make("lora", metrics={"rougeL": 0.1}), make("lora", metrics={"rougeL": 0.2})
+    store.renew(first)
+    store.ask_again({first.trial_id, "a" * 16})
+    store.renew(second)
+    assert store.read()[0] == [second]
+    assert (store.directory / "superseded" / f"{first.trial_id}.json").read_text() == dump(first)
+    assert store.asked_again() == {"a" * 16}  # the other one has not run yet
+
+
+def test_a_finished_trial_leaves_no_checkpoint(store, make):
+    path = store.checkpoint_path(make("lora").trial_id)
+    path.parent.mkdir(parents=True)
+    for name in (path.name, f"{path.name}.damaged", f".{path.name}.draft"):
+        path.with_name(name).write_bytes(b"state")
+    store.drop_checkpoint(make("lora").trial_id)
+    assert not list(path.parent.iterdir())
+
+
+@pytest.mark.parametrize("folder", ["records", "predictions", "logs"])
+def test_a_directory_that_cannot_be_used_is_refused_before_anything_runs(store, folder):
+    store.directory.mkdir()
+    (store.directory / folder).write_text("a file")
+    with pytest.raises(StoreError, match=f"{folder}.*cannot be written"):
+        store.tidy()
