@@ -50,8 +50,8 @@ class RunStore:
     def renew(self, record: Record) -> None:
         """Write the record of another try; one that is there already is kept in `superseded/`."""
         path = self._path("records", record.trial_id, ".json")
-        if path.is_file():
-            self._move(path, "superseded")
+        if path.is_file():  # a copy: at no moment is there no record
+            write_text(self._free(path, "superseded"), path.read_bytes().decode("utf-8"))
         self.add(record, replace=True)
         if record.trial_id in (asked := self.asked_again()):
             self.ask_again(asked - {record.trial_id})
@@ -157,16 +157,21 @@ class RunStore:
             yield
 
     def _move(self, path: Path, folder: str) -> Path:
-        """Move a file of the records to a folder of its own, under a name that is free there."""
+        """Move a file of the records to a folder of its own."""
+        target = self._free(path, folder)
+        try:
+            path.rename(target)
+        except OSError as error:
+            raise StoreError(f"{path} cannot be moved ({error.strerror}); choose another --out") from error
+        return target
+
+    def _free(self, path: Path, folder: str) -> Path:
+        """A path in a folder, which is made, under a name like the file's that is free there."""
         count = 0
         target = self._with_folder(self.directory / folder / path.name)
         while target.exists():
             count += 1
             target = target.with_name(f"{path.stem}.{count}{path.suffix}")
-        try:
-            path.rename(target)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be moved ({error.strerror}); choose another --out") from error
         return target
 
     def _path(self, folder: str, trial_id: str, suffix: str) -> Path:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reports.store import RunStore
+
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ["run", "--model", "toy", "--task", "toy", "--budget", "steps=5", "--out", "out"]
 
@@ -162,7 +164,9 @@ def test_an_interrupted_rerun_goes_on_with_what_it_had_not_reached(tmp_path):
     assert harness(*SLOW, cwd=tmp_path)[0] == 0
     before = stamps(out)
     process = start(*SLOW, "--rerun", "all", cwd=tmp_path)
-    wait_for(tmp_path, "out/superseded/*.json")  # the base has run again
+    while len(RunStore(out).asked_again()) != 2:  # until the base has run again
+        assert process.poll() is None
+        time.sleep(0.01)
     process.kill()
     process.communicate(timeout=30)
     assert set(stamps(out)) == set(before)  # nothing is away while it waits for its turn

@@ -1,0 +1,63 @@
+"""Runs to be harmed, a method that misbehaves, and the figures of all faults, printed at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from .rig import Figures, Run, hear_signals, installed
+
+_FIGURES = pytest.StashKey[Figures]()
+
+
+def pytest_configure(config):
+    config.stash[_FIGURES] = Figures()
+    hear_signals()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    figures = config.stash[_FIGURES]
+    if figures.faults:
+        terminalreporter.section("faults")
+        terminalreporter.write("\n".join(figures.lines()) + "\n")
+
+
+@pytest.fixture
+def figures(request):
+    """The figures of the session, to be added to; the time of the test is."""
+    started = time.monotonic()
+    yield request.config.stash[_FIGURES]
+    request.config.stash[_FIGURES].seconds += time.monotonic() - started
+
+
+@pytest.fixture(scope="session")
+def faulty(tmp_path_factory) -> str:
+    """The search path that installs the method `faulty`."""
+    return installed(tmp_path_factory.mktemp("faulty") / "site")
+
+
+@pytest.fixture
+def prepare(tmp_path, faulty, figures):
+    """Return a function that prepares a run, of the toy unless told otherwise; nothing of it may be left in the end."""
+    runs: list[Run] = []
+
+    def make(
+        methods: str, *more: str, directory: Path | None = None, model: str = "toy", search: str = "", **variables: str
+    ) -> Run:
+        task = ("--task", "toy") if model == "toy" else ()
+        path = os.pathsep.join(filter(None, [faulty, search]))
+        directory = directory or tmp_path / f"run{len(runs)}"
+        runs.append(Run(directory, "--model", model, *task, "--methods", methods, *more, search=path, **variables))
+        return runs[-1]
+
+    yield make
+    for run in runs:
+        left = run.left()
+        figures.left += len(left)
+        for pid in run.processes():
+            os.kill(pid, signal.SIGKILL)
+        assert not left

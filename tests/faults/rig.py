@@ -1,0 +1,238 @@
+"""What faults are injected through: a run of the real command line, all its processes, and what it has finished."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reports.record import Record
+from reports.store import RunStore
+
+ROOT = Path(__file__).resolve().parents[2]
+PLUGIN = Path(__file__).parent / "plugin"
+MACHINE = Path(__file__).parent / "machine"
+DYING_SECONDS = 3.0
+"""How long what was killed may take to be gone on a busy machine; it takes some milliseconds otherwise."""
+LONGEST_SECONDS = 180.0
+"""No start of a run in these tests takes longer."""
+
+
+@dataclass
+class Figures:
+    """What a suite of faults comes to; all but the first two must be 0."""
+
+    faults: Counter[str] = field(default_factory=Counter)
+    """Kind → how many were injected."""
+    writing: int = 0
+    """Faults that left the draft of a file behind: they came while it was being written."""
+    lost: int = 0
+    """Records of finished trials that were changed, damaged or gone after a fault."""
+    doubled: int = 0
+    """Records beyond one for each trial that was planned."""
+    left: int = 0
+    """Processes that outlived their run."""
+    amiss: list[str] = field(default_factory=list)
+    """Whatever else was not as it must be."""
+    seconds: float = 0.0
+
+    def lines(self) -> list[str]:
+        """What the suite prints."""
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
+        return [
+            f"faults injected: {self.faults.total()} ({kinds})",
+            f"hits during writing: {self.writing}",
+            f"records lost: {self.lost}",
+            f"records doubled: {self.doubled}",
+            f"processes left: {self.left}",
+            f"anything else amiss: {len(self.amiss)}",
+            *(f"    {text}" for text in self.amiss),
+            f"wall time: {self.seconds:.0f} s",
+        ]
+
+    def add(self, other: Figures) -> None:
+        """Take in the figures of a part."""
+        self.faults += other.faults
+        self.amiss += other.amiss
+        for name in ("writing", "lost", "doubled", "left", "seconds"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was lost, doubled, left or amiss."""
+        return not (self.lost or self.doubled or self.left or self.amiss)
+
+
+class Run:
+    """One command on one run directory. Its processes are known by a variable that they all inherit."""
+
+    def __init__(self, directory: Path, *arguments: str, search: str = "", **variables: str) -> None:
+        self.directory = directory
+        self.store = RunStore(directory)
+        self.command = [sys.executable, "-m", "harness", "run", *arguments, "--out", str(directory)]
+        self._marker = f"HARNESS_FAULT_RUN={uuid.uuid4().hex}"
+        name, _, value = self._marker.partition("=")
+        self.environment = {
+            **os.environ,
+            **variables,
+            name: value,
+            "PYTHONUNBUFFERED": "1",  # what was printed before a kill is to be seen
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [search, os.environ.get("PYTHONPATH", "")])),
+        }
+        self.output = directory.with_name(f"{directory.name}.output")
+
+    def start(self, *more: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
+        """Start the command; `prefix` is one that starts others, such as `prlimit`."""
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                [*prefix, *self.command, *more],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self.environment,
+                cwd=ROOT,
+            )
+
+    def finish(self, *more: str, prefix: tuple[str, ...] = ()) -> int:
+        """Run the command to its end; its exit code."""
+        with self.start(*more, prefix=prefix) as process:
+            return self.end(process)
+
+    def end(self, process: subprocess.Popen[bytes]) -> int:
+        """The exit code of a process that ends in time; one that does not is killed, which the code then shows."""
+        try:
+            return process.wait(LONGEST_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+    @property
+    def said(self) -> str:
+        """What the last start has printed so far."""
+        return self.output.read_text(encoding="utf-8", errors="replace")
+
+    def wait_for(self, phase: str, process: subprocess.Popen[bytes]) -> None:
+        """Wait until a trial is in a phase. Raises `AssertionError` if the run ends without."""
+        while f"        {phase}\n" not in self.said:
+            assert process.poll() is None, f"the run ended without the phase {phase}:\n{self.said}"
+            time.sleep(0.01)
+
+    def processes(self) -> dict[int, str]:
+        """Id → command line of every process that the run started, itself included, in the order of their start."""
+        found = {}
+        for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
+            with contextlib.suppress(OSError):  # a zombie has no environment, and is no process any more
+                if self._marker.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                    found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        return found
+
+    def keeper(self, parent: int) -> int | None:
+        """Id of the keeper that this parent has now."""
+        return next((pid for pid in children(parent) if "harness.launchers.keeper" in self._line(pid)), None)
+
+    def worker(self, parent: int) -> int | None:
+        """Id of the worker that this parent's keeper has now."""
+        keeper = self.keeper(parent)
+        found = children(keeper) if keeper else []
+        return next((pid for pid in found if self._line(pid).startswith(f"{sys.executable} -m harness.worker")), None)
+
+    def left(self, among: Set[int] | None = None) -> list[str]:
+        """Command lines of processes, of these or of all, that are not gone in time."""
+        deadline = time.monotonic() + DYING_SECONDS
+        while True:
+            found = [line for pid, line in self.processes().items() if among is None or pid in among]
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.01)
+
+    def records(self) -> dict[str, Record]:
+        """Variant → record; of several seeds the last. Raises `AssertionError` if a file is none."""
+        records, problems = self.store.read()
+        assert not problems, problems
+        return {record.variant: record for record in records}
+
+    def finished(self) -> dict[str, bytes]:
+        """File name → bytes of each record that ended ok."""
+        found = {}
+        for path in sorted((self.directory / "records").glob("*.json")):
+            text = path.read_bytes()
+            if self.store.finished(path.stem):
+                found[path.name] = text
+        return found
+
+    def drafts(self) -> list[Path]:
+        """Files that were being written and are not whole."""
+        found = [path for path in self.directory.rglob("*") if path.suffix in (".draft", ".tmp")]
+        return [path for path in found if ".probe" not in path.name]  # which holds nothing
+
+    def _line(self, pid: int) -> str:
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            return ""
+
+
+def hear_signals() -> None:
+    """Undo that SIGINT is ignored, as a shell does for what it starts in the background; runs would inherit it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def installed(site: Path) -> str:
+    """The search path that installs the method `faulty`, by a folder that is made."""
+    info = site / "harness_fault_plugin-1.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-fault-plugin\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[harness.methods]\nfaulty = harness_fault_plugin:Faulty\n")
+    return f"{PLUGIN}{os.pathsep}{site}"
+
+
+def children(pid: int) -> list[int]:
+    """Ids of a process's children."""
+    with contextlib.suppress(OSError):
+        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: str) -> Iterator[None]:
+    """A small file system of its own at a folder. Raises `OSError` where this process may not mount one."""
+    folder.mkdir(exist_ok=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"no file system can be mounted here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def memory_limited(limit: int) -> Iterator[tuple[str, ...]]:
+    """The start of a command line that runs in a control group with so many bytes. Raises `OSError` where none is."""
+    root = Path("/sys/fs/cgroup")
+    second = (root / "cgroup.controllers").is_file()
+    group = root / ("" if second else "memory") / f"harness-fault-{uuid.uuid4().hex[:8]}"
+    group.mkdir()
+    try:
+        (group / ("memory.max" if second else "memory.limit_in_bytes")).write_text(str(limit))
+        yield "sh", "-c", f'echo $$ > {group / "cgroup.procs"} && exec "$@"', "sh"
+    finally:
+        deadline = time.monotonic() + DYING_SECONDS
+        while group.is_dir():
+            try:
+                group.rmdir()
+            except OSError:  # what ran in it is not quite gone
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)

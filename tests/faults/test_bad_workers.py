@@ -1,0 +1,136 @@
+"""Workers that flood, fork, hang, end without a word or send nonsense: each costs its own trial and nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+
+def bad(tmp_path: Path, fault: str) -> str:
+    """The variant that has a fault the first time."""
+    return f"faulty[fault={fault},once={tmp_path / 'once'}]"
+
+
+def of_variant(run, fault):
+    """The record of the variant with the fault; what else was to run has to be there, ok."""
+    records = run.records()
+    assert records["base"].ok
+    assert records["toy"].ok
+    return records[f"faulty[fault={fault},once={run.directory.parent / 'once'}]"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("exit", "ended with exit code 0 and no outcome"),
+        ("garbage", "ended with exit code 3 and no outcome"),
+        ("lies", "outcome is not what it should be: status has a value of the wrong kind"),
+    ],
+)
+def test_a_worker_that_talks_nonsense_or_not_at_all(prepare, figures, tmp_path, fault, said):
+    run = prepare(f"{bad(tmp_path, fault)},toy", "--budget", "steps=5")
+    assert run.finish() == 1, run.said
+    figures.faults[f"worker: {fault}"] += 1
+    record = of_variant(run, fault)
+    assert record.status == "error"
+    assert said in record.message
+    assert record.phase == "train"
+    assert record.log
+    assert "Traceback" not in run.said
+    assert run.finish() == 0, run.said
+    assert of_variant(run, fault).ok
+
+
+def test_a_worker_that_hangs_in_c_code(prepare, figures, tmp_path):
+    run = prepare(f"{bad(tmp_path, 'hang')},toy", "--budget", "steps=5")
+    first = prepare("toy", "--budget", "steps=5", directory=run.directory)  # what else is to run, without a limit
+    assert first.finish() == 0
+    start = 1 + 2 * max(record.metrics["total_seconds"] for record in first.records().values())
+    started = time.monotonic()
+    assert run.finish("--trial-timeout", str(start)) == 1, run.said
+    assert time.monotonic() - started < start + 10  # with the time that it is given to end in order
+    figures.faults["worker: hang"] += 1
+    record = of_variant(run, "hang")
+    assert record.status == "timeout"
+    assert record.phase == "train"
+    assert run.finish() == 0, run.said
+
+
+@pytest.mark.parametrize("fault", ["flood", "babble"])
+def test_a_worker_that_says_too_much(prepare, figures, tmp_path, fault):
+    run = prepare(f"{bad(tmp_path, fault)},toy", "--budget", "steps=5")
+    peaks: dict[str, list[int]] = {"parent": [0], "keeper": [0]}
+    with run.start() as process:
+        while process.poll() is None:
+            for who, pid in (("parent", process.pid), ("keeper", run.keeper(process.pid))):
+                peaks[who].append(peak_bytes(pid) if pid else 0)
+            time.sleep(0.02)
+        assert run.end(process) == 0, run.said
+    figures.faults[f"worker: {fault}"] += 1
+    log = run.directory / of_variant(run, fault).log
+    assert log.stat().st_size < 40 << 20
+    assert (b"bytes of output left out here" in log.read_bytes()) == (fault == "flood")
+    assert 0 < max(peaks["parent"]) < 160 << 20
+    assert 0 < max(peaks["keeper"]) < 64 << 20
+
+
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process has used."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), 0)
+
+
+@pytest.mark.parametrize("who", [None, "worker", "keeper", "parent"])
+def test_a_worker_that_starts_others(prepare, figures, tmp_path, who):
+    run = prepare(f"{bad(tmp_path, 'fork')},toy", "--set", "faulty.seconds_per_step=0.02", "--budget", "steps=40")
+    with run.start() as process:
+        while sum(line.startswith("sleep") for line in run.processes().values()) < 2 or len(run.processes()) < 6:
+            assert process.poll() is None, run.said
+            time.sleep(0.01)
+        of_trial = set(run.processes()) - {process.pid}
+        if who:
+            os.kill(process.pid if who == "parent" else getattr(run, who)(process.pid), signal.SIGKILL)
+        figures.faults["worker: fork" + (f", and SIGKILL of the {who}" if who else "")] += 1
+        code = run.end(process)
+    assert len(of_trial) >= 5  # keeper, worker, two sleepers, a daemon
+    assert code == {None: 0, "parent": -signal.SIGKILL}.get(who, 1), run.said
+    assert not run.left()
+    assert run.finish() == 0, run.said
+
+
+def test_a_worker_that_is_killed_from_outside(prepare, figures):
+    run = prepare("toy", "--set", "toy.seconds_per_step=0.05", "--budget", "steps=40")
+    with run.start() as process:
+        run.wait_for("train", process)
+        os.kill(run.worker(process.pid), signal.SIGKILL)
+        assert run.end(process) == 1
+    figures.faults["SIGKILL of the worker in training"] += 1
+    record = run.records()["toy[seconds_per_step=0.05]"]
+    assert record.status == "error"
+    assert "from outside" in record.message
+
+
+def test_the_parent_uses_no_cpu_while_a_trial_runs(prepare):
+    run = prepare("toy", "--set", "toy.seconds_per_step=0.05", "--budget", "steps=70")
+    with run.start() as process:
+        run.wait_for("train", process)
+        before = cpu_seconds(process.pid)
+        time.sleep(3)
+        used = cpu_seconds(process.pid) - before
+        assert run.end(process) == 0
+    assert used < 0.1
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
