@@ -100,6 +100,7 @@ class Run:
                 stderr=output,
                 env=self.environment,
                 cwd=ROOT,
+                preexec_fn=_hear_signals,
             )
 
     def finish(self, *more: str, prefix: tuple[str, ...] = ()) -> int:
@@ -236,3 +237,9 @@ def memory_limited(limit: int) -> Iterator[tuple[str, ...]]:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
+
+
+def _hear_signals() -> None:
+    """Undo what `nohup` or a shell's background job had the tests ignore, which their children would ignore, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

@@ -21,9 +21,14 @@ TOY = ["run", "--model", "toy", "--task", "toy", "--budget", "steps=5", "--out",
 def start(*arguments: str, cwd: Path) -> subprocess.Popen:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "harness", *arguments]
-    return subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=cwd, env=environment, **pipes, text=True, preexec_fn=hear_signals)
+
+
+def hear_signals() -> None:
+    """Undo what `nohup` or a shell's background job had this process ignore, which its children would ignore, too."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def harness(*arguments: str, cwd: Path) -> tuple[int, str, str]:
