@@ -20,6 +20,7 @@ TRAINING = (
 )
 
 
+@pytest.mark.timeout(3000)  # minutes where nothing else runs, many of them where something does
 def test_a_storm_of_kills_and_interruptions(tmp_path, figures):
     found = storm(tmp_path, seed=4, faults=FAULTS)
     found.seconds = 0.0  # the fixture measures it
