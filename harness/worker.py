@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import json
 import math
 import os
 import random
-import re
 import shutil
 import signal
 import sys
@@ -25,8 +23,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
-from harness.errors import DataError, HarnessError
+from harness.errors import DataError
 from harness.evaluate import Evaluation, evaluate
+from harness.failures import describe_failure
 from harness.feedback import feedback_of
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
@@ -38,7 +37,7 @@ from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
 from methods.base import Budget, Limits, Method, Setting, StepEvent, TrainingJob
-from methods.errors import DivergedError, MethodError, UnsupportedError
+from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
 
 TELL_EVERY_SECONDS = 0.2
@@ -271,40 +270,6 @@ class Worker:
             started_at=self.started_at,
             finished_at=_now(),
         )
-
-
-def describe_failure(error: Exception) -> tuple[str, str]:
-    """Status and one sentence for what ended a trial."""
-    if isinstance(error, UnsupportedError):
-        return "unsupported", str(error)
-    if isinstance(error, DivergedError):
-        return "diverged", str(error)
-    text = " ".join(str(error).split())
-    if _is_want_of_memory(error, text):
-        return "oom", f"out of memory: {text[:300] or 'an allocation failed'}; try a smaller --batch-size"
-    if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "os error 28" in text.lower():
-        return "error", "no space is left on the disk; free some, or choose another --out"
-    if isinstance(error, (HarnessError, MethodError)):
-        return "error", text  # a sentence already
-    return "error", f"{type(error).__name__}: {text[:500]}"
-
-
-_MEMORY = re.compile(
-    r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
-    re.IGNORECASE,
-)
-"""How allocators of the host, of CUDA and its libraries, and of other devices say it."""
-
-
-def _is_want_of_memory(error: BaseException, text: str) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    if isinstance(error, RuntimeError | OSError) and _MEMORY.search(text):
-        return True
-    cause = error.__cause__
-    return cause is not None and _is_want_of_memory(cause, " ".join(str(cause).split()))
 
 
 def main() -> int:
