@@ -1,7 +1,6 @@
 """Drives the trials of a plan one after another: skips what is finished, launches the rest, stores every outcome.
 
-A failed trial never stops the others. An interruption leaves a record for the trial in flight and passes through as
-`KeyboardInterrupt`.
+A failed trial never stops the others. One that was interrupted is recorded, and ends the run with `KeyboardInterrupt`.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any, Protocol
 
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
-from harness.protocol import INTERRUPTED, Outcome, finished_record
+from harness.protocol import Outcome, finished_record
 from reports.record import Record, redacted
 from reports.store import RunStore
 
@@ -135,7 +134,7 @@ def _attempt(
     }
     tried: list[dict[str, Any]] = []
     while True:
-        outcome = _launched(launcher, request, store.log_path(trial.trial_id), progress)
+        outcome = launcher.launch(request, store.log_path(trial.trial_id), progress.event)
         smaller = halved(request, outcome.phase) if outcome.status == "oom" else None
         if smaller is None or trial.request["on_oom"] != "halve-batch":
             break
@@ -147,22 +146,6 @@ def _attempt(
     # The fields of training and decoding stay as asked for: the trial is still comparable with those that had room.
     smaller_batches = {"tried": tried, "used": _sizes(request)}
     return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller_batches})
-
-
-def _launched(launcher: Launcher, request: Mapping[str, Any], log: Path, progress: Progress) -> Outcome:
-    last: dict[str, Any] = {}
-
-    def on_event(event: Mapping[str, Any]) -> None:
-        if event["event"] == "phase":
-            last["phase"] = event["name"]
-        elif event["event"] == "step":
-            last["step"] = event["step"]
-        progress.event(event)
-
-    try:
-        return launcher.launch(request, log, on_event)
-    except KeyboardInterrupt:
-        return Outcome(status="interrupted", message=INTERRUPTED, **last)
 
 
 def halved(request: Mapping[str, Any], phase: str | None) -> dict[str, Any] | None:

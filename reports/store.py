@@ -48,7 +48,12 @@ class RunStore:
         write_text(path, dump(redacted(record)))
 
     def renew(self, record: Record) -> None:
-        """Write the record of another try; one that is there already is kept in `superseded/`."""
+        """Write the record of another try; one that is there already is kept in `superseded/`.
+
+        A try that was interrupted takes no place of a finished one, whose turn is still to come then.
+        """
+        if record.status == "interrupted" and self.finished(record.trial_id) is not None:
+            return
         path = self._path("records", record.trial_id, ".json")
         if path.is_file():  # a copy: at no moment is there no record
             write_text(self._free(path, "superseded"), path.read_bytes().decode("utf-8"))

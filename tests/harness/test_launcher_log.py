@@ -87,3 +87,4 @@ def test_a_place_that_cannot_be_written_stops_nothing(tmp_path):
     log = Log(tmp_path / "none" / "log")
     log.write(b"one\n")
     log.close()
+    assert not (tmp_path / "none").exists()

@@ -164,6 +164,18 @@ def test_a_record_that_is_replaced_is_kept(store, make):
     assert store.asked_again() == {"a" * 16}  # the other one has not run yet
 
 
+def test_an_interrupted_try_does_not_replace_a_finished_one(store, make):
+    finished = make("lora")
+    store.renew(finished)
+    store.ask_again({finished.trial_id})
+    store.renew(make("lora", status="interrupted"))
+    assert store.read()[0] == [finished]
+    assert store.asked_again() == {finished.trial_id}
+    store.renew(make("full", status="error"))
+    store.renew(make("full", status="interrupted"))  # of what has not finished it is the latest word
+    assert {record.status for record in store.read()[0]} == {"ok", "interrupted"}
+
+
 def test_a_finished_trial_leaves_no_checkpoint(store, make):
     path = store.checkpoint_path(make("lora").trial_id)
     path.parent.mkdir(parents=True)
