@@ -232,16 +232,13 @@ def parse_interval(value: Any) -> Budget | None:
     """`steps=100`, `minutes=10` (or a mapping) → how often; `never` → `None`. Raises `SpecError`."""
     if value == "never":
         return None
-    unit = (
-        value.partition("=")[0]
-        if isinstance(value, str)
-        else next(iter(value), "")
-        if isinstance(value, Mapping)
-        else ""
-    )
-    if unit not in ("steps", "minutes"):
-        raise SpecError(f"checkpoint_every {value!r}: give steps=N, minutes=N or never")
-    return parse_budget(value)
+    try:
+        interval = parse_budget(value)
+    except SpecError:
+        interval = None
+    if interval is None or interval.unit not in ("steps", "minutes"):
+        raise SpecError(f"checkpoint_every {value!r}: give steps=N, minutes=N or never; N is above 0, steps are whole")
+    return interval
 
 
 def parse_seeds(value: Any) -> tuple[int, ...]:

@@ -98,6 +98,8 @@ def _answer(table: Table) -> str:
     score = format_value(first[0].row.mean(PRIMARY), "score")
     gain = "" if first[0].gain is None else f" ({format_gain(first[0].gain)} over the base)"
     said = f"Highest ROUGE-L: {names}, {score}{gain}."
+    if first[0].gain is not None and first[0].gain <= 0:
+        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(first[0].gain)})."
     counts = sorted({len(place.row.values(PRIMARY)) for place in places(table) if place.rank is not None})
     if sum(place.rank is not None for place in places(table)) < 2:
         return said

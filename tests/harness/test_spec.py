@@ -151,3 +151,21 @@ VALUES = st.recursive(
 def test_no_request_whatever_gets_a_traceback(request_):
     with contextlib.suppress(HarnessError, MethodError):
         build_spec({"methods": "lora", **request_})
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [("steps=5", ("steps", 5)), ("minutes=2.5", ("minutes", 2.5)), ({"steps": 3}, ("steps", 3)), ("never", None)],
+    ids=str,
+)
+def test_how_often_to_keep_a_checkpoint(given, read):
+    every = build_spec({"methods": "toy", "checkpoint_every": given}).checkpoint_every
+    assert every is None if read is None else (every.unit, every.amount) == read
+
+
+@pytest.mark.parametrize(
+    "given", ["steps", "tokens=4", "steps=-1", "steps=1.5", "minutes=nan", True, 5, [], {}], ids=str
+)
+def test_an_interval_that_is_none_is_refused(given):
+    with pytest.raises(SpecError, match="give steps=N, minutes=N or never"):
+        build_spec({"methods": "toy", "checkpoint_every": given})

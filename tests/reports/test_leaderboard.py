@@ -253,3 +253,9 @@ def test_reporting_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "set()"
+
+
+def test_where_no_method_beats_the_base_the_answer_says_so(make):
+    text = render([make("base", metrics={"rougeL": 0.5}), make("lora"), make("full", metrics={"rougeL": 0.3})])
+    assert "No method beats the base in ROUGE-L; the highest is lora, 0.400 (-0.100)." in text["leaderboard.md"]
+    assert "over the base" not in text["leaderboard.md"]
