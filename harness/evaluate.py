@@ -6,16 +6,16 @@ by length for speed and returned in their own order.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.rouge import score
-from harness.tasks.base import Task
-from methods.base import Example, Limits, Method, ModelFacts, Text
+from methods.base import Example, Limits, Method, ModelFacts
 from methods.encoding import IGNORED, Encoded, Encoder
-from methods.loss import target_loss
+from methods.loss import row_losses
 
 LOSS_BATCH = 8
 """Most examples in one forward pass for the held-out loss. Unlike generation, which holds logits for one position, it
@@ -35,12 +35,14 @@ class Generation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one trial and the rows of its predictions file, in the order of the test split."""
+    """Metrics of one trial and the rows of its predictions file, in the order of the examples."""
 
     metrics: dict[str, float | None]
+    scores: dict[str, list[float]]
+    """Of metrics that are means over examples: the examples' values."""
     rows: list[dict[str, Any]]
     cut: int
-    """Test examples whose input or target was cut to the limits."""
+    """Examples whose input or target was cut to the limits."""
 
 
 def evaluate(
@@ -49,16 +51,17 @@ def evaluate(
     tokenizer: Any,
     facts: ModelFacts,
     dtype: Any,
-    task: Task,
+    examples: Sequence[Example],
+    templates: Sequence[str],
     limits: Limits,
     decoding: Mapping[str, Any],
     on_progress: Callable[[float], None],
 ) -> Evaluation:
-    """Generate for every test example, score against all its references, and measure the loss on the first.
+    """Generate for every example, score against all its references, and measure the loss on the first.
 
     `on_progress` is told the share of examples that have their answer.
     """
-    texts = [method.write(example, task.templates, 0) for example in task.test]
+    texts = [method.write(example, templates, 0) for example in examples]
     started = time.perf_counter()
     if facts.family == "toy":
         answers = [model.answer(text.input) for text in texts]
@@ -72,7 +75,7 @@ def evaluate(
         generating = time.perf_counter() - started
         loss = heldout_loss(model, encoder, encoded, min(decoding["batch_size"], LOSS_BATCH), dtype)
         cut = sum(item.cut for item in encoded)
-    return summarise(task.test, texts, generations, generating, loss, cut)
+    return summarise(examples, generations, generating, loss, cut)
 
 
 def generate(
@@ -111,37 +114,48 @@ def generate(
     return [answers[i] for i in range(len(encoded))]
 
 
-def heldout_loss(model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch_size: int, dtype: Any) -> float:
-    """Cross-entropy per target token over all examples, in nats, end tokens included."""
+def heldout_loss(model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch_size: int, dtype: Any) -> list[float]:
+    """Cross-entropy per target token in nats, end tokens included, as one value for each example (`as_mean`)."""
     import torch
 
-    total, tokens = 0.0, 0
+    losses, tokens = [0.0] * len(encoded), [0] * len(encoded)
     for chosen in _by_length(encoded, batch_size):
         batch = encoder.training_batch([encoded[i] for i in chosen])
-        targets = int((batch["labels"] != IGNORED).sum())
+        targets = (batch["labels"] != IGNORED).sum(dim=1).tolist()
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         mixed = dtype != torch.float32
         with torch.inference_mode(), torch.autocast(model.device.type, dtype=dtype, enabled=mixed):
-            total += target_loss(model, batch).item() * targets
-        tokens += targets
-    return total / tokens
+            found = row_losses(model, batch).tolist()
+        for i, loss, count in zip(chosen, found, targets, strict=True):
+            losses[i], tokens[i] = loss, count
+    return as_mean(losses, tokens)
+
+
+def as_mean(totals: Sequence[float], counts: Sequence[int]) -> list[float]:
+    """One value for each example, whose mean is all of `totals` over all of `counts`.
+
+    Their spread is that of this ratio to first order (the delta method), so that they can be resampled like scores.
+    """
+    ratio, size = sum(totals) / sum(counts), sum(counts) / len(counts)
+    return [ratio + (total - ratio * count) / size for total, count in zip(totals, counts, strict=True)]
 
 
 def summarise(
     examples: Sequence[Example],
-    texts: Sequence[Text],
     generations: Sequence[Generation],
     generating_seconds: float,
-    loss: float | None,
+    loss: list[float] | None,
     cut: int,
 ) -> Evaluation:
     """Score the answers and gather metrics and prediction rows."""
-    scores = score([g.text for g in generations], [list(example.references) for example in examples])
+    found = score([g.text for g in generations], [list(example.references) for example in examples])
     count = len(examples)
     tokens = sum(g.tokens for g in generations)
-    metrics: dict[str, float | None] = {name: sum(row[name] for row in scores) / count for name in scores[0]}
+    scores = {name: [row[name] for row in found] for name in found[0]}
+    if loss is not None:
+        scores["heldout_loss"] = loss
+    metrics: dict[str, float | None] = {name: math.fsum(values) / count for name, values in scores.items()}
     metrics.update(
-        heldout_loss=loss,
         generated_tokens_per_second=tokens / generating_seconds if generating_seconds > 0 else None,
         mean_generated_tokens=tokens / count,
         empty_outputs_percent=100 * sum(not g.text for g in generations) / count,
@@ -156,9 +170,9 @@ def summarise(
             "finished": generation.finished,
             "scores": {name: round(value, 6) for name, value in row.items()},
         }
-        for example, generation, row in zip(examples, generations, scores, strict=True)
+        for example, generation, row in zip(examples, generations, found, strict=True)
     ]
-    return Evaluation(metrics, rows, cut)
+    return Evaluation(metrics, scores, rows, cut)
 
 
 def _by_length(encoded: Sequence[Encoded], size: int) -> Iterator[list[int]]:

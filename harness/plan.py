@@ -23,7 +23,7 @@ from harness.spec import Spec, Variant
 from harness.tasks import Task, load_task
 from methods import registry
 from methods.base import Limits, Method
-from reports.record import Environment, ModelInfo, Record, TaskInfo
+from reports.record import Environment, ModelInfo, Record, Split, TaskInfo
 
 BASE = Variant(method="base")
 
@@ -189,7 +189,7 @@ class _Shared:
     def method(self, variant: Variant) -> Method:
         return registry.build(variant.method, preset_settings(self.model, variant))
 
-    def trial(self, variant: Variant, seed: int, start: Trial | None) -> Trial:
+    def trial(self, variant: Variant, seed: int, start: Trial | None, split: Split = "test") -> Trial:
         spec, task, given = self.spec, self.task, self.given
         method = self.method(variant)
         is_base = method.role == "base"
@@ -220,6 +220,7 @@ class _Shared:
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
+            **({"split": split} if split != "test" else {}),
             **({"start": start.trial_id} if start else {}),
         }
         draft = Record(
@@ -253,6 +254,7 @@ class _Shared:
             training=training,
             decoding=decoding,
             environment=self.environment,
+            split=split,
             details={**given.details(method), **({"warm_start": {"trial_id": start.trial_id}} if start else {})},
         )
         every = spec.checkpoint_every
@@ -267,6 +269,7 @@ class _Shared:
             "budget": budget,
             "training": training,
             "decoding": decoding,
+            "split": split,
             "device": self.device,
             "dtype": self.dtype,
             "trust_remote_code": spec.trust_remote_code,

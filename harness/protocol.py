@@ -33,7 +33,10 @@ class Outcome:
     status: Status
     metrics: Mapping[str, float | None] = field(default_factory=dict)
     phases: Mapping[str, Phase] = field(default_factory=dict)
+    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     curve: tuple[Mapping[str, float | None], ...] = ()
+    learning_curve: tuple[Mapping[str, float | None], ...] = ()
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     done: Mapping[str, int] = field(default_factory=dict)
     """`steps`, `tokens` and `examples` trained."""
@@ -55,7 +58,9 @@ class Outcome:
         values = {key: value for key, value in event.items() if key != "event"}
         check(values, cls, "")
         values["phases"] = {name: Phase(**phase) for name, phase in values.get("phases", {}).items()}
+        values["scores"] = {name: tuple(scores) for name, scores in values.get("scores", {}).items()}
         values["curve"] = tuple(values.get("curve", ()))
+        values["learning_curve"] = tuple(values.get("learning_curve", ()))
         return cls(**values)
 
 
@@ -100,7 +105,10 @@ def finished_record(draft: Record, outcome: Outcome) -> Record:
         status=outcome.status,
         metrics=outcome.metrics,
         phases=outcome.phases,
+        scores=outcome.scores,
         curve=outcome.curve,
+        learning_curve=outcome.learning_curve,
+        declared=outcome.declared,
         details=merged(draft.details, outcome.details),
         training={**draft.training, **outcome.done},
         model=dataclasses.replace(draft.model, parameters=outcome.parameters),

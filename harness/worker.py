@@ -59,6 +59,7 @@ class Worker:
         self.done = {"steps": 0, "tokens": 0, "examples": 0}
         self.cut: dict[str, int] = {}
         self.metrics: dict[str, float | None] = {}
+        self.scores: dict[str, tuple[float, ...]] = {}
         self.parameters: int | None = None
         self._told = 0.0
         self.observer = TrialObserver(
@@ -114,11 +115,22 @@ class Worker:
         with self._phase("save"):
             self.metrics["shipped_bytes"] = self._save(method, model)
         with self._phase("evaluate"):
+            examples = task.test if request["split"] == "test" else task.validation
             evaluation = evaluate(
-                method, model, tokenizer, self.facts, dtype, task, limits, request["decoding"], self._on_evaluated
+                method,
+                model,
+                tokenizer,
+                self.facts,
+                dtype,
+                examples,
+                task.templates,
+                limits,
+                request["decoding"],
+                self._on_evaluated,
             )
-            self.cut["test"] = evaluation.cut
+            self.cut[request["split"]] = evaluation.cut
             self.metrics.update(evaluation.metrics)
+            self.scores = {name: tuple(round(v, 6) for v in values) for name, values in evaluation.scores.items()}
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
@@ -259,6 +271,7 @@ class Worker:
             status=status,
             metrics={**measured, **self.observer.told, **self.metrics},
             phases=dict(self.meter.phases),
+            scores=self.scores,
             curve=tuple(self.meter.curve),
             details=self.observer.details_told,
             done=self.done,

@@ -31,7 +31,7 @@ def leaderboard(tables: Sequence[Table]) -> str:
 def records(trials: Sequence[Record]) -> str:
     """One line a trial with every field of its record; nested fields have dotted names, lists are JSON.
 
-    Of curves only the length is given; the record has them.
+    Of curves only the length is given, and of the examples' scores nothing; the record has them.
     """
     names = _names(trials)
     return _csv([_flat(record, names) for record in trials])
@@ -76,7 +76,9 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
 
 def _flat(record: Record, names: Sequence[str]) -> dict[str, Any]:
     fields = dataclasses.asdict(record)
-    fields["curve"] = len(record.curve)
+    for name in ("curve", "learning_curve"):
+        fields[name] = len(fields[name])
+    del fields["scores"]
     fields["details"] = {name: _without_curve(value) for name, value in record.details.items()}
     fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*names, *record.metrics])}
     return flatten(fields)

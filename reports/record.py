@@ -18,11 +18,13 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from reports.errors import RecordError
 from reports.secrets import ours, without_secrets
 
-SCHEMA_VERSION = 2
-"""2 added `log`. Readers know all versions before theirs: what a field is for that they lack is `None`."""
+SCHEMA_VERSION = 3
+"""2 added `log`; 3 `split`, `scores`, `learning_curve` and `declared`. Readers know all versions before theirs: a field
+that those lack has its default."""
 
 Status = Literal["ok", "oom", "timeout", "diverged", "unsupported", "error", "interrupted"]
 Role = Literal["candidate", "base", "fake"]
+Split = Literal["test", "validation"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +127,14 @@ class Record:
     """Why a trial is not ok, in one sentence."""
     log: str | None = None
     """Path of the trial's log inside the run directory; `None` where no worker was started."""
+    split: Split = "test"
+    """Which split the metrics are of; `validation` for the tries of a search, which see no other."""
+    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Metric → one value for each example of its data, in their order; the metric is their mean."""
+    learning_curve: tuple[Mapping[str, float | None], ...] = ()
+    """Quality on the validation split during training: `step`, `tokens`, `seconds`, `loss` and the metrics measured."""
+    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Metric of a plugin → what `reports.metrics.Metric` says of those that come with the harness."""
     started_at: str | None = None
     """UTC, ISO 8601."""
     finished_at: str | None = None
@@ -183,6 +193,8 @@ def from_dict(data: Any, origin: str = "record") -> Record:
             "environment": Environment(**data["environment"]),
             "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
             "curve": tuple(data.get("curve", ())),
+            "scores": {name: tuple(values) for name, values in data.get("scores", {}).items()},
+            "learning_curve": tuple(data.get("learning_curve", ())),
             "schema_version": SCHEMA_VERSION,
         }
     )

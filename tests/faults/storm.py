@@ -169,7 +169,7 @@ class Campaign:
         self._check()
         said = self.run.said
         if kind is not None and kind.number == signal.SIGKILL:
-            right = code == -signal.SIGKILL
+            right = code == -signal.SIGKILL or (code in (0, 1) and "wrote " in said)  # it may hit what has just ended
         elif kind is not None and ("[1/" not in said or "wrote " in said):
             right = True  # it is Python that starts or ends, where signals mean what they always do
         else:

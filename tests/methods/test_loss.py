@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from harness.measure.memory import TensorPeak
 from methods.base import Example, Limits, ModelFacts, Setting
 from methods.encoding import Encoded, Encoder
-from methods.loss import target_loss
+from methods.loss import row_losses, target_loss
 from methods.registry import build
 
 ROWS = [Encoded(list(range(10, 10 + n)), [*range(40, 40 + m), 1], cut=False) for n, m in ((30, 5), (18, 9), (25, 1))]
@@ -66,12 +66,27 @@ def test_a_row_without_a_prompt_predicts_all_but_its_first_token(tiny_model, tok
     assert target_loss(model, batch).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
 
 
-def test_a_model_that_cannot_leave_out_logits_gives_its_own_loss(tokenizer):
+def test_a_model_that_cannot_leave_out_logits_has_the_same_loss(tiny_model, tokenizer):
     batch = Encoder(tokenizer, "decoder-only", Limits(64, 16)).training_batch(ROWS)
+    model = tiny_model("decoder-only")
 
     class Whole(torch.nn.Module):
-        def forward(self, input_ids, attention_mask, labels, use_cache):
-            assert labels is batch["labels"]
-            return type("Output", (), {"loss": torch.tensor(2.5)})
+        config = model.config
 
-    assert target_loss(Whole(), batch).item() == 2.5
+        def forward(self, input_ids, attention_mask, use_cache):
+            return model(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
+
+    assert target_loss(Whole(), batch).item() == pytest.approx(target_loss(model, batch).item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["full", "prefix"])
+def test_losses_of_rows_are_those_of_rows_by_themselves(tiny_model, tokenizer, family, method):
+    torch.manual_seed(0)
+    facts = ModelFacts("tiny", family, "Tiny", "cpu")
+    setting = Setting(facts, torch.float32, tokenizer, EXAMPLES, ("{input}",), Limits(64, 16), seed=0)
+    model = build(method).prepare(tiny_model(family), setting).eval()
+    encoder = Encoder(tokenizer, family, Limits(64, 16))
+    with torch.no_grad():
+        together = row_losses(model, encoder.training_batch(ROWS)).tolist()
+        apart = [target_loss(model, encoder.training_batch([row])).item() * len(row.response) for row in ROWS]
+    assert together == pytest.approx(apart, rel=1e-4)
