@@ -44,47 +44,62 @@ class Progress(Protocol):
         ...
 
 
-def run(
-    plan: Plan,
-    store: RunStore,
-    launcher: Launcher,
-    progress: Progress,
-    *,
-    asked_to_end: Callable[[], bool] = lambda: False,
-) -> list[Record]:
-    """Run what is not finished yet and return one record per trial, in the order of the plan.
+class Runner:
+    """Carries trials out one after another, and leaves a record of each."""
 
-    No trial begins once `asked_to_end` says so. Raises `KeyboardInterrupt` for a run that ends early.
-    """
-    records: dict[str, Record] = {}
-    wanted = _artifacts_wanted(plan, store)
-    for trial in plan.trials:
-        keep = trial.trial_id in wanted
-        finished = _finished(trial, store, keep=keep)
+    def __init__(
+        self,
+        store: RunStore,
+        launcher: Launcher,
+        progress: Progress,
+        asked_to_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.store = store
+        self.launcher = launcher
+        self.progress = progress
+        self.asked_to_end = asked_to_end
+        self._done: dict[str, Record] = {}
+
+    def run(self, plan: Plan) -> list[Record]:
+        """Run what is not finished yet and return one record per trial, in the order of the plan.
+
+        No trial begins once the run was asked to end. Raises `KeyboardInterrupt` for a run that ends early.
+        """
+        records: dict[str, Record] = {}
+        wanted = _artifacts_wanted(plan, self.store)
+        for trial in plan.trials:
+            start = records[trial.start] if trial.start else None
+            records[trial.trial_id] = self.trial(trial, start, keep=trial.trial_id in wanted)
+        return list(records.values())
+
+    def trial(self, trial: Trial, start: Record | None = None, *, keep: bool = False) -> Record:
+        """The record of one trial, which goes on from `start`; `keep` what it ships, since others start from it."""
+        if trial.trial_id in self._done:  # the base, when searches came first
+            return self._done[trial.trial_id]
+        finished = _finished(trial, self.store, keep=keep)
         if finished is not None:
-            records[trial.trial_id] = _priced(finished, trial, store)
-            progress.ended(records[trial.trial_id], skipped=True)
-            continue
-        if asked_to_end():
+            record = self._done[trial.trial_id] = _priced(finished, trial, self.store)
+            self.progress.ended(record, skipped=True)
+            return record
+        if self.asked_to_end():
             raise KeyboardInterrupt
-        progress.started(trial)
-        start = records[trial.start] if trial.start else None
-        record = redacted(_attempt(trial, start, store, launcher, progress, keep=keep))
-        store.renew(record)
+        self.progress.started(trial)
+        record = redacted(_attempt(trial, start, self.store, self.launcher, self.progress, keep=keep))
+        self.store.renew(record)
         if record.status in _NO_RETURN and not trial.request["keep_checkpoints"]:
-            store.drop_checkpoint(trial.trial_id)
-        progress.ended(record, skipped=False)
-        records[trial.trial_id] = record
+            self.store.drop_checkpoint(trial.trial_id)
+        self.progress.ended(record, skipped=False)
         if record.status == "interrupted":
             raise KeyboardInterrupt
-    return list(records.values())
+        self._done[trial.trial_id] = record
+        return record
 
 
 def _artifacts_wanted(plan: Plan, store: RunStore) -> set[str]:
     """Ids of the trials that others, which have yet to run, start from: what they ship must be there by then."""
     wanted: set[str] = set()
     for trial in reversed(plan.trials):  # a start comes before what goes on from it
-        if trial.start and trial.unsupported is None and not _finished(trial, store, keep=trial.trial_id in wanted):
+        if trial.start and trial.refused is None and not _finished(trial, store, keep=trial.trial_id in wanted):
             wanted.add(trial.start)
     return wanted
 
@@ -115,8 +130,9 @@ def _attempt(
     trial: Trial, start: Record | None, store: RunStore, launcher: Launcher, progress: Progress, *, keep: bool
 ) -> Record:
     """The record of a trial that is tried now, with smaller batches where memory ran out and that was asked for."""
-    if trial.unsupported is not None:
-        return finished_record(trial.draft, Outcome(status="unsupported", phase="start", message=trial.unsupported))
+    if trial.refused is not None:
+        status, reason = trial.refused
+        return finished_record(trial.draft, Outcome(status=status, phase="start", message=reason))
     if start is not None and not start.ok:
         what = f"{start.variant} seed {start.seed}, from which this trial starts, ended {start.status}"
         message = f"{what}: {start.message}" if start.message else what

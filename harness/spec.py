@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from harness.errors import SpecError
+from harness.search_space import Wanted, parse_tune, require_knobs
 from harness.tasks.base import TaskRequest
 from methods import registry
 from methods.base import Budget, BudgetUnit
@@ -29,13 +30,15 @@ class Variant:
 
     method: str
     changed: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """The knobs that a search has chosen."""
 
     @property
     def name(self) -> str:
-        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order."""
+        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order; a tuned one's value is `tuned`."""
         knobs = ",".join(
             f"{knob}={value:g}" if isinstance(value, float) else f"{knob}={value}"
-            for knob, value in sorted(self.changed.items())
+            for knob, value in sorted({**self.changed, **dict.fromkeys(self.tuned, "tuned")}.items())
         )
         return f"{self.method}[{knobs}]" if knobs else self.method
 
@@ -65,6 +68,10 @@ class Spec:
     """Run directory; `runs/<model>-<task>` if not given."""
     trial_timeout: float | None = None
     """Seconds after which a trial is ended."""
+    tune: tuple[Wanted, ...] = ()
+    """Knobs that are searched for each variant, on the validation split."""
+    tries: int = 8
+    """How many settings a search tries: a first one as it stands, and seven that spread over the range of one knob."""
     price_per_hour: float | None = None
     """Price of the machine, for the cost column; any currency."""
     on_oom: Literal["record", "halve-batch"] = "record"
@@ -100,7 +107,7 @@ KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
 
 
-_WHOLE = {"batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"}
+_WHOLE = {"batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens", "tries"}
 
 
 def build_spec(request: Mapping[str, Any]) -> Spec:
@@ -126,9 +133,11 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         values["checkpoint_every"] = parse_interval(values["checkpoint_every"])
     if "seeds" in values:
         values["seeds"] = parse_seeds(values["seeds"])
+    if "tune" in values:
+        values["tune"] = parse_tune(values["tune"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
     spec: Spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
-    for name in ("batch_size", "accumulation", "eval_batch_size"):
+    for name in ("batch_size", "accumulation", "eval_batch_size", "tries"):
         if getattr(spec, name) < 1:
             raise SpecError(f"{name} must be at least 1")
     for name in ("input_tokens", "target_tokens", "trial_timeout", "price_per_hour"):
@@ -139,9 +148,19 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
     if spec.out is not None and not _is_path(spec.out):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
+    _check_tuning(spec)
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec
+
+
+def _check_tuning(spec: Spec) -> None:
+    """Raise `SpecError` for a search that no variant can follow, or that would have to search two at once."""
+    built = {variant.name: registry.build(variant.method, variant.changed) for variant in spec.variants}
+    require_knobs(spec.tune, {method.name: method for method in built.values()})
+    waiting = [name for name, method in built.items() if method.starts_from is not None]
+    if spec.tune and waiting:
+        raise SpecError(f"{waiting[0]} starts from another variant, which --tune cannot search for it; leave one out")
 
 
 def _is_path(text: str) -> bool:

@@ -8,9 +8,14 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reports.metrics import PRIMARY
 from reports.record import Record, dump
+
+if TYPE_CHECKING:
+    from reports.stats import Interval
+    from reports.verdict import Verdict
 
 _BATCH = ("batch_size", "accumulation")
 _LIMITS = ("input_tokens", "target_tokens")
@@ -45,6 +50,10 @@ class Row:
         """What the ok trials measured; trials that did not measure it are left out."""
         return [value for record in self.ok if (value := record.metrics.get(metric)) is not None]
 
+    def scores(self, metric: str) -> dict[int, tuple[float, ...]]:
+        """Seed → the examples' values of a metric that is their mean; trials whose record lacks them are left out."""
+        return {record.seed: found for record in self.ok if (found := record.scores.get(metric))}
+
     def mean(self, metric: str) -> float | None:
         """Mean over the seeds, `None` where nothing was measured."""
         values = self.values(metric)
@@ -72,6 +81,19 @@ class Table:
         """The base first, where there is one."""
         return (self.base, *self.rows) if self.base else self.rows
 
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the scores of the primary metric say: intervals, and which rows are told apart."""
+        from reports import verdict
+
+        return verdict.of(self, PRIMARY)
+
+    def intervals(self, metric: str) -> Mapping[str, Interval]:
+        """Variant → mean and 95% interval in a metric whose examples have values."""
+        from reports import verdict
+
+        return verdict.intervals_in(self, metric)
+
     @property
     def records(self) -> tuple[Record, ...]:
         """Every record of the table."""
@@ -88,6 +110,8 @@ def tables(records: Iterable[Record]) -> tuple[Table, ...]:
     bases: dict[str, list[Record]] = {}
     groups: dict[str, list[Record]] = {}
     for record in unique(records):
+        if record.split != "test":  # the tries of a search stand for nothing but what it chose
+            continue
         if record.role == "base":
             bases.setdefault(_text(_base_key(record)), []).append(record)
         else:

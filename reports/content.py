@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import facts, preference_learning
-from reports.aggregate import Row, Table, differences
+from reports import differences, facts, preference_learning, tuning
+from reports.aggregate import Row, Table
+from reports.aggregate import differences as differing_fields
+from reports.chapter import Chapter
 from reports.format import format_gain, format_value
 from reports.grid import Grid
-from reports.metrics import METRICS
-from reports.rank import PRIMARY, Place, best, places
+from reports.metrics import METRICS, PRIMARY
+from reports.rank import Place, best, places
 from reports.record import Record
 
 TITLE = "Fine-tuning methods compared"
 GAIN = "gain"
+INTERVAL = "interval"
 COLUMNS = (
     "rouge1",
     "rouge2",
     "rougeL",
+    INTERVAL,
     "rougeLsum",
     GAIN,
     "heldout_loss",
@@ -36,6 +40,7 @@ COLUMNS = (
     "cost",
 )
 """Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
+_TITLES = {GAIN: "gain in ROUGE-L", INTERVAL: "95% interval"}
 _MUCH_CUT = 0.1
 """Share of cut examples from which on a warning is due."""
 
@@ -52,6 +57,7 @@ class Section:
     bars: tuple[float | None, ...]
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
+    chapters: tuple[Chapter, ...]
     preferences: preference_learning.Part | None
     failures: Grid | None
     settings: Grid | None
@@ -60,7 +66,7 @@ class Section:
 
 def sections(tables: Sequence[Table]) -> tuple[Section, ...]:
     """One section per table; several are numbered, and each says in what it differs from the others."""
-    differing = differences([table.key for table in tables]) if len(tables) > 1 else []
+    differing = differing_fields([table.key for table in tables]) if len(tables) > 1 else []
     return tuple(_section(table, number, len(tables), differing) for number, table in enumerate(tables, start=1))
 
 
@@ -80,45 +86,57 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
         answer=_answer(table),
         notes=tuple(notes),
         facts=facts.of(table),
-        ranking=_ranking(order, names, several=len(table.seeds) > 1),
+        ranking=_ranking(table, order, names, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
         footnotes=_footnotes(table, names),
+        chapters=tuple(part for part in (differences.chapter(table, names), tuning.chapter(rows)) if part),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
-        warnings=(*preference_learning.warnings(rows), *_warnings(table)),
+        warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
     )
 
 
 def _answer(table: Table) -> str:
-    first = best(table)
-    if not first:
+    """Which methods are best, and whether that is more than chance."""
+    ranked = [place for place in places(table) if place.rank is not None]
+    if not ranked:
         return "No method has a result yet."
-    names = " and ".join(place.row.variant for place in first)
-    score = format_value(first[0].row.mean(PRIMARY), "score")
-    gain = "" if first[0].gain is None else f" ({format_gain(first[0].gain)} over the base)"
-    said = f"Highest ROUGE-L: {names}, {score}{gain}."
-    if first[0].gain is not None and first[0].gain <= 0:
-        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(first[0].gain)})."
-    counts = sorted({len(place.row.values(PRIMARY)) for place in places(table) if place.rank is not None})
-    if sum(place.rank is not None for place in places(table)) < 2:
+    equal = [place for place in ranked if round(place.row.mean(PRIMARY) or 0.0, 4) == _rounded(ranked[0])]
+    names = " and ".join(place.row.variant for place in equal)
+    score, gain = format_value(ranked[0].row.mean(PRIMARY), "score"), ranked[0].gain
+    said = f"Highest ROUGE-L: {names}, {score}{'' if gain is None else f' ({format_gain(gain)} over the base)'}."
+    if gain is not None and gain <= 0:
+        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(gain)})."
+    if len(ranked) < 2:
         return said
-    if counts[-1] < 2:
-        return f"{said} One seed cannot tell whether differences between methods are real."
-    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-    return f"{said} Means over {seeds} seeds; compare differences with the deviations over seeds."
+    if table.verdict.seeds < 2:
+        one = max(len(place.row.values(PRIMARY)) for place in ranked) < 2
+        few = "One seed" if one else "So few seeds in common"
+        return f"{said} {few} cannot tell whether differences between methods are real."
+    also = [place.row.variant for place in best(table) if place not in equal]
+    rest = [place.row.variant for place in ranked if place.rank != 1]
+    if also:
+        said += f" Not told apart from it: {', '.join(also)}."
+    if rest:
+        said += f" Told apart: {', '.join(rest)}."
+    return f"{said} ({table.verdict.seeds} seeds, 95% level, all pairs accounted for.)"
+
+
+def _rounded(place: Place) -> float:
+    return round(place.row.mean(PRIMARY) or 0.0, 4)
 
 
 def _measured(name: str, order: Sequence[Place]) -> bool:
     return any(_number(place, name) is not None for place in order)
 
 
-def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
-    titles = ["gain in ROUGE-L" if name == GAIN else METRICS[name].title for name in names]
+def _ranking(table: Table, order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
+    titles = [_TITLES.get(name) or METRICS[name].title for name in names]
     header = ("rank", "method", "seeds", *titles)
     rows = []
     for place in order:
-        cells = [_cell(place, name, several=several) for name in names]
+        cells = [_cell(table, place, name, several=several) for name in names]
         rows.append((_rank(place), place.row.variant, str(len(place.row.ok) or ""), *cells))
     return Grid(
         header,
@@ -128,11 +146,18 @@ def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> 
         values=tuple(
             (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
         ),
-        lower_is_better=(True, True, False, *(name != GAIN and METRICS[name].direction == "lower" for name in names)),
+        lower_is_better=(
+            True,
+            True,
+            False,
+            *(name in METRICS and METRICS[name].direction == "lower" for name in names),
+        ),
     )
 
 
 def _number(place: Place, name: str) -> float | None:
+    if name == INTERVAL:
+        return place.row.mean(PRIMARY) if place.row.scores(PRIMARY) else None
     return place.gain if name == GAIN else place.row.mean(name)
 
 
@@ -144,9 +169,12 @@ def _rank(place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(place: Place, name: str, *, several: bool) -> str:
+def _cell(table: Table, place: Place, name: str, *, several: bool) -> str:
     if name == GAIN:
         return format_gain(place.gain)
+    if name == INTERVAL:
+        found = table.verdict.intervals.get(place.row.variant)
+        return f"{found.low:.3f} to {found.high:.3f}" if found else ""
     text = format_value(place.row.mean(name), METRICS[name].unit)
     deviation = place.row.deviation(name) if several and name == PRIMARY else None
     return text if deviation is None else f"{text} ± {deviation:.3f}"
@@ -154,7 +182,7 @@ def _cell(place: Place, name: str, *, several: bool) -> str:
 
 def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     notes = []
-    absent = [name for name in COLUMNS if name not in names and name != GAIN]
+    absent = [name for name in COLUMNS if name not in names and name in METRICS]
     if absent:
         notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
     if table.base is None:

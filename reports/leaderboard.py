@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import csv_table, html, markdown, plots
+from reports import csv_table, differences, html, markdown, plots
 from reports.aggregate import tables, unique
 from reports.content import sections, with_problems
 from reports.record import Record, redacted
@@ -18,7 +18,7 @@ _PLOT = re.compile(r"reward-kl(-\d+)?\.svg")
 
 
 def write(directories: Sequence[Path], out: Path) -> list[Path]:
-    """Write `leaderboard.md`, `.html`, `.csv`, `records.csv` and what plots there are to `out`; return their paths.
+    """Write `leaderboard.md`, `.html`, `.csv`, `differences.csv`, `records.csv` and plots to `out`; return paths.
 
     Raises `StoreError` for a directory without records. Files that are no records are named in the report. A plot that
     an earlier report left and this one does not have is removed.
@@ -53,6 +53,7 @@ def render(records: Sequence[Record], problems: Sequence[str] = ()) -> dict[str,
         "leaderboard.md": markdown.render(made),
         "leaderboard.html": html.render(made),
         "leaderboard.csv": csv_table.leaderboard(compared),
+        "differences.csv": differences.pairs_csv(compared),
         "records.csv": csv_table.records(unique(records)),
         **{
             section.preferences.curve.file: plots.svg(section.preferences.curve.plot, alone=True)

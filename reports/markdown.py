@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reports.chapter import Chapter
 from reports.content import TITLE, Section
 from reports.grid import Grid
 from reports.preference_learning import Part
@@ -44,6 +45,8 @@ def _section(section: Section) -> list[str]:
     blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
     blocks += ["### Ranking", _table(section.ranking)]
     blocks += [_block(note) for note in section.footnotes]
+    for chapter in section.chapters:
+        blocks += _chapter(chapter)
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
     if section.failures:
@@ -52,6 +55,19 @@ def _section(section: Section) -> list[str]:
         blocks += ["### Settings that differ", _table(section.settings)]
     if section.warnings:
         blocks += ["### Warnings", "\n".join(f"- {_block(warning)}" for warning in section.warnings)]
+    return blocks
+
+
+def _chapter(chapter: Chapter) -> list[str]:
+    blocks = [f"### {chapter.heading}"]
+    if chapter.points:
+        blocks.append("\n".join(f"- {_block(point)}" for point in chapter.points))
+    for heading, grid in chapter.grids:
+        blocks += [*([f"#### {heading}"] if heading else []), _table(grid)]
+    blocks += [_block(note) for note in chapter.footnotes]
+    for figure in chapter.figures:
+        seen = _inline(figure.plot.description).replace("[", "\\[").replace("]", "\\]")
+        blocks += [f"#### {figure.heading}", f"![{seen}]({figure.file})", _inline(figure.caption)]
     return blocks
 
 

@@ -27,6 +27,10 @@ Unit = Literal[
 ]
 
 
+PRIMARY = "rougeL"
+"""The metric that ranks; higher is better."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One declared number."""
