@@ -6,8 +6,8 @@ samples to draw from. Drawn alone, both would count what is left of a score once
 neither would say how little a handful of seeds tells about the spread of all seeds. So each part is scaled to a draw of
 its variance, given the mean squares of the two-way layout (surrogate variables, Chiang 2001). That makes Student's t
 where one part is all there is, with its tails at any level: small p-values that Holm's correction multiplies hold too.
-Satterthwaite's rule, one t with estimated degrees of freedom, was tried and left: with 3 seeds and p < 0.001 it errs up
-to fifteen times too often (docs/statistics.md has the figures).
+Satterthwaite's rule, one t with estimated degrees of freedom, was tried and left: with 3 seeds p < 0.001 comes up to
+twelve times too often (docs/statistics.md has the figures).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ RESAMPLES = 10_000
 SEED = 0
 ROUNDING = 1e-12
 """What is smaller than this share of the scores is rounding."""
-_CHUNK = 512
-"""Resamples that are drawn at a time, so that memory does not grow with their number."""
+_CHUNK, _ROWS = 512, 200
+"""Resamples that are drawn, and rows that are resampled, at a time, so that memory does not grow with their number."""
 
 
 class Resampler:
@@ -43,19 +43,21 @@ class Resampler:
         wanted = 80 * comparisons
         return self if wanted <= self.resamples else Resampler(self.examples, wanted, self.seed)
 
-    def by_examples(self, means: Floats) -> Floats:
-        """(rows, examples) means over seeds → (rows, resamples) deviations of the mean of resampled examples."""
+    def by_examples(self, means: Floats) -> Iterator[Floats]:
+        """For each row of (rows, examples) means over seeds: (resamples,) deviations of the mean of resampled ones."""
         import numpy as np
 
-        dice = np.random.default_rng([self.seed, 1])
-        centred = (means - means.mean(axis=1, keepdims=True)).T / self.examples
-        found = np.empty((len(means), self.resamples))
-        for start, size in self._chunks():
-            drawn = dice.integers(self.examples, size=(size, self.examples))
-            drawn += np.arange(size)[:, None] * self.examples
-            counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-            found[:, start : start + size] = (counts @ centred).T
-        return found
+        for first in range(0, len(means), _ROWS):
+            block = means[first : first + _ROWS]
+            centred = (block - block.mean(axis=1, keepdims=True)).T / self.examples
+            found = np.empty((len(block), self.resamples))
+            dice = np.random.default_rng([self.seed, 1])
+            for start, size in self._chunks():
+                drawn = dice.integers(self.examples, size=(size, self.examples))
+                drawn += np.arange(size)[:, None] * self.examples
+                counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+                found[:, start : start + size] = (counts @ centred).T
+            yield from found
 
     def signs(self) -> Iterator[Floats]:
         """Chunks of (resamples, examples) signs, each + or − by the toss of a coin."""
