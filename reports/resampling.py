@@ -4,7 +4,7 @@ Every seed is evaluated on the same examples, so seeds and examples are crossed,
 bootstrap, Owen 2007): examples by resampling them, seeds by normal weights, since of three seeds there are too few
 samples to draw from. Drawn alone, both would count what is left of a score once its seed and its example are known, and
 neither would say how little a handful of seeds tells about the spread of all seeds. So each part is scaled to a draw of
-its variance, given the mean squares of the two-way layout (surrogate variables, Chiang 2001). That makes Student's t
+its variance, given the mean squares of the two-way layout (surrogate variables, Chiang 2000). That makes Student's t
 where one part is all there is, with its tails at any level: small p-values that Holm's correction multiplies hold too.
 Satterthwaite's rule, one t with estimated degrees of freedom, was tried and left: with 3 seeds p < 0.001 comes up to
 twelve times too often (docs/statistics.md has the figures).
@@ -89,6 +89,8 @@ class Resampler:
         import numpy as np
 
         _, of_a, of_a_more, of_b, of_r, coin = self._draws(seeds)
+        # Where scores are 0 or 1, seeds may make exactly the same mean by chance. It is no sign that they always do.
+        a = r if a <= ROUNDING * r else a
         # Two parts drawn so are too wide together (Fisher's answer to the Behrens-Fisher problem), by the more the less
         # the seeds' part counts. Two degrees of freedom more for it in that proportion make up for it; and damped,
         # since for two or three seeds that is too much.
