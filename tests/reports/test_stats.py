@@ -90,7 +90,7 @@ def test_examples_and_seeds_both_count(dice):
 
 
 def test_what_neither_seed_nor_example_explains_counts_once(dice):
-    """It is in the seeds' means, whose Student interval is exact then. Counted for examples too it is 1.4 times as wide."""
+    """It is in the seeds' means, whose Student interval is exact then; counted twice, that is 1.4 times as wide."""
     scores = dice.normal(0, 1, (10, 2000))
     [found] = intervals([scores], Resampler(2000, resamples=40_000))
     half = T_975[9] * scores.mean(axis=1).std(ddof=1) / math.sqrt(10)
