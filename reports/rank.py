@@ -25,21 +25,26 @@ class Place:
 
 def places(table: Table) -> tuple[Place, ...]:
     """Base, ranked candidates, fakes, failures; rows that agree to four decimals share a rank (1, 1, 3)."""
-    base = table.base.mean(PRIMARY) if table.base else None
-    scored = [(row, score) for row in table.rows if (score := row.mean(PRIMARY)) is not None]
+    bases = [row for row in table.all_rows if row.role == "base"]  # several only where tables are mixed
+    scored = [(row, score) for row in table.rows if row.role != "base" and (score := row.mean(PRIMARY)) is not None]
     scored.sort(key=lambda pair: (-round(pair[1], TIE), pair[0].variant))
     candidates = [pair for pair in scored if pair[0].role == "candidate"]
-    made = [Place(table.base, None, None)] if table.base else []
+    made = [Place(base, None, None) for base in bases]
     rank, before = 0, None
     for number, (row, score) in enumerate(candidates, start=1):
         if round(score, TIE) != before:
             rank, before = number, round(score, TIE)
-        made.append(Place(row, rank, None if base is None else score - base))
-    made += [
-        Place(row, None, None if base is None else score - base) for row, score in scored if row.role != "candidate"
-    ]
+        made.append(Place(row, rank, gain(table, row)))
+    made += [Place(row, None, gain(table, row)) for row, _ in scored if row.role != "candidate"]
     done = {id(place.row) for place in made}
     return (*made, *(Place(row, None, None) for row in table.rows if id(row) not in done))
+
+
+def gain(table: Table, row: Row) -> float | None:
+    """Primary metric of a row minus that of its base; `None` where either is missing."""
+    base, mean = table.base_of(row), row.mean(PRIMARY)
+    measure = base.mean(PRIMARY) if base else None
+    return None if measure is None or mean is None else mean - measure
 
 
 def best(table: Table) -> tuple[Place, ...]:
