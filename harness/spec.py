@@ -85,6 +85,8 @@ class Spec:
     """Keep the last checkpoint of a finished trial; otherwise it is removed."""
     save_models: bool = False
     """Keep what each trial ships under `artifacts/`; otherwise it is measured and removed."""
+    allow_mixed: bool = False
+    """Show what cannot be compared in one leaderboard, with a warning, where the run directory holds such records."""
     trust_remote_code: bool = False
     preferences: str | None = None
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _BATCH = ("batch_size", "accumulation")
 _LIMITS = ("input_tokens", "target_tokens")
+TRAINING = ("budget", "training")
+"""Parts of a table's key that say nothing of its base."""
 LEARNED = "reward model"
 """What the record of a trial calls a reward that it learned itself."""
 
@@ -75,6 +77,10 @@ class Table:
     """All others, by variant name."""
     superseded: int = 0
     """Records left out because another one, made with other code, has the same variant and seed."""
+    parts: tuple[Table, ...] = ()
+    """The tables whose rows stand here together although they cannot be compared (`reports.mixed`)."""
+    bases: Mapping[str, Row] = field(default_factory=dict)
+    """Variant → its base, where the rows of `parts` have several."""
 
     @property
     def all_rows(self) -> tuple[Row, ...]:
@@ -94,6 +100,10 @@ class Table:
 
         return verdict.intervals_in(self, metric)
 
+    def base_of(self, row: Row) -> Row | None:
+        """The base that a row is measured by."""
+        return self.bases.get(row.variant, self.base)
+
     @property
     def records(self) -> tuple[Record, ...]:
         """Every record of the table."""
@@ -101,8 +111,8 @@ class Table:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Every seed of a row that is not the base."""
-        return tuple(sorted({record.seed for row in self.rows for record in row.records}))
+        """Every seed of a row that is not a base."""
+        return tuple(sorted({record.seed for record in self.records if record.role != "base"}))
 
 
 def tables(records: Iterable[Record]) -> tuple[Table, ...]:

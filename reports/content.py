@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import differences, facts, preference_learning, tuning
+from reports import differences, facts, mixed, preference_learning, trade_offs, tuning
 from reports.aggregate import Row, Table
 from reports.aggregate import differences as differing_fields
 from reports.chapter import Chapter
 from reports.format import format_gain, format_value
 from reports.grid import Grid
-from reports.metrics import METRICS, PRIMARY
+from reports.metrics import METRICS, PRIMARY, Metric
 from reports.rank import Place, best, places
 from reports.record import Record
 
@@ -58,38 +58,43 @@ class Section:
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
     chapters: tuple[Chapter, ...]
+    trade_offs: trade_offs.Part | None
     preferences: preference_learning.Part | None
     failures: Grid | None
     settings: Grid | None
     warnings: tuple[str, ...]
 
 
-def sections(tables: Sequence[Table]) -> tuple[Section, ...]:
-    """One section per table; several are numbered, and each says in what it differs from the others."""
+def sections(tables: Sequence[Table], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
+    """One section per table; several are numbered, and each says in what it differs from the others.
+
+    `traded` are the metrics whose Pareto front is shown, the usual ones if not given.
+    """
     differing = differing_fields([table.key for table in tables]) if len(tables) > 1 else []
-    return tuple(_section(table, number, len(tables), differing) for number, table in enumerate(tables, start=1))
+    return tuple(_section(table, n, len(tables), differing, traded) for n, table in enumerate(tables, start=1))
 
 
-def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Section:
-    record = table.records[0]
-    heading = f"{record.model.name} on {record.task.name}"
+def _section(table: Table, number: int, of: int, differing: Sequence[str], traded: Sequence[Metric] | None) -> Section:
+    first = [part.records[0] for part in table.parts or (table,)]
+    heading = ", ".join(dict.fromkeys(f"{record.model.name} on {record.task.name}" for record in first))
     order = places(table)
     rows = [place.row for place in order]
     names = [name for name in COLUMNS if _measured(name, order)]
-    notes = [note for note in (record.model.note, record.task.note) if note]
+    notes = [note for record in first for note in (record.model.note, record.task.note) if note]
     notes += preference_learning.notes(rows)
     if of > 1:
         heading = f"{number}. {heading}"
         notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
-        answer=_answer(table),
-        notes=tuple(notes),
+        answer=" ".join(filter(None, (mixed.warning(table), _answer(table)))),
+        notes=tuple(dict.fromkeys(notes)),
         facts=facts.of(table),
         ranking=_ranking(table, order, names, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
         footnotes=_footnotes(table, names),
         chapters=tuple(part for part in (differences.chapter(table, names), tuning.chapter(rows)) if part),
+        trade_offs=trade_offs.of(table, traded, "trade-offs.svg" if of == 1 else f"trade-offs-{number}.svg"),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
@@ -185,7 +190,7 @@ def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
     absent = [name for name in COLUMNS if name not in names and name in METRICS]
     if absent:
         notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
-    if table.base is None:
+    if not any(row.role == "base" for row in table.all_rows):
         notes.append("There is no result of the base model, so no gain can be given.")
     if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")

@@ -24,9 +24,9 @@ COLUMNS = (
 def chapter(table: Table, names: Sequence[str]) -> Chapter | None:
     """Sentences for neighbours, probabilities of improvement, and intervals of the metrics in `names`."""
     rows = _by_score(table)
-    points = tuple(_sentence(table, a, b) for a, b in itertools.pairwise(rows))
+    said = (_sentence(table, a, b) for a, b in itertools.pairwise(rows))
+    points = tuple(point for point in said if point)
     grids = [(heading, grid) for heading, grid in (_matrix(table, rows), _intervals(table, names)) if grid is not None]
-    points = tuple(point for point in points if point)
     if not (points or grids):
         return None
     return Chapter("Are the differences real?", points, tuple(grids), _footnotes(table, bool(points)))
@@ -51,9 +51,7 @@ def _sentence(table: Table, better: Row, worse: Row) -> str | None:
     if found is None:
         return None
     interval, title = found.interval, METRICS[PRIMARY].title
-    amount = (
-        f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_holm)})"
-    )
+    amount = f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_holm)})"
     pair = f"{better.variant} and {worse.variant}"
     if found.told_apart:
         return f"{better.variant} scores higher than {worse.variant}: by {amount}, over {interval.seeds} seeds."

@@ -10,6 +10,7 @@ from reports.content import TITLE, Section
 from reports.grid import Grid
 from reports.preference_learning import Part
 from reports.text import seen
+from reports.trade_offs import Part as TradeOffs
 
 _OPENING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-#>+|~=_:\[]))")
 """Begins a list, a heading, a quotation, a table, a fence, a rule or the target of a link."""
@@ -47,6 +48,8 @@ def _section(section: Section) -> list[str]:
     blocks += [_block(note) for note in section.footnotes]
     for chapter in section.chapters:
         blocks += _chapter(chapter)
+    if section.trade_offs:
+        blocks += ["### Trade-offs", *_trade_offs(section.trade_offs)]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
     if section.failures:
@@ -71,12 +74,22 @@ def _chapter(chapter: Chapter) -> list[str]:
     return blocks
 
 
+def _trade_offs(part: TradeOffs) -> list[str]:
+    blocks = [_table(part.grid), *map(_block, part.footnotes)]
+    return [*blocks, _image(part.plot.description, part.file)]
+
+
+def _image(description: str, file: str) -> str:
+    text = _inline(description).replace("[", "\\[").replace("]", "\\]")
+    return f"![{text}]({file})"
+
+
 def _preferences(part: Part) -> list[str]:
     blocks = [text for heading, grid in part.grids for text in (f"#### {heading}", _table(grid))]
     blocks += [_inline(note) for note in part.footnotes]
     if part.curve:
-        seen = _inline(part.curve.plot.description).replace("[", "\\[").replace("]", "\\]")
-        blocks += ["#### Reward against KL", f"![{seen}]({part.curve.file})", _inline(part.curve.caption)]
+        image = _image(part.curve.plot.description, part.curve.file)
+        blocks += ["#### Reward against KL", image, _inline(part.curve.caption)]
     if part.stages:
         blocks += ["#### Stages of training", _table(part.stages)]
     return blocks

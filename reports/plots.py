@@ -1,52 +1,19 @@
-"""Curves as SVG, written by hand: panels with axes, ticks and a legend, legible in light and dark. Pure functions."""
+"""Curves over time as SVG, written by hand: panels with a legend. Pure functions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
-from reports.text import seen
+from reports.axes import BOTTOM, LEFT, RIGHT, TOP, frame, page, place, safe, span
 
 Point = tuple[float, float]
-Range = tuple[float, float, float]
-"""Lowest and highest value of an axis, and the step of its ticks."""
-
-_WIDTH, _HEIGHT = 440, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 36, 54
-_LEGEND = 30
 _COLOURS = 6
 _SHADES = 8
 """A line is drawn in so many pieces, from faint to full, so that its direction shows."""
 _AT_MOST = 200
 """Points of one series; of more, evenly spaced ones are drawn."""
-_TITLE, _LABEL = 40, 30
-"""Characters of a title and of a label of the y axis that fit; the whole text shows under the pointer."""
-
-STYLE = """\
-.plot { font: 12px/1 system-ui, sans-serif; }
-.plot { --c0: #2f6fde; --c1: #d9630b; --c2: #15803d; --c3: #8b46c9; --c4: #c2255c; --c5: #0b7285; }
-@media (prefers-color-scheme: dark) {
-  .plot { --c0: #74a9ff; --c1: #ffa057; --c2: #5ec98a; --c3: #c59bff; --c4: #ff8fb1; --c5: #5cc8d8; }
-}
-.plot text { fill: var(--soft); }
-.plot .title { fill: var(--ink); font-weight: 600; font-size: 13px; }
-.plot .tick { font-size: 11px; font-variant-numeric: tabular-nums; }
-.plot .grid { stroke: var(--line); }
-.plot .axis { stroke: var(--soft); }
-.plot .line { fill: none; stroke-width: 2.25; stroke-linejoin: round; }
-.plot .first { fill: var(--page); stroke-width: 2; }
-.plot .last { stroke: var(--page); }
-.plot .dots { fill: none; stroke-width: 4; stroke-linecap: round; opacity: .35; }
-.plot .page { fill: var(--page); }
-"""
-"""Rules of every plot; the page around it gives `--ink`, `--soft`, `--line` and `--page`."""
-
-_ALONE = """\
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --line: #e0e1e6; --page: #fcfcfd; }
-@media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #b0b4ba; --line: #363a3f; --page: #111113; } }
-"""
 
 
 @dataclass(frozen=True)
@@ -87,28 +54,18 @@ def trend(points: Sequence[Point]) -> list[Point]:
 def svg(plot: Plot, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `STYLE`."""
     names = list(dict.fromkeys(series.name for panel in plot.panels for series in panel.series))
-    columns = min(2, len(plot.panels)) or 1
-    width, height = columns * _WIDTH, _LEGEND + math.ceil(len(plot.panels) / columns) * _HEIGHT
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
-    parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{_safe(plot.description)}">']
-    if alone:
-        parts.append(f"<style>\n{_ALONE}{STYLE}</style>\n{_box('page', 0, 0, width, height)}")
-    parts += _legend(names)
-    for index, panel in enumerate(plot.panels):
-        x, y = index % columns * _WIDTH, _LEGEND + index // columns * _HEIGHT
-        parts += [f'<g transform="translate({x} {y})">', *_panel(panel, plot.x_label, names), "</g>"]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    panels = [_panel(panel, plot.x_label, names) for panel in plot.panels]
+    return page(_legend(names), panels, plot.description, alone=alone)
 
 
 def _legend(names: Sequence[str]) -> list[str]:
     """The colours, where there are several, and how time is shown."""
-    parts, x = [], float(_LEFT)
+    parts, x = [], float(LEFT)
     for index, name in enumerate(names if len(names) > 1 else ()):
         colour = _colour(index)
         parts += [
             f'<path class="line" stroke="{colour}" d="M{x:g} 15h18"/>',
-            f'<text x="{x + 24:g}" y="19">{_safe(name)}</text>',
+            f'<text x="{x + 24:g}" y="19">{safe(name)}</text>',
         ]
         x += 44 + 6.5 * len(name)
     return [
@@ -123,29 +80,13 @@ def _legend(names: Sequence[str]) -> list[str]:
 def _panel(panel: Panel, x_label: str, names: Sequence[str]) -> list[str]:
     drawn = [Series(series.name, _thinned(series.points)) for series in panel.series if series.points]
     points = [point for series in drawn for point in series.points]
-    xs, ys = _range([0.0, *(x for x, _ in points)]), _range([y for _, y in points])
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    parts = [f'<text class="title" x="{_LEFT}" y="20">{_cut(panel.title, _TITLE)}</text>']
-    for value in _ticks(xs):
-        x = _place(value, xs, _LEFT, right)
-        parts.append(f'<path class="grid" d="M{x} {_TOP}V{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x}" y="{bottom + 16}" text-anchor="middle">{_label(value, xs)}</text>')
-    for value in _ticks(ys):
-        y = _place(value, ys, bottom, _TOP)
-        parts.append(f'<path class="grid" d="M{_LEFT} {y}H{right}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y}" dy="4" text-anchor="end">{_label(value, ys)}</text>')
-    middle, centre = (_LEFT + right) / 2, (_TOP + bottom) / 2
-    parts += [
-        f'<path class="axis" fill="none" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
-        f'<text x="{middle:g}" y="{_HEIGHT - 16}" text-anchor="middle">{_safe(x_label)}</text>',
-        f'<text transform="translate(14 {centre:g}) rotate(-90)" text-anchor="middle">'
-        f"{_cut(panel.y_label, _LABEL)}</text>",
-    ]
+    xs, ys = span([0.0, *(x for x, _ in points)]), span([y for _, y in points])
+    parts = frame(panel.title, x_label, panel.y_label, xs, ys)
     dots, lines, ends = [], [], []
     for series in drawn:
         colour = _colour(names.index(series.name))
-        places = [(_place(x, xs, _LEFT, right), _place(y, ys, bottom, _TOP)) for x, y in series.points]
-        line = [(_place(x, xs, _LEFT, right), _place(y, ys, bottom, _TOP)) for x, y in trend(series.points)]
+        places = [(place(x, xs, LEFT, RIGHT), place(y, ys, BOTTOM, TOP)) for x, y in series.points]
+        line = [(place(x, xs, LEFT, RIGHT), place(y, ys, BOTTOM, TOP)) for x, y in trend(series.points)]
         dots.append(f'<path class="dots" stroke="{colour}" d="{"".join(f"M{x:g} {y:g}h0" for x, y in places)}"/>')
         lines += _line(line, colour)
         ends += _ends(line, colour)
@@ -170,56 +111,11 @@ def _ends(line: Sequence[Point], colour: str) -> list[str]:
     return [*first, f'<circle class="last" fill="{colour}" cx="{last_x:g}" cy="{last_y:g}" r="5"/>']
 
 
-def _range(values: Sequence[float]) -> Range:
-    """An axis that holds all values and begins and ends at a tick; one value alone stands in its middle."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    if high - low <= max(1e-12, 1e-6 * max(abs(low), abs(high))):
-        reach = max(abs(low) * 0.1, 0.5)
-        low, high = low - reach, high + reach
-    magnitude = 10.0 ** math.floor(math.log10((high - low) / 5))
-    step = next(step for factor in (1, 2, 5, 10) if (step := factor * magnitude) * 5.001 >= high - low)
-    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step
-
-
-def _ticks(axis: Range) -> list[float]:
-    low, high, step = axis
-    return [(round(low / step) + index) * step for index in range(round((high - low) / step) + 1)]
-
-
-def _label(value: float, axis: Range) -> str:
-    """A tick with the decimals that its step needs, or as a power of ten where that would be long."""
-    digits = max(0, -math.floor(math.log10(axis[2]) + 1e-9))
-    largest = max(abs(axis[0]), abs(axis[1]))
-    text = f"{value:.{digits}f}" if digits < 5 and largest < 1e5 else f"{value:.4g}"
-    return "0" if float(text) == 0 else text.replace("-", "−")
-
-
-def _place(value: float, axis: Range, start: float, end: float) -> float:
-    """Where a value stands between the two ends of an axis, in pixels."""
-    return round(start + (value - axis[0]) / (axis[1] - axis[0]) * (end - start), 1)
-
-
 def _thinned(points: Sequence[Point]) -> tuple[Point, ...]:
     if len(points) <= _AT_MOST:
         return tuple(points)
     return tuple(points[index * (len(points) - 1) // (_AT_MOST - 1)] for index in range(_AT_MOST))
 
 
-def _box(name: str, x: float, y: float, width: float, height: float) -> str:
-    return f'<rect class="{name}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"/>'
-
-
 def _colour(index: int) -> str:
     return f"var(--c{index % _COLOURS})"
-
-
-def _cut(text: str, characters: int) -> str:
-    """The text, or as much of it as fits and the whole under the pointer."""
-    if len(text) <= characters:
-        return _safe(text)
-    return f"{_safe(text[: characters - 1])}…<title>{_safe(text)}</title>"
-
-
-def _safe(text: str) -> str:
-    """Text for an SVG: escaped, one line, without what XML refuses."""
-    return escape(seen(" ".join(text.split())))

@@ -29,17 +29,23 @@ class Place:
 
 def places(table: Table) -> tuple[Place, ...]:
     """Base, ranked candidates, fakes, failures."""
-    base = table.base.mean(PRIMARY) if table.base else None
-    scored = [(row, score) for row in table.rows if (score := row.mean(PRIMARY)) is not None]
+    bases = [row for row in table.all_rows if row.role == "base"]  # several only where tables are mixed
+    scored = [(row, score) for row in table.rows if row.role != "base" and (score := row.mean(PRIMARY)) is not None]
     scored.sort(key=lambda pair: (-round(pair[1], TIE), pair[0].variant))
     candidates = [row for row, _ in scored if row.role == "candidate"]
-    ranks = dict(zip((row.variant for row in candidates), _ranks(table, candidates), strict=True))
-    made = [Place(table.base, None, None)] if table.base else []
-    gains = {row.variant: None if base is None else score - base for row, score in scored}
-    made += [Place(row, ranks[row.variant], gains[row.variant]) for row in candidates]
-    made += [Place(row, None, gains[row.variant]) for row, _ in scored if row.role != "candidate"]
+    made = [Place(base, None, None) for base in bases]
+    ranked = zip(candidates, _ranks(table, candidates), strict=True)
+    made += [Place(row, rank, gain(table, row)) for row, rank in ranked]
+    made += [Place(row, None, gain(table, row)) for row, _ in scored if row.role != "candidate"]
     done = {id(place.row) for place in made}
     return (*made, *(Place(row, None, None) for row in table.rows if id(row) not in done))
+
+
+def gain(table: Table, row: Row) -> float | None:
+    """Primary metric of a row minus that of its base; `None` where either is missing."""
+    base, mean = table.base_of(row), row.mean(PRIMARY)
+    measure = base.mean(PRIMARY) if base else None
+    return None if measure is None or mean is None else mean - measure
 
 
 def best(table: Table) -> tuple[Place, ...]:

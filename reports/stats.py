@@ -8,7 +8,7 @@ the methods that made them. docs/statistics.md says what is computed and why, an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,16 @@ class Difference:
     def models_told_apart(self) -> bool:
         """Whether the *trained models* differ on examples like these; other seeds may make other models."""
         return self.p_examples_holm < 1 - LEVEL
+
+    def turned(self) -> Difference:
+        """The second row minus the first."""
+        held = self.interval
+        return replace(
+            self,
+            interval=replace(held, mean=-held.mean, low=-held.high, high=-held.low),
+            effect=None if self.effect is None else -self.effect,
+            improvement=1 - self.improvement,
+        )
 
 
 def intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Interval | None]:

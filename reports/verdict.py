@@ -36,12 +36,14 @@ class Verdict:
 def of(table: Table, metric: str) -> Verdict:
     """Compare every two rows of a table that have scores of their examples in this metric.
 
-    The base has no seed: its scores count as those of every seed.
+    The base has no seed: its scores count as those of every seed. Of rows that cannot be compared nothing is said.
     """
     import numpy as np
 
     from reports.stats import Resampler, differences
 
+    if table.parts:
+        return Verdict(metric)
     base = table.base.variant if table.base else None
     held = _scores(table, metric)
     every = sorted({seed for name, scores in held.items() for seed in scores if name != base})
@@ -67,11 +69,12 @@ def intervals_in(table: Table, metric: str) -> dict[str, Interval]:
 
     from reports.stats import Resampler, intervals
 
-    held = _scores(table, metric)
+    held = {} if table.parts else _scores(table, metric)
     if not held:
         return {}
     rows = [np.array([scores[seed] for seed in sorted(scores)]) for scores in held.values()]
-    return dict(zip(held, intervals(rows, Resampler(_length(held))), strict=True))
+    found = intervals(rows, Resampler(_length(held)))
+    return {name: interval for name, interval in zip(held, found, strict=True) if interval is not None}
 
 
 def _scores(table: Table, metric: str) -> dict[str, dict[int, tuple[float, ...]]]:

@@ -79,6 +79,7 @@ SWITCHES = (
     ("--save-models", "save_models", "keep what each method ships"),
     ("--keep-checkpoints", "keep_checkpoints", "keep the last checkpoint of trials that have finished"),
     ("--allow-unusable", "allow_unusable", "go on although more than 1%% of the rows cannot be used"),
+    ("--allow-mixed", "allow_mixed", "one leaderboard of what cannot be compared, with a warning"),
     ("--trust-remote-code", "trust_remote_code", "let a model run its own code; only for models you trust"),
 )
 
@@ -155,8 +156,8 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
             except KeyboardInterrupt:
                 interrupted = True
             if not interruption.at_once and (not interrupted or store.read()[0]):
-                paths = write([store.directory], store.directory)
-                say(f"\n{short([store.directory])}\n")
+                paths = write([store.directory], store.directory, allow_mixed=spec.allow_mixed)
+                say(f"\n{short([store.directory], allow_mixed=spec.allow_mixed)}\n")
                 say("\n".join(f"wrote {path}" for path in paths))
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.

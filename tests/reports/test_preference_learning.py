@@ -94,7 +94,8 @@ def warned(*trials):
 
 def test_the_reports_are_the_golden_files(records, request):
     files = render(records)
-    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv", "reward-kl.svg"}
+    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv", "reward-kl.svg",
+                          "trade-offs.svg"}  # fmt: skip
     for name, text in files.items():
         if request.config.getoption("--update-golden", default=False):
             (GOLDEN / name).write_text(text, encoding="utf-8", newline="")
@@ -245,9 +246,9 @@ def test_the_page_loads_nothing_and_names_break_out_of_nothing(records):
         assert "<i>" not in files[name]
         assert "<b>module" not in files[name]
     images = re.findall(r"!\[((?:[^\]\\]|\\.)*)\]\(([^)]*)\)", files["leaderboard.md"])
-    assert [file for _, file in images] == ["reward-kl.svg"]
-    assert "rlhf seed 1: from -0.510 at 0.50 nats to 0.700 at 6.00 nats." in images[0][0]
-    assert "rlhf\\[\\<i>|kl=0\\] seed 0: from" in images[0][0]
+    assert [file for _, file in images] == ["trade-offs.svg", "reward-kl.svg"]
+    assert "rlhf seed 1: from -0.510 at 0.50 nats to 0.700 at 6.00 nats." in images[1][0]
+    assert "rlhf\\[\\<i>|kl=0\\] seed 0: from" in images[1][0]
 
 
 def test_the_plot_is_linked_only_where_it_is_and_an_old_one_goes(make, rlhf, tmp_path):
@@ -261,9 +262,9 @@ def test_the_plot_is_linked_only_where_it_is_and_an_old_one_goes(make, rlhf, tmp
     (tmp_path / "reward-kl-2.svg").write_text("stale")
     store.add(rlhf(details={"policy": {}}), replace=True)
     paths = write([tmp_path], tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["reward-kl-mine.svg"]
+    assert sorted(path.name for path in tmp_path.glob("reward*.svg")) == ["reward-kl-mine.svg"]
     assert all(path.is_file() for path in paths)
-    assert ".svg" not in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "reward-kl" not in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
 
 
 def test_every_table_has_a_plot_of_its_own(rlhf, make):
