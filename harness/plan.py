@@ -18,6 +18,7 @@ from typing import Any
 from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
 from harness.feedback import Given, given_by
+from harness.metrics.chosen import Chosen, chosen
 from harness.models.source import ModelSource, resolve
 from harness.spec import Spec, Variant
 from harness.tasks import Task, load_task
@@ -67,6 +68,7 @@ class Plan:
 def make_plan(spec: Spec) -> Plan:
     """Resolve model, data, device and variants of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
+    metrics = chosen(spec.metrics, task.train)
     given = given_by(spec, task)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
@@ -75,7 +77,7 @@ def make_plan(spec: Spec) -> Plan:
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     dtype = "float32" if fake else choose_dtype(asked, device)
     environment = describe(device)
-    shared = _Shared(spec, model, task, given, limits, device, dtype, environment)
+    shared = _Shared(spec, model, task, given, metrics, limits, device, dtype, environment)
     variants = in_order(spec.variants, {variant.name: shared.method(variant).starts_from for variant in spec.variants})
     # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
     trials = [shared.trial(BASE, 0, None)]
@@ -148,7 +150,9 @@ def code_hash(cls: type[Method]) -> str:
     shared += [methods.feedback] if cls.feedback else []
     modules = [*map(inspect.getmodule, bases), *shared]
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= {Path(__file__).parent / name for name in ("evaluate.py", "rouge.py", "models/loading.py")}
+    files |= {
+        Path(__file__).parent / name for name in ("evaluate.py", "repetition.py", "rouge.py", "models/loading.py")
+    }
     # A method that is a package of its own is all of its files, those of its relatives too.
     root = Path(methods.base.__file__).parent
     files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}
@@ -181,6 +185,7 @@ class _Shared:
     model: ModelSource
     task: Task
     given: Given
+    metrics: Chosen
     limits: Limits
     device: str
     dtype: str
@@ -220,6 +225,7 @@ class _Shared:
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
+            **self.metrics.identity(),
             **({"split": split} if split != "test" else {}),
             **({"start": start.trial_id} if start else {}),
         }
@@ -279,6 +285,7 @@ class _Shared:
             "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
             "on_oom": spec.on_oom,
             **given.request(method),
+            **self.metrics.request(),
         }
         return Trial(
             draft=draft,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import facts, preference_learning
+from reports import facts, outputs, preference_learning
 from reports.aggregate import Row, Table, differences
 from reports.format import format_gain, format_value
 from reports.grid import Grid
-from reports.metrics import METRICS
+from reports.metrics import METRICS, Metric, contested, known
 from reports.rank import PRIMARY, Place, best, places
 from reports.record import Record
 
@@ -52,6 +52,7 @@ class Section:
     bars: tuple[float | None, ...]
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
+    outputs: Grid | None
     preferences: preference_learning.Part | None
     failures: Grid | None
     settings: Grid | None
@@ -69,7 +70,8 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
     heading = f"{record.model.name} on {record.task.name}"
     order = places(table)
     rows = [place.row for place in order]
-    names = [name for name in COLUMNS if _measured(name, order)]
+    metrics = known(table.records)
+    names = [name for name in _columns(metrics) if _measured(name, order)]
     notes = [note for note in (record.model.note, record.task.note) if note]
     notes += preference_learning.notes(rows)
     if of > 1:
@@ -80,9 +82,10 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
         answer=_answer(table),
         notes=tuple(notes),
         facts=facts.of(table),
-        ranking=_ranking(order, names, several=len(table.seeds) > 1),
+        ranking=_ranking(order, names, metrics, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
-        footnotes=_footnotes(table, names),
+        footnotes=_footnotes(table, names, metrics),
+        outputs=outputs.of(rows),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
@@ -113,12 +116,18 @@ def _measured(name: str, order: Sequence[Place]) -> bool:
     return any(_number(place, name) is not None for place in order)
 
 
-def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
-    titles = ["gain in ROUGE-L" if name == GAIN else METRICS[name].title for name in names]
+def _columns(metrics: Mapping[str, Metric]) -> list[str]:
+    """`COLUMNS`, with the metrics that do not come with every run after ROUGE."""
+    after = COLUMNS.index("rougeLsum") + 1
+    return [*COLUMNS[:after], *(name for name in metrics if name not in METRICS), *COLUMNS[after:]]
+
+
+def _ranking(order: Sequence[Place], names: Sequence[str], metrics: Mapping[str, Metric], *, several: bool) -> Grid:
+    titles = ["gain in ROUGE-L" if name == GAIN else metrics[name].title for name in names]
     header = ("rank", "method", "seeds", *titles)
     rows = []
     for place in order:
-        cells = [_cell(place, name, several=several) for name in names]
+        cells = [_cell(place, name, metrics, several=several) for name in names]
         rows.append((_rank(place), place.row.variant, str(len(place.row.ok) or ""), *cells))
     return Grid(
         header,
@@ -128,7 +137,7 @@ def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> 
         values=tuple(
             (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
         ),
-        lower_is_better=(True, True, False, *(name != GAIN and METRICS[name].direction == "lower" for name in names)),
+        lower_is_better=(True, True, False, *(name != GAIN and metrics[name].direction == "lower" for name in names)),
     )
 
 
@@ -144,16 +153,16 @@ def _rank(place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(place: Place, name: str, *, several: bool) -> str:
+def _cell(place: Place, name: str, metrics: Mapping[str, Metric], *, several: bool) -> str:
     if name == GAIN:
         return format_gain(place.gain)
-    text = format_value(place.row.mean(name), METRICS[name].unit)
+    text = format_value(place.row.mean(name), metrics[name].unit)
     deviation = place.row.deviation(name) if several and name == PRIMARY else None
     return text if deviation is None else f"{text} ± {deviation:.3f}"
 
 
-def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    notes = []
+def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    notes = [f"{metrics[name].title}: {metrics[name].formula}." for name in names if name not in (*METRICS, GAIN)]
     absent = [name for name in COLUMNS if name not in names and name != GAIN]
     if absent:
         notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
@@ -192,6 +201,8 @@ def _warnings(table: Table) -> tuple[str, ...]:
         warnings.append(
             "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
         )
+    if changed := contested(table.records):
+        warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")
     if table.superseded:
         warnings.append(
             f"Records left out, because others have the same method and seed: {table.superseded}; records.csv has all."

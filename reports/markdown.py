@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reports import outputs
 from reports.content import TITLE, Section
 from reports.grid import Grid
 from reports.preference_learning import Part
@@ -44,6 +45,8 @@ def _section(section: Section) -> list[str]:
     blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
     blocks += ["### Ranking", _table(section.ranking)]
     blocks += [_block(note) for note in section.footnotes]
+    if section.outputs:
+        blocks += ["### Outputs", _table(section.outputs), outputs.NOTE]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
     if section.failures:
