@@ -142,7 +142,8 @@ class Worker:
 
     def _keep(self, evaluation: Evaluation) -> None:
         self.metrics.update(evaluation.metrics)
-        self.scores = {name: tuple(round(v, 6) for v in values) for name, values in evaluation.scores.items()}
+        finite = {name: values for name, values in evaluation.scores.items() if all(map(math.isfinite, values))}
+        self.scores = {name: tuple(round(v, 6) for v in values) for name, values in finite.items()}
         self.declared.update(evaluation.declared)
 
     def _score(self, evaluation: Evaluation, examples: Sequence[Example]) -> None:

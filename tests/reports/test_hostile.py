@@ -201,8 +201,8 @@ def test_lists_in_a_cell_stay_json(make):
 def test_markdown_has_only_the_blocks_of_its_template(files):
     lines = files["leaderboard.md"].splitlines()
     ours = {"Fine-tuning methods compared", "What was compared", "Ranking", "Outputs", "Preference learning",
-            "Reward and policy", "What the judge is worth", "Reward against KL", "Stages of training", "What failed, and why",
-            "Settings that differ", "Warnings"}  # fmt: skip
+            "Reward and policy", "What the judge is worth", "Reward against KL", "Stages of training",
+            "What failed, and why", "Settings that differ", "Warnings"}  # fmt: skip
     headings = [re.sub("^[>\\- ]*#+ ", "", line) for line in lines if re.match(r"[>\- ]*#+ ", line)]
     assert [heading for heading in headings if heading not in ours] == [
         line.removeprefix("## ") for line in lines if line.startswith("## ")
