@@ -121,7 +121,7 @@ class Record:
     details: Mapping[str, Any] = field(default_factory=dict)
     """What a method adds of its own; JSON types."""
     phase: str | None = None
-    """Where a trial that is not ok ended: `start`, `load`, `train`, `evaluate` or `save`."""
+    """Where a trial that is not ok ended: `start`, `load`, `train`, `save`, `evaluate` or `score`."""
     step: int | None = None
     """Last optimiser step done, for a trial that is not ok."""
     message: str | None = None
