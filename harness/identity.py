@@ -31,7 +31,9 @@ def code_hash(cls: type[Method]) -> str:
     shared += [methods.feedback] if cls.feedback else []
     modules = [*map(inspect.getmodule, bases), *shared]
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= {Path(__file__).parent / name for name in ("evaluate.py", "rouge.py", "models/loading.py")}
+    files |= {
+        Path(__file__).parent / name for name in ("evaluate.py", "repetition.py", "rouge.py", "models/loading.py")
+    }
     # A method that is a package of its own is all of its files, those of its relatives too.
     root = Path(methods.base.__file__).parent
     files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}

@@ -16,6 +16,7 @@ from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
 from harness.feedback import Given, given_by
 from harness.identity import code_hash, content_hash
+from harness.metrics.chosen import Chosen, chosen
 from harness.models.source import ModelSource, resolve
 from harness.search_space import Domain, space
 from harness.spec import Spec, Variant
@@ -88,6 +89,7 @@ def make_plan(spec: Spec) -> Plan:
 def prepare(spec: Spec) -> Planner:
     """Resolve model, data and device of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
+    metrics = chosen(spec.metrics, task.train)
     given = given_by(spec, task)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
@@ -95,7 +97,7 @@ def prepare(spec: Spec) -> Planner:
     device = "cpu" if fake else choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     dtype = "float32" if fake else choose_dtype(asked, device)
-    return Planner(spec, model, task, given, limits, device, dtype, describe(device))
+    return Planner(spec, model, task, given, metrics, limits, device, dtype, describe(device))
 
 
 def in_order(variants: Sequence[Variant], starts: Mapping[str, str | None]) -> list[tuple[Variant, str | None]]:
@@ -161,6 +163,7 @@ class Planner:
     model: ModelSource
     task: Task
     given: Given
+    metrics: Chosen
     limits: Limits
     device: str
     dtype: str
@@ -230,6 +233,7 @@ class Planner:
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
+            **(self.metrics.identity() if split == "test" else {}),
             **({"split": split} if split != "test" else {}),
             **({"tuning": choice.tuning} if choice.tuning else {}),
             **({"start": start.trial_id} if start else {}),
@@ -294,6 +298,7 @@ class Planner:
             "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
             "on_oom": spec.on_oom,
             **given.request(method),
+            **(self.metrics.request() if split == "test" else {"metrics": []}),  # a search goes by ROUGE-L
         }
         reason = method.unsupported(facts)
         return Trial(

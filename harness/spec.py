@@ -90,6 +90,8 @@ class Spec:
     trust_remote_code: bool = False
     preferences: str | None = None
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
+    metrics: tuple[str, ...] = ("rouge",)
+    """Names, `NAME[knob=value]` or `MODULE:FUNCTION`; ROUGE is measured in any case, because it ranks."""
     reward: str | None = None
     """`rouge`, `MODULE:FUNCTION`, a directory or a hub id, instead of a reward model that the method learns."""
 
@@ -137,6 +139,8 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         values["seeds"] = parse_seeds(values["seeds"])
     if "tune" in values:
         values["tune"] = parse_tune(values["tune"])
+    if "metrics" in values:
+        values["metrics"] = parse_metrics(values["metrics"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
     spec: Spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
     for name in ("batch_size", "accumulation", "eval_batch_size", "tries"):
@@ -275,6 +279,14 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     return seeds
 
 
+def parse_metrics(value: Any) -> tuple[str, ...]:
+    """`rouge,chrf` or a list → names; whether there are such metrics is for the plan to see. Raises `SpecError`."""
+    items = split_outside_brackets(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise SpecError(f"cannot read the metrics {value!r}: give names separated by commas, such as rouge,chrf")
+    return tuple(item.strip() for item in items)
+
+
 def parse_changes(value: Any) -> dict[str, dict[str, Any]]:
     """`["lora.r=16"]` or `{"lora.r": 16}` → method → knob → value. Raises `SpecError`."""
     if isinstance(value, list | tuple) and all(isinstance(item, str) and "=" in item for item in value):
@@ -330,15 +342,20 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
 
 
-def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
+def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:
+    """`NAME[knob=value,…]` → the name and its knobs, as texts. Raises `SpecError`; `kind` says what is named so."""
     match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", item)  # a value may be a variant, with brackets of its own
     if match is None:
-        raise SpecError(f"cannot read the method {item!r}: write NAME or NAME[knob=value,knob=value]")
+        raise SpecError(f"cannot read the {kind} {item!r}: write NAME or NAME[knob=value,knob=value]")
     name, inside = match.group(1), match.group(2)
     pairs = [pair.partition("=") for pair in split_outside_brackets(inside)] if inside else []
     if any(not (knob and equals) for knob, equals, _ in pairs):
         raise SpecError(f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]")
-    own = {knob.strip(): value.strip() for knob, _, value in pairs}
+    return name, {knob.strip(): value.strip() for knob, _, value in pairs}
+
+
+def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
+    name, own = read_name(item, "method")
     given = {**changes.get(name, {}), **own}
     method = registry.build(name, given)
     if method.role == "base":

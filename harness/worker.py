@@ -17,18 +17,19 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.errors import DataError
-from harness.evaluate import Evaluation, evaluate
+from harness.evaluate import Evaluation, evaluate, with_metric
 from harness.failures import describe_failure
 from harness.feedback import feedback_of
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
+from harness.metrics.chosen import as_planned
 from harness.models.source import ModelSource
 from harness.observer import TrialObserver
 from harness.protocol import INTERRUPTED, Outcome
@@ -36,9 +37,10 @@ from harness.rewards import model_of
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
-from methods.base import Budget, Limits, Method, Setting, StepEvent, TrainingJob
+from methods.base import Budget, Example, Limits, Method, Setting, StepEvent, TrainingJob
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
+from reports.metrics import Metric
 
 TELL_EVERY_SECONDS = 0.2
 """At most five step events a second cross the pipe; the meter sees every one."""
@@ -60,6 +62,7 @@ class Worker:
         self.cut: dict[str, int] = {}
         self.metrics: dict[str, float | None] = {}
         self.scores: dict[str, tuple[float, ...]] = {}
+        self.declared: dict[str, Metric] = {}
         self.parameters: int | None = None
         self._told = 0.0
         self.observer = TrialObserver(
@@ -129,12 +132,29 @@ class Worker:
                 self._on_evaluated,
             )
             self.cut[request["split"]] = evaluation.cut
-            self.metrics.update(evaluation.metrics)
-            self.scores = {name: tuple(round(v, 6) for v in values) for name, values in evaluation.scores.items()}
+            self._keep(evaluation)
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
             self._write_predictions(evaluation)
+        if request["metrics"]:
+            self._score(evaluation, examples)
+
+    def _keep(self, evaluation: Evaluation) -> None:
+        self.metrics.update(evaluation.metrics)
+        finite = {name: values for name, values in evaluation.scores.items() if all(map(math.isfinite, values))}
+        self.scores = {name: tuple(round(v, 6) for v in values) for name, values in finite.items()}
+        self.declared.update(evaluation.declared)
+
+    def _score(self, evaluation: Evaluation, examples: Sequence[Example]) -> None:
+        """The metrics that were asked for besides ROUGE. What they cost is no method's: it is in no phase."""
+        self.phase_name = "score"
+        self._tell({"event": "phase", "name": "score"})
+        metrics = as_planned(self.request["metrics"])
+        for measured in metrics.measure(examples, [row["prediction"] for row in evaluation.rows]):
+            evaluation = with_metric(evaluation, measured)
+            self._keep(evaluation)
+        self._write_predictions(evaluation)
 
     def _go_on(self) -> None:
         """Take over what was measured up to the checkpoint of an interrupted run, if there is one."""
@@ -272,6 +292,7 @@ class Worker:
             metrics={**measured, **self.observer.told, **self.metrics},
             phases=dict(self.meter.phases),
             scores=self.scores,
+            declared=self.declared,
             curve=tuple(self.meter.curve),
             details=self.observer.details_told,
             done=self.done,

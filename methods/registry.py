@@ -84,20 +84,25 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 
     Raises `UnknownMethodError`, `UnknownKnobError` or `InvalidSettingError`, each with the nearest valid choice.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     cls = get(name)
-    knobs = {field.name: field for field in dataclasses.fields(cls.Config)}
-    for knob in settings or {}:
-        if knob not in knobs:
-            raise UnknownKnobError(f"method {name!r} has no knob {knob!r}{nearest(knob, knobs)}")
-    try:
-        method = cls(TypeAdapter(cls.Config).validate_python(dict(settings or {})))
-    except ValidationError as error:
-        first = error.errors()[0]
-        knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
-        raise InvalidSettingError(f"{knob}: {wanted(first)}") from error
+    method = cls(configured("method", name, cls.Config, settings or {}))
     for knob, value in method.settings().items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidSettingError(f"{name}.{knob}: must be a finite number (given: {value})")
     return method
+
+
+def configured(kind: str, name: str, config: type[Any], settings: Mapping[str, Any]) -> Any:
+    """The config of a plugin with these knobs changed. Raises `UnknownKnobError` or `InvalidSettingError`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    knobs = {field.name: field for field in dataclasses.fields(config)}
+    for knob in settings:
+        if knob not in knobs:
+            raise UnknownKnobError(f"{kind} {name!r} has no knob {knob!r}{nearest(knob, knobs)}")
+    try:
+        return TypeAdapter(config).validate_python(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
+        raise InvalidSettingError(f"{knob}: {wanted(first)}") from error

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import differences, facts, mixed, preference_learning, trade_offs, tuning
+from reports import differences, facts, mixed, outputs, preference_learning, trade_offs, tuning
 from reports.aggregate import Row, Table
 from reports.aggregate import differences as differing_fields
 from reports.chapter import Chapter
 from reports.format import format_gain, format_value
 from reports.grid import Grid
-from reports.metrics import METRICS, PRIMARY, Metric
+from reports.metrics import METRICS, PRIMARY, Metric, contested, known
 from reports.rank import Place, best, places
 from reports.record import Record
 
@@ -59,6 +59,7 @@ class Section:
     footnotes: tuple[str, ...]
     chapters: tuple[Chapter, ...]
     trade_offs: trade_offs.Part | None
+    outputs: Grid | None
     preferences: preference_learning.Part | None
     failures: Grid | None
     settings: Grid | None
@@ -79,7 +80,8 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
     heading = ", ".join(dict.fromkeys(f"{record.model.name} on {record.task.name}" for record in first))
     order = places(table)
     rows = [place.row for place in order]
-    names = [name for name in COLUMNS if _measured(name, order)]
+    metrics = known(table.records)
+    names = [name for name in _columns(metrics) if _measured(name, order)]
     notes = [note for record in first for note in (record.model.note, record.task.note) if note]
     notes += preference_learning.notes(rows)
     if of > 1:
@@ -90,11 +92,12 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
         answer=" ".join(filter(None, (mixed.warning(table), _answer(table)))),
         notes=tuple(dict.fromkeys(notes)),
         facts=facts.of(table),
-        ranking=_ranking(table, order, names, several=len(table.seeds) > 1),
+        ranking=_ranking(table, order, names, metrics, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
-        footnotes=_footnotes(table, names),
+        footnotes=_footnotes(table, names, metrics),
         chapters=tuple(part for part in (differences.chapter(table, names), tuning.chapter(rows)) if part),
         trade_offs=trade_offs.of(table, traded, "trade-offs.svg" if of == 1 else f"trade-offs-{number}.svg"),
+        outputs=outputs.of(rows),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
@@ -136,12 +139,20 @@ def _measured(name: str, order: Sequence[Place]) -> bool:
     return any(_number(place, name) is not None for place in order)
 
 
-def _ranking(table: Table, order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
-    titles = [_TITLES.get(name) or METRICS[name].title for name in names]
+def _columns(metrics: Mapping[str, Metric]) -> list[str]:
+    """`COLUMNS`, with the metrics that do not come with every run after ROUGE."""
+    after = COLUMNS.index("rougeLsum") + 1
+    return [*COLUMNS[:after], *(name for name in metrics if name not in METRICS), *COLUMNS[after:]]
+
+
+def _ranking(
+    table: Table, order: Sequence[Place], names: Sequence[str], metrics: Mapping[str, Metric], *, several: bool
+) -> Grid:
+    titles = [_TITLES.get(name) or metrics[name].title for name in names]
     header = ("rank", "method", "seeds", *titles)
     rows = []
     for place in order:
-        cells = [_cell(table, place, name, several=several) for name in names]
+        cells = [_cell(table, place, name, metrics, several=several) for name in names]
         rows.append((_rank(place), place.row.variant, str(len(place.row.ok) or ""), *cells))
     return Grid(
         header,
@@ -155,7 +166,7 @@ def _ranking(table: Table, order: Sequence[Place], names: Sequence[str], *, seve
             True,
             True,
             False,
-            *(name in METRICS and METRICS[name].direction == "lower" for name in names),
+            *(name in metrics and metrics[name].direction == "lower" for name in names),
         ),
     )
 
@@ -174,19 +185,20 @@ def _rank(place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(table: Table, place: Place, name: str, *, several: bool) -> str:
+def _cell(table: Table, place: Place, name: str, metrics: Mapping[str, Metric], *, several: bool) -> str:
     if name == GAIN:
         return format_gain(place.gain)
     if name == INTERVAL:
         found = table.verdict.intervals.get(place.row.variant)
         return f"{found.low:.3f} to {found.high:.3f}" if found else ""
-    text = format_value(place.row.mean(name), METRICS[name].unit)
+    text = format_value(place.row.mean(name), metrics[name].unit)
     deviation = place.row.deviation(name) if several and name == PRIMARY else None
     return text if deviation is None else f"{text} ± {deviation:.3f}"
 
 
-def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    notes = []
+def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    more = [name for name in names if name not in METRICS and name in metrics]
+    notes = [f"{metrics[name].title}: {metrics[name].formula}." for name in more]
     absent = [name for name in COLUMNS if name not in names and name in METRICS]
     if absent:
         notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
@@ -225,6 +237,8 @@ def _warnings(table: Table) -> tuple[str, ...]:
         warnings.append(
             "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
         )
+    if changed := contested(table.records):
+        warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")
     if table.superseded:
         warnings.append(
             f"Records left out, because others have the same method and seed: {table.superseded}; records.csv has all."

@@ -7,12 +7,12 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.aggregate import Row, Table, flatten
 from reports.differences import interval
-from reports.metrics import METRICS, PREFERENCE_LEARNING
+from reports.metrics import METRICS, PREFERENCE_LEARNING, known
 from reports.rank import Place, places
 from reports.record import Record
 
@@ -40,16 +40,17 @@ def records(trials: Sequence[Record]) -> str:
     return write_csv([_flat(record, names) for record in trials])
 
 
-def _names(trials: Iterable[Record]) -> list[str]:
+def _names(trials: Sequence[Record]) -> list[str]:
     """Metrics with a column: those that every method can have, and of the others those that a trial has."""
     had = {name for record in trials for name, value in record.metrics.items() if value is not None}
-    return [name for name in METRICS if name not in PREFERENCE_LEARNING or name in had]
+    always = METRICS.keys() - PREFERENCE_LEARNING
+    return [name for name in known(trials) if name in always or name in had]
 
 
 def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[str, Any]:
     row = place.row
     record = row.records[0]
-    return {
+    fixed = {
         "table": number,
         "rank": place.rank,
         "variant": row.variant,
@@ -59,7 +60,7 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
         "failed": len(row.failed),
         "status": "ok" if row.ok else row.failed[-1].status,
         "gain_rougeL": place.gain,
-        **{name: row.mean(name) for name in names},
+        **{name: row.mean(name) for name in names if name in METRICS},
         **{f"{name}_{end}": value for name in names for end, value in _spread(table, row, name).items()},
         "model": record.model.name,
         "model_revision": record.model.revision,
@@ -75,6 +76,8 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
         "settings": json.dumps(record.settings, sort_keys=True),
         "message": row.failed[-1].message if row.failed else None,
     }
+    others = [name for name in names if name not in METRICS]  # they may be called as a column is
+    return fixed | {f"metrics.{name}" if name in fixed else name: row.mean(name) for name in others}
 
 
 def _spread(table: Table, row: Row, name: str) -> dict[str, float]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from reports import csv_table, differences, html, markdown, mixed, pareto, plots, scatter
 from reports.aggregate import Table, tables, unique
 from reports.content import sections, with_problems
-from reports.metrics import METRICS
+from reports.metrics import known
 from reports.record import Record, redacted
 from reports.secrets import ours
 from reports.store import read_records, write_text
@@ -68,7 +68,7 @@ def render(
 ) -> dict[str, str]:
     """File name → text of every report; see `write`."""
     shown = compared(records, allow_mixed=allow_mixed)
-    metrics = pareto.choose(traded, METRICS) if traded else None
+    metrics = pareto.choose(traded, known(records)) if traded else None
     made = with_problems(sections(shown, metrics), sorted(set(problems)))
     return {
         "leaderboard.md": markdown.render(made),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reports import outputs
 from reports.chapter import Chapter
 from reports.content import TITLE, Section
 from reports.grid import Grid
@@ -50,6 +51,8 @@ def _section(section: Section) -> list[str]:
         blocks += _chapter(chapter)
     if section.trade_offs:
         blocks += ["### Trade-offs", *_trade_offs(section.trade_offs)]
+    if section.outputs:
+        blocks += ["### Outputs", _table(section.outputs), outputs.NOTE]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
     if section.failures:

@@ -53,6 +53,11 @@ FLAGS = (
         "reward",
         "rouge, MODULE:FUNCTION, a model's directory or ORG/NAME, instead of a learned reward model",
     ),
+    (
+        "--metrics",
+        "metrics",
+        "comma-separated (rouge, which is always measured); see `list metrics`; your own as MODULE:FUNCTION",
+    ),
     ("--train-examples", "train_examples", "use at most this many training examples"),
     ("--validation-examples", "validation_examples", "use at most this many validation examples"),
     ("--test-examples", "test_examples", "use at most this many test examples"),
