@@ -207,6 +207,7 @@ class _Shared:
             "batch_size": spec.eval_batch_size,
         }
         budget = {"unit": spec.budget.unit, "amount": spec.budget.amount}
+        curve = _learning_curve(spec, task) if method.trains and split == "test" else None
         identity = {
             "model": [self.model.name, self.model.revision, self.dtype],
             "task": [task.fingerprint, list(task.templates)],
@@ -221,6 +222,8 @@ class _Shared:
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
             **({"split": split} if split != "test" else {}),
+            # A record without a curve doesn't do for a request for one; a target is only held against the curve.
+            **({"learning_curve": [curve["every"], curve["examples"]]} if curve else {}),
             **({"start": start.trial_id} if start else {}),
         }
         draft = Record(
@@ -255,7 +258,11 @@ class _Shared:
             decoding=decoding,
             environment=self.environment,
             split=split,
-            details={**given.details(method), **({"warm_start": {"trial_id": start.trial_id}} if start else {})},
+            details={
+                **given.details(method),
+                **({"warm_start": {"trial_id": start.trial_id}} if start else {}),
+                **({"learning_curve": {**curve, "every": str(spec.evaluate_every)}} if curve else {}),
+            },
         )
         every = spec.checkpoint_every
         request = {
@@ -278,6 +285,7 @@ class _Shared:
             "keep_checkpoints": spec.keep_checkpoints,
             "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
             "on_oom": spec.on_oom,
+            "learning_curve": curve,
             **given.request(method),
         }
         return Trial(
@@ -286,6 +294,20 @@ class _Shared:
             unsupported=method.unsupported(facts),
             start=start.trial_id if start else None,
         )
+
+
+def _learning_curve(spec: Spec, task: Task) -> dict[str, Any] | None:
+    """The curve that the worker is asked for. Raises `SpecError` where there is nothing to measure on."""
+    every = spec.evaluate_every
+    if every is None:
+        return None
+    if not task.validation:
+        raise SpecError(f"evaluate_every measures on validation examples, and the task {task.name} has none")
+    return {
+        "every": {"unit": every.unit, "amount": every.amount},
+        "examples": min(spec.curve_examples, len(task.validation)),
+        "target_quality": spec.target_quality,
+    }
 
 
 def _sizes(task: Task) -> dict[str, int]:
