@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import facts, preference_learning
+from reports import facts, learning_curves, preference_learning
 from reports.aggregate import Row, Table, differences
 from reports.format import format_gain, format_value
 from reports.grid import Grid
@@ -53,6 +53,7 @@ class Section:
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
     preferences: preference_learning.Part | None
+    learning: learning_curves.Part | None
     failures: Grid | None
     settings: Grid | None
     warnings: tuple[str, ...]
@@ -84,6 +85,7 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Se
         bars=tuple(place.row.mean(PRIMARY) for place in order),
         footnotes=_footnotes(table, names),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
+        learning=learning_curves.of(rows, "learning-curve.svg" if of == 1 else f"learning-curve-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
         warnings=(*preference_learning.warnings(rows), *_warnings(table)),

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from reports.aggregate import Table, flatten
-from reports.metrics import METRICS, PREFERENCE_LEARNING
+from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
 from reports.rank import PRIMARY, Place, places
 from reports.record import Record
 
@@ -40,7 +40,7 @@ def records(trials: Sequence[Record]) -> str:
 def _names(trials: Iterable[Record]) -> list[str]:
     """Metrics with a column: those that every method can have, and of the others those that a trial has."""
     had = {name for record in trials for name, value in record.metrics.items() if value is not None}
-    return [name for name in METRICS if name not in PREFERENCE_LEARNING or name in had]
+    return [name for name in METRICS if name not in LEARNING_CURVES | PREFERENCE_LEARNING or name in had]
 
 
 def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from reports.record import Record, redacted
 from reports.secrets import ours
 from reports.store import read_records, write_text
 
-_PLOT = re.compile(r"reward-kl(-\d+)?\.svg")
+_PLOT = re.compile(r"(reward-kl|learning-curve)(-\d+)?\.svg")
 
 
 def write(directories: Sequence[Path], out: Path) -> list[Path]:
@@ -32,7 +32,7 @@ def write(directories: Sequence[Path], out: Path) -> list[Path]:
     files = render(records, problems)
     for name, text in files.items():
         write_text(out / name, text)
-    for path in out.glob("reward-kl*.svg"):
+    for path in out.glob("*.svg"):
         if path.name not in files and _PLOT.fullmatch(path.name):
             with contextlib.suppress(OSError):  # what cannot be removed is linked from nowhere
                 path.unlink()
@@ -55,8 +55,9 @@ def render(records: Sequence[Record], problems: Sequence[str] = ()) -> dict[str,
         "leaderboard.csv": csv_table.leaderboard(compared),
         "records.csv": csv_table.records(unique(records)),
         **{
-            section.preferences.curve.file: plots.svg(section.preferences.curve.plot, alone=True)
+            part.curve.file: plots.svg(part.curve.plot, alone=True)
             for section in made
-            if section.preferences and section.preferences.curve
+            for part in (section.preferences, section.learning)
+            if part and part.curve
         },
     }

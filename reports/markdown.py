@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from reports.content import TITLE, Section
 from reports.grid import Grid
+from reports.learning_curves import Part as LearningCurves
+from reports.plots import Figure
 from reports.preference_learning import Part
 from reports.text import seen
 
@@ -46,6 +48,8 @@ def _section(section: Section) -> list[str]:
     blocks += [_block(note) for note in section.footnotes]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
+    if section.learning:
+        blocks += ["### Learning curves", *_learning(section.learning)]
     if section.failures:
         blocks += ["### What failed, and why", _table(section.failures)]
     if section.settings:
@@ -59,11 +63,20 @@ def _preferences(part: Part) -> list[str]:
     blocks = [text for heading, grid in part.grids for text in (f"#### {heading}", _table(grid))]
     blocks += [_inline(note) for note in part.footnotes]
     if part.curve:
-        seen = _inline(part.curve.plot.description).replace("[", "\\[").replace("]", "\\]")
-        blocks += ["#### Reward against KL", f"![{seen}]({part.curve.file})", _inline(part.curve.caption)]
+        blocks += ["#### Reward against KL", *_figure(part.curve)]
     if part.stages:
         blocks += ["#### Stages of training", _table(part.stages)]
     return blocks
+
+
+def _learning(part: LearningCurves) -> list[str]:
+    figure = _figure(part.curve) if part.curve else []
+    return [*figure, _table(part.grid), *(_inline(note) for note in part.footnotes)]
+
+
+def _figure(figure: Figure) -> list[str]:
+    seen = _inline(figure.plot.description).replace("[", "\\[").replace("]", "\\]")
+    return [f"![{seen}]({figure.file})", _inline(figure.caption)]
 
 
 def _table(grid: Grid) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-
 from harness.checkpoint import Stop
 from harness.errors import SpecError
 from harness.evaluate import Evaluation

@@ -170,10 +170,14 @@ def test_what_is_done_aside_is_no_training(clock):
 
 def test_time_aside_ends_with_an_exception_too(clock):
     meter = Meter("none", clock)
+
+    def fail():
+        clock.now += 5
+        raise RuntimeError
+
     with meter.phase("train"):
         with pytest.raises(RuntimeError), meter.aside():
-            clock.now += 5
-            raise RuntimeError
+            fail()
         clock.now += 1
     assert meter.phases["train"].seconds == 1
 
