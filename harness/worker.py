@@ -105,16 +105,16 @@ class Worker:
             model = method.prepare(model, setting)
             trainable, total = count_parameters(model)
             self.parameters = total
-
-            def evaluated(examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
-                how = (limits, request["decoding"], on_progress)
-                return evaluate(method, model, tokenizer, self.facts, dtype, examples, task.templates, *how)
-
             self.metrics.update(
                 trainable_parameters=trainable if method.trains else 0,
                 total_parameters=total,
                 trainable_percent=100 * trainable / total if method.trains else 0.0,
             )
+
+        def evaluated(examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
+            how = (limits, request["decoding"], on_progress)
+            return evaluate(method, model, tokenizer, self.facts, dtype, examples, task.templates, *how)
+
         if method.trains:
             with self._phase("train"):
                 self.learning_curve.begin(model, self.facts, task.validation, evaluated)

@@ -53,7 +53,8 @@ def _figure(rows: Sequence[Row], file: str) -> Figure:
     caption = "ROUGE-L on validation examples against training tokens."
     if any(len(row.ok) > 1 for row in rows):
         caption += " Lines are means over seeds, evaluation by evaluation."
-    return Figure(Plot(f"training tokens{said}", (panel,), f"{caption} {' '.join(told)}"), file, caption)
+    description = f"{caption} {' '.join(told)}"
+    return Figure(Plot(f"training tokens{said}", (panel,), description, ("first point", "last point")), file, caption)
 
 
 def _mean_curve(row: Row) -> list[Point]:

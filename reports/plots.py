@@ -79,6 +79,8 @@ class Plot:
     panels: tuple[Panel, ...]
     description: str
     """What it shows, for those who do not see it."""
+    ends: tuple[str, str] = ("first step", "last step")
+    """What a ring and a disc stand for."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def svg(plot: Plot, *, alone: bool) -> str:
     names = list(dict.fromkeys(series.name for panel in plot.panels for series in panel.series))
     columns = min(2, len(plot.panels)) or 1
     width = columns * _WIDTH
-    legend, top = _legend(names, width)
+    legend, top = _legend(names, plot.ends, width)
     height = top + math.ceil(len(plot.panels) / columns) * _HEIGHT
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
@@ -121,7 +123,7 @@ def svg(plot: Plot, *, alone: bool) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _legend(names: Sequence[str], width: int) -> tuple[list[str], int]:
+def _legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[list[str], int]:
     """The colours, where there are several, and how time is shown, in as many rows as that takes; and its height."""
     parts, x, y = [], float(_LEFT), 15
 
@@ -142,9 +144,9 @@ def _legend(names: Sequence[str], width: int) -> tuple[list[str], int]:
     left, middle = place(160)
     parts += [
         f'<circle class="first" stroke="var(--soft)" cx="{left + 5:g}" cy="{middle}" r="4"/>',
-        f'<text x="{left + 15:g}" y="{middle + 4}">first step</text>',
+        f'<text x="{left + 15:g}" y="{middle + 4}">{ends[0]}</text>',
         f'<circle fill="var(--soft)" class="last" cx="{left + 90:g}" cy="{middle}" r="5"/>',
-        f'<text x="{left + 100:g}" y="{middle + 4}">last step</text>',
+        f'<text x="{left + 100:g}" y="{middle + 4}">{ends[1]}</text>',
     ]
     return parts, _LEGEND + middle - 15
 

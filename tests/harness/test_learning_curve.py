@@ -7,13 +7,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from harness.checkpoint import Stop
 from harness.errors import SpecError
-from harness.evaluate import Evaluation
+from harness.evaluate import Evaluation, evaluate
 from harness.learning_curve import MOST_POINTS, LearningCurve, aimed, to_quality
 from harness.measure.meter import Meter
 from harness.plan import _learning_curve, make_plan
@@ -264,6 +265,20 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
     changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
     found = work(make_request("toy", evaluate_every="steps=3", test_examples=None, **changes))
     assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
+
+
+def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, monkeypatch):
+    def slow(*arguments):
+        time.sleep(0.3)  # as long as the whole budget
+        return evaluate(*arguments)
+
+    monkeypatch.setattr("harness.worker.evaluate", slow)
+    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
+    changes |= {"test_examples": None, "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
+    found = work(make_request("toy", evaluate_every="steps=1", **changes))
+    assert found.done["steps"] >= 2
+    assert len(found.learning_curve) == found.done["steps"]
+    assert found.details["learning_curve"]["evaluation_seconds"] >= 0.3 * found.done["steps"]
 
 
 # --- what is asked for, and what is refused

@@ -113,7 +113,7 @@ def test_html_and_markdown_say_the_same(records):
     assert ".plot .line" in page  # its style
     root = ET.fromstring(files["learning-curve.svg"])
     names = ["".join(item.itertext()) for item in root.iter(f"{SPACE}text")]
-    assert {"full", "lora", "prefix", "training tokens (thousands)"} <= set(names)
+    assert {"full", "lora", "prefix", "training tokens (thousands)", "first point", "last point"} <= set(names)
 
 
 def test_the_order_of_records_changes_nothing(records):
