@@ -220,6 +220,7 @@ class Planner:
             "batch_size": spec.eval_batch_size,
         }
         budget = {"unit": spec.budget.unit, "amount": spec.budget.amount}
+        curve = _learning_curve(spec, task) if method.trains and split == "test" else None
         identity = {
             "model": [self.model.name, self.model.revision, self.dtype],
             "task": [task.fingerprint, list(task.templates)],
@@ -236,6 +237,8 @@ class Planner:
             **(self.metrics.identity() if split == "test" else {}),
             **({"split": split} if split != "test" else {}),
             **({"tuning": choice.tuning} if choice.tuning else {}),
+            # A record without a curve doesn't do for a request for one; a target is only held against the curve.
+            **({"learning_curve": [curve["every"], curve["examples"]]} if curve else {}),
             **({"start": start.trial_id} if start else {}),
         }
         draft = Record(
@@ -274,6 +277,7 @@ class Planner:
                 **given.details(method),
                 **({"warm_start": {"trial_id": start.trial_id}} if start else {}),
                 **({"tuning": choice.tuning} if choice.tuning else {}),
+                **({"learning_curve": {**curve, "every": str(spec.evaluate_every)}} if curve else {}),
             },
         )
         every = spec.checkpoint_every
@@ -297,6 +301,7 @@ class Planner:
             "keep_checkpoints": spec.keep_checkpoints,
             "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
             "on_oom": spec.on_oom,
+            "learning_curve": curve,
             **given.request(method),
             **(self.metrics.request() if split == "test" else {"metrics": []}),  # a search goes by ROUGE-L
         }
@@ -307,6 +312,20 @@ class Planner:
             refused=("unsupported", reason) if reason else choice.refused,
             start=start.trial_id if start else None,
         )
+
+
+def _learning_curve(spec: Spec, task: Task) -> dict[str, Any] | None:
+    """The curve that the worker is asked for. Raises `SpecError` where there is nothing to measure on."""
+    every = spec.evaluate_every
+    if every is None:
+        return None
+    if not task.validation:
+        raise SpecError(f"evaluate_every measures on validation examples, and the task {task.name} has none")
+    return {
+        "every": {"unit": every.unit, "amount": every.amount},
+        "examples": min(spec.curve_examples, len(task.validation)),
+        "target_quality": spec.target_quality,
+    }
 
 
 def _sizes(task: Task) -> dict[str, int]:

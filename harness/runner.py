@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.learning_curve import aimed
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
@@ -78,7 +79,7 @@ class Runner:
             return self._done[trial.trial_id]
         finished = _finished(trial, self.store, keep=keep)
         if finished is not None:
-            record = self._done[trial.trial_id] = _priced(finished, trial, self.store)
+            record = self._done[trial.trial_id] = _renewed(finished, trial, self.store)
             self.progress.ended(record, skipped=True)
             return record
         if self.asked_to_end():
@@ -116,14 +117,19 @@ def _finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | None:
     return record if kept or not (keep or trial.request["save_models"]) else None
 
 
-def _priced(record: Record, trial: Trial, store: RunStore) -> Record:
-    """The record with its cost at the price that is given now."""
-    price, total = trial.request["price_per_hour"], record.metrics.get("total_seconds")
-    if price is None or total is None or record.metrics.get("cost") == cost(total, price):
+def _renewed(record: Record, trial: Trial, store: RunStore) -> Record:
+    """The record with what is worked out anew: cost at the price, time to the quality that is given now."""
+    renewed = aimed(_priced(record, trial.request["price_per_hour"]), trial.request["learning_curve"])
+    if renewed != record:
+        store.add(renewed, replace=True)
+    return renewed
+
+
+def _priced(record: Record, price: float | None) -> Record:
+    total = record.metrics.get("total_seconds")
+    if price is None or total is None:
         return record
-    priced = dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
-    store.add(priced, replace=True)
-    return priced
+    return dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
 
 
 def _attempt(

@@ -81,6 +81,12 @@ class Spec:
     """Which trials run although they have a record: `failed`, `all`, or the id of one besides the failed ones."""
     checkpoint_every: Budget | None = Budget("minutes", 10)
     """How often a trial in training keeps what it needs to go on after a crash; `None` for never."""
+    evaluate_every: Budget | None = None
+    """How often a model in training is evaluated on validation examples, in steps or tokens; `None` for never."""
+    curve_examples: int = 50
+    """The first so many validation examples; enough to see a curve rise, and generated in seconds."""
+    target_quality: float | None = None
+    """ROUGE-L on these examples; the time and the tokens until it is reached become metrics."""
     keep_checkpoints: bool = False
     """Keep the last checkpoint of a finished trial; otherwise it is removed."""
     save_models: bool = False
@@ -111,7 +117,10 @@ KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
 
 
-_WHOLE = {"batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens", "tries"}
+_WHOLE = {
+    *("batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"),
+    *("tries", "curve_examples"),
+}
 
 
 def build_spec(request: Mapping[str, Any]) -> Spec:
@@ -134,7 +143,9 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     if "budget" in values:
         values["budget"] = parse_budget(values["budget"])
     if "checkpoint_every" in values:
-        values["checkpoint_every"] = parse_interval(values["checkpoint_every"])
+        values["checkpoint_every"] = parse_interval("checkpoint_every", values["checkpoint_every"])
+    if "evaluate_every" in values:
+        values["evaluate_every"] = parse_interval("evaluate_every", values["evaluate_every"])
     if "seeds" in values:
         values["seeds"] = parse_seeds(values["seeds"])
     if "tune" in values:
@@ -143,7 +154,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         values["metrics"] = parse_metrics(values["metrics"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
     spec: Spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
-    for name in ("batch_size", "accumulation", "eval_batch_size", "tries"):
+    for name in ("batch_size", "accumulation", "eval_batch_size", "tries", "curve_examples"):
         if getattr(spec, name) < 1:
             raise SpecError(f"{name} must be at least 1")
     for name in ("input_tokens", "target_tokens", "trial_timeout", "price_per_hour"):
@@ -155,6 +166,12 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     if spec.out is not None and not _is_path(spec.out):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
     _check_tuning(spec)
+    for name in ("curve_examples", "target_quality"):
+        if name in values and spec.evaluate_every is None:
+            raise SpecError(f"{name} says how a learning curve is made, and none is asked for; give evaluate_every too")
+    target = values.get("target_quality")
+    if isinstance(target, bool) or not (spec.target_quality is None or 0 < spec.target_quality <= 1):
+        raise SpecError(f"target_quality {target}: ROUGE-L lies between 0 and 1")
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec
@@ -253,7 +270,13 @@ def parse_budget(value: Any) -> Budget:
     return Budget(cast(BudgetUnit, unit), number)
 
 
-def parse_interval(value: Any) -> Budget | None:
+_INTERVALS: Mapping[str, tuple[BudgetUnit, BudgetUnit]] = {
+    "checkpoint_every": ("steps", "minutes"),
+    "evaluate_every": ("steps", "tokens"),
+}
+
+
+def parse_interval(name: str, value: Any) -> Budget | None:
     """`steps=100`, `minutes=10` (or a mapping) → how often; `never` → `None`. Raises `SpecError`."""
     if value == "never":
         return None
@@ -261,8 +284,9 @@ def parse_interval(value: Any) -> Budget | None:
         interval = parse_budget(value)
     except SpecError:
         interval = None
-    if interval is None or interval.unit not in ("steps", "minutes"):
-        raise SpecError(f"checkpoint_every {value!r}: give steps=N, minutes=N or never; N is above 0, steps are whole")
+    if interval is None or interval.unit not in _INTERVALS[name]:
+        units = ", ".join(f"{unit}=N" for unit in _INTERVALS[name])
+        raise SpecError(f"{name} {value!r}: give {units} or never; N is above 0, steps are whole")
     return interval
 
 

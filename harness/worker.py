@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +27,7 @@ from harness.errors import DataError
 from harness.evaluate import Evaluation, evaluate, with_metric
 from harness.failures import describe_failure
 from harness.feedback import feedback_of
+from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
 from harness.metrics.chosen import as_planned
@@ -68,7 +69,8 @@ class Worker:
         self.observer = TrialObserver(
             self.meter, Path(request["stages"]), keep_models=request["save_models"], tell=self._on_stage
         )
-        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, written=self.meter.skip)
+        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, aside=self.meter.aside)
+        self.learning_curve = LearningCurve(request.get("learning_curve"), self.meter, stop)
 
     def run(self) -> Outcome:
         """The outcome of the trial, whatever becomes of it."""
@@ -111,26 +113,22 @@ class Worker:
                 total_parameters=total,
                 trainable_percent=100 * trainable / total if method.trains else 0.0,
             )
+
+        def evaluated(examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
+            how = (limits, request["decoding"], on_progress)
+            return evaluate(method, model, tokenizer, self.facts, dtype, examples, task.templates, *how)
+
         if method.trains:
             with self._phase("train"):
+                self.learning_curve.begin(model, self.facts, task.validation, evaluated)
                 method.train(self._job(model, tokenizer, dtype, task, limits, feedback))
+                self.learning_curve.end(self.done)
         del feedback  # the reward may be a model, which must not weigh on what follows
         with self._phase("save"):
             self.metrics["shipped_bytes"] = self._save(method, model)
         with self._phase("evaluate"):
             examples = task.test if request["split"] == "test" else task.validation
-            evaluation = evaluate(
-                method,
-                model,
-                tokenizer,
-                self.facts,
-                dtype,
-                examples,
-                task.templates,
-                limits,
-                request["decoding"],
-                self._on_evaluated,
-            )
+            evaluation = evaluated(examples, self._on_evaluated)
             self.cut[request["split"]] = evaluation.cut
             self._keep(evaluation)
             loss = evaluation.metrics.get("heldout_loss")
@@ -164,6 +162,7 @@ class Worker:
             return
         self.started_at, self.done, self.cut = carried["started_at"], carried["done"], carried["cut"]
         self.meter.restore(carried["meter"])
+        self.learning_curve.restore(carried["learning_curve"])
         self.observer.metrics(carried["told"])
         self.observer.details(carried["details"])
         times = carried["details"].get("resumed", {}).get("times", 0) + 1
@@ -176,6 +175,7 @@ class Worker:
             "done": self.done,
             "cut": self.cut,
             "meter": self.meter.state(),
+            "learning_curve": self.learning_curve.state(),
             "told": self.observer.told,
             "details": self.observer.details_told,
         }
@@ -225,7 +225,7 @@ class Worker:
             seed=self.request["seed"],
             dtype=dtype,
             emit=self._on_step,
-            clock=lambda: time.monotonic() - self.checkpoint.seconds,
+            clock=self.meter.now,
             feedback=feedback,
             observer=self.observer,
             checkpoint=self.checkpoint,
@@ -271,6 +271,8 @@ class Worker:
             self._told = now
             live = self.meter.live()
             self._tell({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
+        if event.evaluable:
+            self.learning_curve.after_step(self.done)
 
     def _on_stage(self, name: str) -> None:
         self._tell({"event": "stage", "name": name})
@@ -289,16 +291,17 @@ class Worker:
         measured = self.meter.metrics(self.request["price_per_hour"])
         return Outcome(
             status=status,
-            metrics={**measured, **self.observer.told, **self.metrics},
+            metrics={**measured, **self.observer.told, **self.metrics, **self.learning_curve.metrics()},
             phases=dict(self.meter.phases),
             scores=self.scores,
             declared=self.declared,
             curve=tuple(self.meter.curve),
-            details=self.observer.details_told,
+            learning_curve=tuple(self.learning_curve.points),
+            details={**self.observer.details_told, **self.learning_curve.details()},
             done=self.done,
             cut=self.cut,
             parameters=self.parameters,
-            phase=None if status == "ok" else self.phase_name,
+            phase=None if status == "ok" else "evaluate" if self.learning_curve.measuring else self.phase_name,
             step=None if status == "ok" else self.done["steps"],
             message=message,
             started_at=self.started_at,

@@ -39,7 +39,7 @@ STYLE = """\
 """
 """Rules of every plot; the page around it gives `--ink`, `--soft`, `--line` and `--page`."""
 
-_ALONE = """\
+ALONE = """\
 :root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --line: #e0e1e6; --page: #fcfcfd; }
 @media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #b0b4ba; --line: #363a3f; --page: #111113; } }
 """
@@ -55,7 +55,7 @@ def page(legend: Sequence[str], panels: Sequence[Sequence[str]], description: st
     parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{safe(description)}">']
     if alone:
         paper = f'<rect class="page" x="0" y="0" width="{width}" height="{height}"/>'
-        parts.append(f"<style>\n{_ALONE}{STYLE}</style>\n{paper}")
+        parts.append(f"<style>\n{ALONE}{STYLE}</style>\n{paper}")
     parts += legend
     for index, panel in enumerate(panels):
         x, y = index % columns * WIDTH, LEGEND + index // columns * HEIGHT

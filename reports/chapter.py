@@ -5,25 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.grid import Grid
-from reports.plots import Plot
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot, the file that holds it beside the Markdown, and what stands below it."""
-
-    heading: str
-    plot: Plot
-    file: str
-    caption: str
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """Points, then tables with their headings (which may be empty), then footnotes, then figures."""
+    """Points, then tables with their headings (which may be empty), then footnotes."""
 
     heading: str
     points: tuple[str, ...] = ()
     grids: tuple[tuple[str, Grid], ...] = ()
     footnotes: tuple[str, ...] = ()
-    figures: tuple[Figure, ...] = ()

@@ -7,7 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import differences, facts, mixed, outputs, preference_learning, trade_offs, tuning
+from reports import (
+    differences,
+    facts,
+    learning_curves,
+    mixed,
+    outputs,
+    preference_learning,
+    trade_offs,
+    tuning,
+)
 from reports.aggregate import Row, Table
 from reports.aggregate import differences as differing_fields
 from reports.chapter import Chapter
@@ -61,6 +70,7 @@ class Section:
     trade_offs: trade_offs.Part | None
     outputs: Grid | None
     preferences: preference_learning.Part | None
+    learning: learning_curves.Part | None
     failures: Grid | None
     settings: Grid | None
     warnings: tuple[str, ...]
@@ -99,6 +109,7 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
         trade_offs=trade_offs.of(table, traded, "trade-offs.svg" if of == 1 else f"trade-offs-{number}.svg"),
         outputs=outputs.of(rows),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
+        learning=learning_curves.of(rows, "learning-curve.svg" if of == 1 else f"learning-curve-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
         warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),

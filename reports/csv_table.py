@@ -12,7 +12,7 @@ from typing import Any
 
 from reports.aggregate import Row, Table, flatten
 from reports.differences import interval
-from reports.metrics import METRICS, PREFERENCE_LEARNING, known
+from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, known
 from reports.rank import Place, places
 from reports.record import Record
 
@@ -43,7 +43,7 @@ def records(trials: Sequence[Record]) -> str:
 def _names(trials: Sequence[Record]) -> list[str]:
     """Metrics with a column: those that every method can have, and of the others those that a trial has."""
     had = {name for record in trials for name, value in record.metrics.items() if value is not None}
-    always = METRICS.keys() - PREFERENCE_LEARNING
+    always = METRICS.keys() - PREFERENCE_LEARNING - LEARNING_CURVES
     return [name for name in known(trials) if name in always or name in had]
 
 

@@ -15,7 +15,7 @@ from reports.record import Record, redacted
 from reports.secrets import ours
 from reports.store import read_records, write_text
 
-_PLOT = re.compile(r"(reward-kl|trade-offs)(-\d+)?\.svg")
+_PLOT = re.compile(r"(reward-kl|trade-offs|learning-curve)(-\d+)?\.svg")
 
 
 def write(
@@ -77,9 +77,10 @@ def render(
         "differences.csv": differences.pairs_csv(shown),
         "records.csv": csv_table.records(unique(records)),
         **{
-            section.preferences.curve.file: plots.svg(section.preferences.curve.plot, alone=True)
+            part.curve.file: plots.svg(part.curve.plot, alone=True)
             for section in made
-            if section.preferences and section.preferences.curve
+            for part in (section.preferences, section.learning)
+            if part and part.curve
         },
         **{
             section.trade_offs.file: scatter.svg(section.trade_offs.plot, alone=True)

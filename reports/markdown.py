@@ -9,6 +9,8 @@ from reports import outputs
 from reports.chapter import Chapter
 from reports.content import TITLE, Section
 from reports.grid import Grid
+from reports.learning_curves import Part as LearningCurves
+from reports.plots import Figure
 from reports.preference_learning import Part
 from reports.text import seen
 from reports.trade_offs import Part as TradeOffs
@@ -55,6 +57,8 @@ def _section(section: Section) -> list[str]:
         blocks += ["### Outputs", _table(section.outputs), outputs.NOTE]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
+    if section.learning:
+        blocks += ["### Learning curves", *_learning(section.learning)]
     if section.failures:
         blocks += ["### What failed, and why", _table(section.failures)]
     if section.settings:
@@ -71,9 +75,6 @@ def _chapter(chapter: Chapter) -> list[str]:
     for heading, grid in chapter.grids:
         blocks += [*([f"#### {heading}"] if heading else []), _table(grid)]
     blocks += [_block(note) for note in chapter.footnotes]
-    for figure in chapter.figures:
-        seen = _inline(figure.plot.description).replace("[", "\\[").replace("]", "\\]")
-        blocks += [f"#### {figure.heading}", f"![{seen}]({figure.file})", _inline(figure.caption)]
     return blocks
 
 
@@ -91,11 +92,19 @@ def _preferences(part: Part) -> list[str]:
     blocks = [text for heading, grid in part.grids for text in (f"#### {heading}", _table(grid))]
     blocks += [_inline(note) for note in part.footnotes]
     if part.curve:
-        image = _image(part.curve.plot.description, part.curve.file)
-        blocks += ["#### Reward against KL", image, _inline(part.curve.caption)]
+        blocks += ["#### Reward against KL", *_figure(part.curve)]
     if part.stages:
         blocks += ["#### Stages of training", _table(part.stages)]
     return blocks
+
+
+def _learning(part: LearningCurves) -> list[str]:
+    figure = _figure(part.curve) if part.curve else []
+    return [*figure, _table(part.grid), *(_inline(note) for note in part.footnotes)]
+
+
+def _figure(figure: Figure) -> list[str]:
+    return [_image(figure.plot.description, figure.file), _inline(figure.caption)]
 
 
 def _table(grid: Grid) -> str:

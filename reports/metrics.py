@@ -240,10 +240,30 @@ _PREFERENCE_LEARNING = (
     ),
 )
 
+_LEARNING_CURVES = (
+    Metric(
+        "seconds_to_quality",
+        "time to quality",
+        "s",
+        "lower",
+        "training time, evaluations left out, at the first point of the learning curve with the ROUGE-L aimed at",
+    ),
+    Metric(
+        "tokens_to_quality",
+        "tokens to quality",
+        "tokens",
+        "lower",
+        "training tokens at the first point of the learning curve with the ROUGE-L aimed at",
+    ),
+)
+
+LEARNING_CURVES = frozenset(metric.name for metric in _LEARNING_CURVES)
+"""Names that are measured only where a learning curve with a target was asked for."""
+
 PREFERENCE_LEARNING = frozenset(metric.name for metric in _PREFERENCE_LEARNING)
 """Names that only methods which learn from preferences or rewards measure; shown only where one did."""
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_DECLARED, *_PREFERENCE_LEARNING)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_DECLARED, *_LEARNING_CURVES, *_PREFERENCE_LEARNING)}
 """Every declared metric by name, in the order in which tables show them."""
 
 RESERVED = frozenset({"gain"})

@@ -78,6 +78,9 @@ FLAGS = (
     ("--on-oom", "on_oom", "record (default), or halve-batch: try again with half the batch, the effective one kept"),
     ("--rerun", "rerun", "failed (default), all, or a trial's id: what runs again although it has a record"),
     ("--checkpoint-every", "checkpoint_every", "steps=N, minutes=N or never (minutes=10): how a killed trial goes on"),
+    ("--evaluate-every", "evaluate_every", "steps=N, tokens=N or never (never): points of a learning curve"),
+    ("--curve-examples", "curve_examples", "evaluate the learning curve on the first so many validation examples (50)"),
+    ("--target-quality", "target_quality", "ROUGE-L, 0 to 1: report time and tokens until the learning curve is there"),
     ("--price-per-hour", "price_per_hour", "price of this machine, for the cost column"),
 )
 SWITCHES = (
