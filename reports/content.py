@@ -129,9 +129,12 @@ def _answer(table: Table) -> str:
         said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(gain)})."
     if len(ranked) < 2:
         return said
+    counts = sorted({len(place.row.values(PRIMARY)) for place in ranked})
+    if counts[-1] > 1 and not table.verdict.differences:
+        seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+        return f"{said} Means over {seeds} seeds; without the scores of examples nothing is known of differences."
     if table.verdict.seeds < 2:
-        one = max(len(place.row.values(PRIMARY)) for place in ranked) < 2
-        few = "One seed" if one else "So few seeds in common"
+        few = "One seed" if counts[-1] < 2 else "Without two seeds in common, a run"
         return f"{said} {few} cannot tell whether differences between methods are real."
     also = [place.row.variant for place in best(table) if place not in equal]
     rest = [place.row.variant for place in ranked if place.rank != 1]

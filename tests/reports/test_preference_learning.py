@@ -95,7 +95,7 @@ def warned(*trials):
 def test_the_reports_are_the_golden_files(records, request):
     files = render(records)
     assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv", "reward-kl.svg",
-                          "trade-offs.svg"}  # fmt: skip
+                          "trade-offs.svg", "differences.csv"}  # fmt: skip
     for name, text in files.items():
         if request.config.getoption("--update-golden", default=False):
             (GOLDEN / name).write_text(text, encoding="utf-8", newline="")
@@ -111,7 +111,7 @@ def test_the_reports_are_the_same_every_time_and_from_files(records):
 
 def test_rows_without_any_of_it_bring_no_part_and_no_columns(make):
     files = render([make("base"), make("lora", phases=phases("warm_start"), details={"adapter": {"r": 8}})])
-    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv"}
+    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "differences.csv", "records.csv"}
     assert "Preference learning" not in files["leaderboard.md"] + files["leaderboard.html"]
     assert "<svg" not in files["leaderboard.html"]
     columns = {name.removeprefix("metrics.") for f in ("leaderboard.csv", "records.csv") for name in header(files[f])}
