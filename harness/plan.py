@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from harness.environment import choose_device, choose_dtype, describe
@@ -301,6 +302,7 @@ class Planner:
             "keep_checkpoints": spec.keep_checkpoints,
             "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
             "on_oom": spec.on_oom,
+            "plugin": [str(Path(file).resolve()) for file in spec.plugin],
             "learning_curve": curve,
             **given.request(method),
             **(self.metrics.request() if split == "test" else {"metrics": []}),  # a search goes by ROUGE-L

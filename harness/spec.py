@@ -94,6 +94,8 @@ class Spec:
     allow_mixed: bool = False
     """Show what cannot be compared in one leaderboard, with a warning, where the run directory holds such records."""
     trust_remote_code: bool = False
+    plugin: tuple[str, ...] = ()
+    """Python files whose methods are registered for this run; their code runs, here and in the workers."""
     preferences: str | None = None
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
     metrics: tuple[str, ...] = ("rouge",)
@@ -134,6 +136,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     for name in _WHOLE & set(values):
         if isinstance(values[name], bool):  # pydantic would take it for 1
             raise SpecError(f"{name} must be a whole number, not {values[name]}")
+    values["plugin"] = load_plugins(values.get("plugin", ()))  # before any of their methods is named
     methods, changes = values.pop("methods", None), values.pop("set", {})
     if not methods:
         raise SpecError("no methods given: name at least one, such as --methods lora,qlora")
@@ -184,6 +187,16 @@ def _check_tuning(spec: Spec) -> None:
     waiting = [name for name, method in built.items() if method.starts_from is not None]
     if spec.tune and waiting:
         raise SpecError(f"{waiting[0]} starts from another variant, which --tune cannot search for it; leave one out")
+
+
+def load_plugins(value: Any) -> tuple[str, ...]:
+    """A file or a list of them → the same as a tuple, their methods registered. Raises `SpecError` or `MethodError`."""
+    files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
+    if files is None or not all(isinstance(file, str) and _is_path(file) for file in files):
+        raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
+    for file in files:
+        registry.add_file(Path(file))
+    return files
 
 
 def _is_path(text: str) -> bool:

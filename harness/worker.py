@@ -89,6 +89,8 @@ class Worker:
 
     def _run(self) -> None:
         request = self.request
+        for file in request.get("plugin", ()):
+            registry.add_file(Path(file))
         method = registry.build(request["method"], request["settings"])
         if reason := method.unsupported(self.facts):
             raise UnsupportedError(reason)

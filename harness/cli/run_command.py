@@ -102,6 +102,9 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     for flag, key, text in SWITCHES:
         parser.add_argument(flag, dest=key, action="store_const", const=True, help=text)
     parser.add_argument("--set", action="append", metavar="METHOD.KNOB=VALUE", help="change a knob; may be given often")
+    parser.add_argument(
+        "--plugin", action="append", metavar="FILE", help="run a Python file and use its methods; may be given often"
+    )
     parser.add_argument("--config", type=Path, help="YAML file with the same keys; flags override it")
     parser.set_defaults(action=run)
     return parser
@@ -206,6 +209,7 @@ def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
     for method, knobs in parse_changes(arguments.set or []).items():
         changes.setdefault(method, {}).update(knobs)
     flags = {key: getattr(arguments, key) for _, key, _ in (*FLAGS, *SWITCHES)}
+    flags["plugin"] = arguments.plugin
     request.update({key: value for key, value in flags.items() if value is not None})
     request["set"] = {f"{method}.{knob}": value for method, knobs in changes.items() for knob, value in knobs.items()}
     return request
