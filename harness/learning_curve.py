@@ -18,11 +18,11 @@ from harness.evaluate import Evaluation
 from harness.measure.meter import Meter
 from methods.base import Example, ModelFacts
 from methods.checkpoint import random_state, restore_random
+from reports.metrics import PRIMARY
 from reports.record import Record
 
 MOST_POINTS = 200
 """When there are so many, every second one is dropped, and the interval doubles."""
-QUALITY = "rougeL"
 _SHARED_PEAKS = ("peak_host_bytes", "peak_device_reserved_bytes")
 """Peaks that see what allocators keep for later; the others see what lives."""
 
@@ -80,7 +80,7 @@ class LearningCurve:
         self._spent += time.monotonic() - began
         if evaluation is None:
             return False
-        values = {"loss": evaluation.metrics.get("heldout_loss"), QUALITY: evaluation.metrics[QUALITY]}
+        values = {"loss": evaluation.metrics.get("heldout_loss"), PRIMARY: evaluation.metrics[PRIMARY]}
         self.points.append(
             {
                 "step": done["steps"],
@@ -140,7 +140,7 @@ class _AbandonedError(Exception):
 
 def to_quality(points: Sequence[Mapping[str, float | None]], target: float) -> dict[str, float | None]:
     """Training time and tokens at the first point whose quality is at least the target; None where none is."""
-    first = next((p for p in points if (quality := p.get(QUALITY)) is not None and quality >= target), {})
+    first = next((p for p in points if (quality := p.get(PRIMARY)) is not None and quality >= target), {})
     return {"seconds_to_quality": first.get("seconds"), "tokens_to_quality": first.get("tokens")}
 
 

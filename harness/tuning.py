@@ -18,13 +18,12 @@ from harness.plan import Choice, Plan, Planner
 from harness.runner import Runner
 from harness.search_space import Domain
 from harness.spec import Variant
+from reports.metrics import PRIMARY
 from reports.record import Record
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-METRIC = "rougeL"
-"""What is searched for, on the validation split: the metric that ranks."""
 STARTUP = 10
 """Tries before TPE has enough to go by; its own default."""
 _PATIENCE = 100
@@ -59,7 +58,7 @@ class Found:
         best = self.best
         chosen = dict(best.values) if best else {}
         return {
-            "metric": METRIC,
+            "metric": PRIMARY,
             "split": "validation",
             "tries": len(self.tries),
             "failed": sum(one.score is None for one in self.tries),
@@ -102,7 +101,7 @@ def _chosen(planner: Planner, runner: Runner, variant: Variant) -> Choice:
         record = runner.trial(planner.trial(tried, seed, None, split="validation"))
         last[:] = [record]
         seconds += record.metrics.get("total_seconds") or 0.0
-        return record.metrics.get(METRIC) if record.ok else None
+        return record.metrics.get(PRIMARY) if record.ok else None
 
     found = search(space, planner.method(variant).settings(), planner.spec.tries, seed, measure)
     if found.best is None:

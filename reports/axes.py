@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 440, 300
 LEFT, RIGHT, TOP, BOTTOM = 66, WIDTH - 14, 36, HEIGHT - 54
 """Where the axes of a panel stand in it."""
 LEGEND = 30
-"""Height of the strip above the panels."""
+"""Height of the strip above the panels, where its legend has one row."""
 _TITLE, _LABEL = 40, 30
 """Characters of a title and of a label of the y axis that fit; the whole text shows under the pointer."""
 
@@ -45,11 +45,19 @@ ALONE = """\
 """
 
 
-def page(legend: Sequence[str], panels: Sequence[Sequence[str]], description: str, *, alone: bool) -> str:
-    """Panels, two beside each other, below a legend, as one SVG element; `alone` as a file with a style of its own,
-    else for a page that has `STYLE`. `description` says what it shows, for those who do not see it."""
-    columns = min(2, len(panels)) or 1
-    width, height = columns * WIDTH, LEGEND + math.ceil(len(panels) / columns) * HEIGHT
+def page_width(panels: int) -> int:
+    """Width in pixels of a page with so many panels, two beside each other."""
+    return (min(2, panels) or 1) * WIDTH
+
+
+def page(
+    legend: Sequence[str], panels: Sequence[Sequence[str]], description: str, *, alone: bool, top: int = LEGEND
+) -> str:
+    """Panels, two beside each other, below a legend of the height `top`, as one SVG element; `alone` as a file with a
+    style of its own, else for a page with `STYLE`. `description` says what it shows, for those who do not see it."""
+    width = page_width(len(panels))
+    columns = width // WIDTH
+    height = top + math.ceil(len(panels) / columns) * HEIGHT
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
     parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{safe(description)}">']
@@ -58,7 +66,7 @@ def page(legend: Sequence[str], panels: Sequence[Sequence[str]], description: st
         parts.append(f"<style>\n{ALONE}{STYLE}</style>\n{paper}")
     parts += legend
     for index, panel in enumerate(panels):
-        x, y = index % columns * WIDTH, LEGEND + index // columns * HEIGHT
+        x, y = index % columns * WIDTH, top + index // columns * HEIGHT
         parts += [f'<g transform="translate({x} {y})">', *panel, "</g>"]
     return "\n".join([*parts, "</svg>"]) + "\n"
 

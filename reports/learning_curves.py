@@ -10,11 +10,10 @@ from typing import Any
 from reports.aggregate import Row
 from reports.format import format_value
 from reports.grid import Grid
-from reports.metrics import METRICS
+from reports.metrics import METRICS, PRIMARY
 from reports.plots import Figure, Panel, Plot, Point, Series, drawable
 from reports.record import Record
 
-_QUALITY = "rougeL"
 _TARGETS = ("seconds_to_quality", "tokens_to_quality")
 _SCALES = ((1e9, " (billions)"), (1e6, " (millions)"), (1e3, " (thousands)"), (1.0, ""))
 
@@ -38,7 +37,7 @@ def of(rows: Sequence[Row], file: str) -> Part | None:
 
 def _points(record: Record) -> list[Mapping[str, float]]:
     """The points of a curve that can be drawn."""
-    names = ("step", "tokens", _QUALITY)
+    names = ("step", "tokens", PRIMARY)
     found = [{name: point.get(name) for name in names} for point in record.learning_curve]
     return [{n: v for n, v in p.items() if drawable(v)} for p in found if all(map(drawable, p.values()))]
 
@@ -59,7 +58,7 @@ def _figure(rows: Sequence[Row], file: str) -> Figure:
 
 def _mean_curve(row: Row) -> list[Point]:
     """Of the first points of the seeds the mean, of the second ones, and so on as far as all seeds go."""
-    curves = [[(p["tokens"], p[_QUALITY]) for p in points] for record in row.ok if (points := _points(record))]
+    curves = [[(p["tokens"], p[PRIMARY]) for p in points] for record in row.ok if (points := _points(record))]
     return [
         (statistics.fmean(x for x, _ in points), statistics.fmean(y for _, y in points))
         for points in zip(*curves, strict=False)
@@ -80,11 +79,11 @@ def _grid(rows: Sequence[Row]) -> Grid:
 
 def _line(row: Row, *, aimed: bool) -> tuple[str, ...]:
     curves = [points for record in row.ok if (points := _points(record))]
-    best = [max(points, key=lambda point: point[_QUALITY]) for points in curves]
+    best = [max(points, key=lambda point: point[PRIMARY]) for points in curves]
     cells = (
         row.variant,
         _span([len(points) for points in curves]),
-        format_value(statistics.fmean(point[_QUALITY] for point in best), "score"),
+        format_value(statistics.fmean(point[PRIMARY] for point in best), "score"),
         _span([point["step"] for point in best]),
     )
     if not aimed:

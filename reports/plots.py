@@ -5,20 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, TypeGuard
 
-from reports.axes import ALONE, STYLE
-from reports.text import seen
+from reports.axes import BOTTOM, LEFT, LEGEND, RIGHT, TOP, cut, frame, page, page_width, place, span
 
 Point = tuple[float, float]
-Range = tuple[float, float, float]
-"""Lowest and highest value of an axis, and the step of its ticks."""
 
-_WIDTH, _HEIGHT = 440, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 36, 54
-_LEGEND, _ROW = 30, 20
-"""Height of a legend of one row, and of every further row."""
+_ROW = 20
+"""Height of every further row of a legend."""
 _COLOURS = 6
 _SHADES = 8
 """A line is drawn in so many pieces, from faint to full, so that its direction shows."""
@@ -26,8 +20,8 @@ _AT_MOST = 200
 """Points of one series; of more, evenly spaced ones are drawn."""
 _LARGEST = 1e12
 """Numbers beyond it are a plugin's mistake, and would flatten everything else."""
-_TITLE, _LABEL, _NAME = 40, 30, 50
-"""Characters of a title, of a label of the y axis and of a name that fit; the whole text shows under the pointer."""
+_NAME = 50
+"""Characters of a name that fit; the whole name shows under the pointer."""
 
 
 @dataclass(frozen=True)
@@ -84,81 +78,55 @@ def trend(points: Sequence[Point]) -> list[Point]:
 def svg(plot: Plot, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `STYLE`."""
     names = list(dict.fromkeys(series.name for panel in plot.panels for series in panel.series))
-    columns = min(2, len(plot.panels)) or 1
-    width = columns * _WIDTH
-    legend, top = _legend(names, plot.ends, width)
-    height = top + math.ceil(len(plot.panels) / columns) * _HEIGHT
-    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
-    space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
-    parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{_safe(plot.description)}">']
-    if alone:
-        parts.append(f"<style>\n{ALONE}{STYLE}</style>\n{_box('page', 0, 0, width, height)}")
-    parts += legend
-    for index, panel in enumerate(plot.panels):
-        x, y = index % columns * _WIDTH, top + index // columns * _HEIGHT
-        parts += [f'<g transform="translate({x} {y})">', *_panel(panel, plot.x_label, names), "</g>"]
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    legend, height = _legend(names, plot.ends, page_width(len(plot.panels)))
+    panels = [_panel(panel, plot.x_label, names) for panel in plot.panels]
+    return page(legend, panels, plot.description, alone=alone, top=height)
 
 
 def _legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[list[str], int]:
     """The colours, where there are several, and how time is shown, in as many rows as that takes; and its height."""
-    parts, x, y = [], float(_LEFT), 15
+    parts, x, y = [], float(LEFT), 15
 
-    def place(needed: float) -> tuple[float, int]:
+    def room(needed: float) -> tuple[float, int]:
         """Where something so wide goes."""
         nonlocal x, y
-        if x > _LEFT and x + needed > width:
-            x, y = float(_LEFT), y + _ROW
+        if x > LEFT and x + needed > width:
+            x, y = float(LEFT), y + _ROW
         x += needed
         return x - needed, y
 
     for index, name in enumerate(names if len(names) > 1 else ()):
-        left, middle = place(44 + 6.5 * min(len(name), _NAME))
+        left, middle = room(44 + 6.5 * min(len(name), _NAME))
         parts += [
             f'<path class="line" {_stroke(index)} d="M{left:g} {middle}h18"/>',
-            f'<text x="{left + 24:g}" y="{middle + 4}">{_cut(name, _NAME)}</text>',
+            f'<text x="{left + 24:g}" y="{middle + 4}">{cut(name, _NAME)}</text>',
         ]
-    left, middle = place(160)
+    left, middle = room(160)
     parts += [
         f'<circle class="first" stroke="var(--soft)" cx="{left + 5:g}" cy="{middle}" r="4"/>',
         f'<text x="{left + 15:g}" y="{middle + 4}">{ends[0]}</text>',
         f'<circle fill="var(--soft)" class="last" cx="{left + 90:g}" cy="{middle}" r="5"/>',
         f'<text x="{left + 100:g}" y="{middle + 4}">{ends[1]}</text>',
     ]
-    return parts, _LEGEND + middle - 15
+    return parts, LEGEND + middle - 15
 
 
 def _panel(panel: Panel, x_label: str, names: Sequence[str]) -> list[str]:
     drawn = [Series(series.name, _thinned(series.points)) for series in panel.series if series.points]
     points = [point for series in drawn for point in series.points]
-    xs, ys = _range([0.0, *(x for x, _ in points)]), _range([y for _, y in points])
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
-    parts = [f'<text class="title" x="{_LEFT}" y="20">{_cut(panel.title, _TITLE)}</text>']
-    for value in _ticks(xs):
-        x = _place(value, xs, _LEFT, right)
-        parts.append(f'<path class="grid" d="M{x} {_TOP}V{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x}" y="{bottom + 16}" text-anchor="middle">{_label(value, xs)}</text>')
-    for value in _ticks(ys):
-        y = _place(value, ys, bottom, _TOP)
-        parts.append(f'<path class="grid" d="M{_LEFT} {y}H{right}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 8}" y="{y}" dy="4" text-anchor="end">{_label(value, ys)}</text>')
-    middle, centre = (_LEFT + right) / 2, (_TOP + bottom) / 2
-    parts += [
-        f'<path class="axis" fill="none" d="M{_LEFT} {_TOP}V{bottom}H{right}"/>',
-        f'<text x="{middle:g}" y="{_HEIGHT - 16}" text-anchor="middle">{_safe(x_label)}</text>',
-        f'<text transform="translate(14 {centre:g}) rotate(-90)" text-anchor="middle">'
-        f"{_cut(panel.y_label, _LABEL)}</text>",
-    ]
+    xs, ys = span([0.0, *(x for x, _ in points)]), span([y for _, y in points])
     dots, lines, ends = [], [], []
     for series in drawn:
         index = names.index(series.name)
         colour = _colour(index)
-        places = [(_place(x, xs, _LEFT, right), _place(y, ys, bottom, _TOP)) for x, y in series.points]
-        line = [(_place(x, xs, _LEFT, right), _place(y, ys, bottom, _TOP)) for x, y in trend(series.points)]
+        places, line = (
+            [(place(x, xs, LEFT, RIGHT), place(y, ys, BOTTOM, TOP)) for x, y in held]
+            for held in (series.points, trend(series.points))
+        )
         dots.append(f'<path class="dots" stroke="{colour}" d="{"".join(f"M{x:g} {y:g}h0" for x, y in places)}"/>')
         lines += _line(line, _stroke(index))
         ends += _ends(line, colour)
-    return [*parts, *dots, *lines, *ends]
+    return [*frame(panel.title, x_label, panel.y_label, xs, ys), *dots, *lines, *ends]
 
 
 def _line(line: Sequence[Point], stroke: str) -> list[str]:
@@ -179,43 +147,10 @@ def _ends(line: Sequence[Point], colour: str) -> list[str]:
     return [*first, f'<circle class="last" fill="{colour}" cx="{last_x:g}" cy="{last_y:g}" r="5"/>']
 
 
-def _range(values: Sequence[float]) -> Range:
-    """An axis that holds all values and begins and ends at a tick; one value alone stands in its middle."""
-    low, high = min(values, default=0.0), max(values, default=0.0)
-    if high - low <= max(1e-12, 1e-6 * max(abs(low), abs(high))):
-        reach = max(abs(low) * 0.1, 0.5)
-        low, high = low - reach, high + reach
-    magnitude = 10.0 ** math.floor(math.log10((high - low) / 5))
-    step = next(step for factor in (1, 2, 5, 10) if (step := factor * magnitude) * 5.001 >= high - low)
-    return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step
-
-
-def _ticks(axis: Range) -> list[float]:
-    low, high, step = axis
-    return [(round(low / step) + index) * step for index in range(round((high - low) / step) + 1)]
-
-
-def _label(value: float, axis: Range) -> str:
-    """A tick with the decimals that its step needs, or as a power of ten where that would be long."""
-    digits = max(0, -math.floor(math.log10(axis[2]) + 1e-9))
-    largest = max(abs(axis[0]), abs(axis[1]))
-    text = f"{value:.{digits}f}" if digits < 5 and largest < 1e5 else f"{value:.4g}"
-    return "0" if float(text) == 0 else text.replace("-", "−")
-
-
-def _place(value: float, axis: Range, start: float, end: float) -> float:
-    """Where a value stands between the two ends of an axis, in pixels."""
-    return round(start + (value - axis[0]) / (axis[1] - axis[0]) * (end - start), 1)
-
-
 def _thinned(points: Sequence[Point]) -> tuple[Point, ...]:
     if len(points) <= _AT_MOST:
         return tuple(points)
     return tuple(points[index * (len(points) - 1) // (_AT_MOST - 1)] for index in range(_AT_MOST))
-
-
-def _box(name: str, x: float, y: float, width: float, height: float) -> str:
-    return f'<rect class="{name}" x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}"/>'
 
 
 def _colour(index: int) -> str:
@@ -225,15 +160,3 @@ def _colour(index: int) -> str:
 def _stroke(index: int) -> str:
     """The colour of a line; when colours come again, it is dashed."""
     return f'stroke="{_colour(index)}"' + (' stroke-dasharray="7 4"' if index // _COLOURS % 2 else "")
-
-
-def _cut(text: str, characters: int) -> str:
-    """The text, or as much of it as fits and the whole under the pointer."""
-    if len(text) <= characters:
-        return _safe(text)
-    return f"{_safe(text[: characters - 1])}…<title>{_safe(text)}</title>"
-
-
-def _safe(text: str) -> str:
-    """Text for an SVG: escaped, one line, without what XML refuses."""
-    return escape(seen(" ".join(text.split())))

@@ -6,11 +6,13 @@ of the methods, with one of the trained models; where records lack the scores of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 from reports.aggregate import Row, Table
 from reports.metrics import PRIMARY
+from reports.stats import groups
 
 TIE = 4
 """Decimals to which means must agree to share a rank where nothing more is known."""
@@ -34,8 +36,8 @@ def places(table: Table) -> tuple[Place, ...]:
     scored.sort(key=lambda pair: (-round(pair[1], TIE), pair[0].variant))
     candidates = [row for row, _ in scored if row.role == "candidate"]
     made = [Place(base, None, None) for base in bases]
-    ranked = zip(candidates, _ranks(table, candidates), strict=True)
-    made += [Place(row, rank, gain(table, row)) for row, rank in ranked]
+    ranks = _ranks(table, candidates)
+    made += [Place(row, ranks[row.variant], gain(table, row)) for row in candidates]
     made += [Place(row, None, gain(table, row)) for row, _ in scored if row.role != "candidate"]
     done = {id(place.row) for place in made}
     return (*made, *(Place(row, None, None) for row in table.rows if id(row) not in done))
@@ -53,21 +55,11 @@ def best(table: Table) -> tuple[Place, ...]:
     return tuple(place for place in places(table) if place.rank == 1)
 
 
-def _ranks(table: Table, ordered: Sequence[Row]) -> list[int]:
-    """Rank of each row, best first: the first one that is told apart from the best of a group begins the next."""
-    ranks: list[int] = []
-    leader: Row | None = None
-    for number, row in enumerate(ordered, start=1):
-        if leader is None or _differ(table, leader, row):
-            leader = row
-            ranks.append(number)
-        else:
-            ranks.append(ranks[-1])
-    return ranks
+def _ranks(table: Table, candidates: Sequence[Row]) -> dict[str, int]:
+    means = {row.variant: round(row.mean(PRIMARY) or 0.0, TIE) for row in candidates}
+    return groups(means, {(a, b): _differ(table, means, a, b) for a, b in combinations(means, 2)})
 
 
-def _differ(table: Table, better: Row, worse: Row) -> bool:
-    found = table.verdict.difference(better.variant, worse.variant)
-    if found is None:
-        return round(better.mean(PRIMARY) or 0.0, TIE) != round(worse.mean(PRIMARY) or 0.0, TIE)
-    return found.told_apart if found.interval.seeds > 1 else found.models_told_apart
+def _differ(table: Table, means: Mapping[str, float], first: str, second: str) -> bool:
+    found = table.verdict.difference(first, second)
+    return means[first] != means[second] if found is None else found.apart

@@ -61,14 +61,12 @@ def _answer(table: Table, heading: str, limits: Sequence[Limit], prefer: Prefere
     if not fit:
         return Answer(heading, None, (*warning, *_nothing(rows, misses)))
     first, others = fit[0], fit[1:]
-    # All candidates are compared, since the correction for many comparisons depends on how many there are.
-    found = {} if table.parts else sureness.compare([*fit, *(row for row in rows if misses[row.variant])])
     lines = [("recommended", first.variant), ("why", _why(first, table, by, len(fit), len(rows), judged))]
     if others:
         lines += [("runner-up", f"{others[0].variant}: {_numbers(others[0], table, by)}")]
-    lines += [("how sure", _sure(first, others, table, by, found))]
-    lines += [("cheaper", text) for row in others if by == PRIMARY and (text := _cheaper(first, row, rows, found))]
-    lines += [("note", text) for text in _notes(first, others, by, judged)]
+    lines += [("how sure", _sure(first, others, table, by))]
+    lines += [("cheaper", text) for row in others if by == PRIMARY and (text := _cheaper(first, row, rows, table))]
+    lines += [("note", text) for text in _notes(first, others, table, by, judged)]
     lines += [
         ("left out", f"{name}: {'; '.join(miss.text for miss in missed)}") for name, missed in misses.items() if missed
     ]
@@ -134,20 +132,21 @@ def _numbers(row: Row, table: Table, by: str, place: str = "") -> str:
     return ", ".join(filter(None, (chosen, place, quality if by != PRIMARY else "")))
 
 
-def _sure(first: Row, others: Sequence[Row], table: Table, by: str, found: sureness.Pairs) -> str:
+def _sure(first: Row, others: Sequence[Row], table: Table, by: str) -> str:
     if not others:
         return "nothing else qualifies, so there is nothing to choose between."
     if table.parts:
         return "not at all, since the rows differ in more than the method."
     if by != PRIMARY:
         return sureness.in_cost(first, others[0], METRICS[by])
-    return sureness.in_quality(first.variant, others[0].variant, found.get((first.variant, others[0].variant)))
+    second = others[0].variant
+    return sureness.in_quality(first.variant, second, table.verdict.difference(first.variant, second))
 
 
-def _cheaper(first: Row, row: Row, rows: Sequence[Row], found: sureness.Pairs) -> str:
+def _cheaper(first: Row, row: Row, rows: Sequence[Row], table: Table) -> str:
     """What a row saves that is not told apart from the recommended one; empty where it is, or saves nothing."""
-    difference = found.get((first.variant, row.variant))
-    if difference is None or sureness.apart(difference):
+    difference = table.verdict.difference(first.variant, row.variant)
+    if difference is None or difference.apart:
         return ""
     costs = {pareto.memory(rows): "memory", "train_seconds": "train time", "shipped_bytes": "to ship"}
     means = [(what, first.mean(name), row.mean(name)) for name, what in costs.items()]
@@ -158,8 +157,8 @@ def _cheaper(first: Row, row: Row, rows: Sequence[Row], found: sureness.Pairs) -
     return f"{row.variant} is not told apart from {first.variant} and takes {less}{though}." if less else ""
 
 
-def _notes(first: Row, others: Sequence[Row], by: str, judged: Sequence[tuple[Limit, str]]) -> list[str]:
-    notes = [sureness.of_limit(first, limit) for limit, name in judged if name == PRIMARY]
+def _notes(first: Row, others: Sequence[Row], table: Table, by: str, judged: Sequence[tuple[Limit, str]]) -> list[str]:
+    notes = [sureness.of_limit(table, first, limit) for limit, name in judged if name == PRIMARY]
     if first.failed:
         notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
     better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]

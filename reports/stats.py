@@ -65,6 +65,11 @@ class Difference:
         """Whether the *trained models* differ on examples like these; other seeds may make other models."""
         return self.p_examples_holm < 1 - LEVEL
 
+    @property
+    def apart(self) -> bool:
+        """Whether there is a difference in what can be told: of the methods, or with one seed of their two models."""
+        return self.told_apart if self.interval.seeds > 1 else self.models_told_apart
+
     def turned(self) -> Difference:
         """The second row minus the first."""
         held = self.interval
@@ -144,13 +149,20 @@ def differences(
 def groups(
     means: Mapping[str, float], told_apart: Mapping[tuple[str, str], bool], higher: bool = True
 ) -> dict[str, int]:
-    """Rank of each row: 1 more than the number of rows that are better and told apart from it."""
+    """Rank of each row, best first; rows that are not told apart from the best of a group share its rank (1, 1, 3).
 
-    def better(a: str, b: str) -> bool:
-        known = told_apart.get((a, b), told_apart.get((b, a), False))
-        return known and (means[a] > means[b] if higher else means[a] < means[b])
-
-    return {name: 1 + sum(better(other, name) for other in means if other != name) for name in means}
+    The first row that is told apart from it begins the next group. A pair is looked up either way round; one that is
+    missing is not told apart. Rows with equal means come in the order of their names.
+    """
+    ranks: dict[str, int] = {}
+    leader = ""
+    for number, name in enumerate(sorted(means, key=lambda n: (-means[n] if higher else means[n], n)), start=1):
+        apart = told_apart.get((leader, name), told_apart.get((name, leader), False))
+        if number == 1 or apart:
+            leader, ranks[name] = name, number
+        else:
+            ranks[name] = ranks[leader]
+    return ranks
 
 
 def _interval(scores: Floats, deviations: Floats) -> Interval:

@@ -2,60 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from reports.aggregate import Row
+from reports.aggregate import Row, Table
 from reports.format import format_value
 from reports.limits import Limit
 from reports.metrics import METRICS, PRIMARY, Metric
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from reports.stats import Difference
 
-Pairs = Mapping[tuple[str, str], "Difference"]
 
-
-def compare(rows: Sequence[Row]) -> Pairs:
-    """Every two rows with scores of the same examples, the earlier one first; of others nothing is known."""
-    examples = max((len(record.scores.get(PRIMARY, ())) for row in rows for record in row.ok), default=0)
-    fit = [row for row in rows if row.ok and all(len(r.scores.get(PRIMARY, ())) == examples for r in row.ok)]
-    if examples < 2 or len(fit) < 2:
-        return {}
-    from reports.stats import Resampler, differences
-
-    seeds = {row.variant: [record.seed for record in row.ok] for row in fit}
-    return differences({row.variant: _scores(row) for row in fit}, seeds, Resampler(examples))
-
-
-def of_limit(row: Row, limit: Limit) -> str:
+def of_limit(table: Table, row: Row, limit: Limit) -> str:
     """Says that the interval of a row's quality reaches beyond a limit on it; empty where it does not or is unknown."""
-    counts = {len(record.scores.get(PRIMARY, ())) for record in row.ok}
-    if len(counts) != 1 or min(counts) < 2:
-        return ""
-    from reports.stats import Resampler, intervals
-
-    (found,) = intervals([_scores(row)], Resampler(counts.pop()))
+    found = table.verdict.intervals.get(row.variant)
     if found is None:
         return ""
     beyond = found.low < limit.bound if limit.side == "min" else found.high > limit.bound
     over = "examples, with one seed," if found.seeds < 2 else f"examples and {found.seeds} seeds"
     interval = f"the 95% interval over {over} is {found.low:.3f} to {found.high:.3f}"
     return f"{limit.flag} is not sure to hold: {interval}." if beyond else ""
-
-
-def _scores(row: Row) -> np.ndarray:
-    """(seeds, examples)."""
-    import numpy as np
-
-    return np.array([record.scores[PRIMARY] for record in row.ok])
-
-
-def apart(difference: Difference) -> bool:
-    """Whether two methods are told apart; with one seed, whether their two trained models are."""
-    return difference.told_apart if difference.interval.seeds > 1 else difference.models_told_apart
 
 
 def in_quality(first: str, second: str, difference: Difference | None) -> str:
