@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.grid import Grid
+from reports.plots import Plot
+from reports.scatter import Scatter
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot, the file that holds it beside the Markdown, and what stands above and below it (which may be empty)."""
+
+    heading: str
+    plot: Plot | Scatter
+    file: str
+    caption: str
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """Points, then tables with their headings (which may be empty), then footnotes."""
+    """Points, then tables with their headings (which may be empty), then footnotes, then figures."""
 
     heading: str
     points: tuple[str, ...] = ()
     grids: tuple[tuple[str, Grid], ...] = ()
     footnotes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()

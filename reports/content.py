@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports import (
+    answer,
     differences,
     facts,
     learning_curves,
@@ -23,7 +24,7 @@ from reports.chapter import Chapter
 from reports.format import format_gain, format_value
 from reports.grid import Grid
 from reports.metrics import METRICS, PRIMARY, Metric, contested, known
-from reports.rank import Place, best, places
+from reports.rank import Place, places
 from reports.record import Record
 
 TITLE = "Fine-tuning methods compared"
@@ -67,10 +68,6 @@ class Section:
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
     chapters: tuple[Chapter, ...]
-    trade_offs: trade_offs.Part | None
-    outputs: Grid | None
-    preferences: preference_learning.Part | None
-    learning: learning_curves.Part | None
     failures: Grid | None
     settings: Grid | None
     warnings: tuple[str, ...]
@@ -99,54 +96,37 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
         notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
-        answer=" ".join(filter(None, (mixed.warning(table), _answer(table)))),
+        answer=" ".join(filter(None, (mixed.warning(table), answer.of(table)))),
         notes=tuple(dict.fromkeys(notes)),
         facts=facts.of(table),
         ranking=_ranking(table, order, names, metrics, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
         footnotes=_footnotes(table, names, metrics),
-        chapters=tuple(part for part in (differences.chapter(table, names), tuning.chapter(rows)) if part),
-        trade_offs=trade_offs.of(table, traded, "trade-offs.svg" if of == 1 else f"trade-offs-{number}.svg"),
-        outputs=outputs.of(rows),
-        preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
-        learning=learning_curves.of(rows, "learning-curve.svg" if of == 1 else f"learning-curve-{number}.svg"),
+        chapters=_chapters(table, names, metrics, traded, "" if of == 1 else f"-{number}"),
         failures=_failures(table),
         settings=_settings(table),
         warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
     )
 
 
-def _answer(table: Table) -> str:
-    """Which methods are best, and whether that is more than chance."""
-    ranked = [place for place in places(table) if place.rank is not None]
-    if not ranked:
-        return "No method has a result yet."
-    equal = [place for place in ranked if round(place.row.mean(PRIMARY) or 0.0, 4) == _rounded(ranked[0])]
-    names = " and ".join(place.row.variant for place in equal)
-    score, gain = format_value(ranked[0].row.mean(PRIMARY), "score"), ranked[0].gain
-    said = f"Highest ROUGE-L: {names}, {score}{'' if gain is None else f' ({format_gain(gain)} over the base)'}."
-    if gain is not None and gain <= 0:
-        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(gain)})."
-    if len(ranked) < 2:
-        return said
-    counts = sorted({len(place.row.values(PRIMARY)) for place in ranked})
-    if counts[-1] > 1 and not table.verdict.differences:
-        seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-        return f"{said} Means over {seeds} seeds; without the scores of examples nothing is known of differences."
-    if table.verdict.seeds < 2:
-        few = "One seed" if counts[-1] < 2 else "Without two seeds in common, a run"
-        return f"{said} {few} cannot tell whether differences between methods are real."
-    also = [place.row.variant for place in best(table) if place not in equal]
-    rest = [place.row.variant for place in ranked if place.rank != 1]
-    if also:
-        said += f" Not told apart from it: {', '.join(also)}."
-    if rest:
-        said += f" Told apart: {', '.join(rest)}."
-    return f"{said} ({table.verdict.seeds} seeds, 95% level, all pairs accounted for.)"
-
-
-def _rounded(place: Place) -> float:
-    return round(place.row.mean(PRIMARY) or 0.0, 4)
+def _chapters(
+    table: Table,
+    names: Sequence[str],
+    metrics: Mapping[str, Metric],
+    traded: Sequence[Metric] | None,
+    suffix: str,
+) -> tuple[Chapter, ...]:
+    """What there is to say beside the ranking; `suffix` tells the plots of several tables apart."""
+    rows = [place.row for place in places(table)]
+    parts = (
+        differences.chapter(table, [metrics[name] for name in names if name in metrics]),
+        trade_offs.chapter(table, traded, f"trade-offs{suffix}.svg"),
+        tuning.chapter(rows),
+        outputs.chapter(rows),
+        preference_learning.chapter(rows, f"reward-kl{suffix}.svg"),
+        learning_curves.chapter(rows, f"learning-curve{suffix}.svg"),
+    )
+    return tuple(part for part in parts if part is not None)
 
 
 def _measured(name: str, order: Sequence[Place]) -> bool:

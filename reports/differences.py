@@ -9,7 +9,7 @@ from reports.aggregate import Row, Table
 from reports.chapter import Chapter
 from reports.format import format_value
 from reports.grid import Grid
-from reports.metrics import METRICS, PRIMARY
+from reports.metrics import METRICS, PRIMARY, Metric, Unit
 from reports.rank import places
 from reports.stats import Interval, seed_interval
 
@@ -21,12 +21,14 @@ COLUMNS = (
 )
 
 
-def chapter(table: Table, names: Sequence[str]) -> Chapter | None:
-    """Sentences for neighbours, probabilities of improvement, and intervals of the metrics in `names`."""
+def chapter(table: Table, metrics: Sequence[Metric]) -> Chapter | None:
+    """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
     rows = _by_score(table)
     said = (_sentence(table, a, b) for a, b in itertools.pairwise(rows))
     points = tuple(point for point in said if point)
-    grids = [(heading, grid) for heading, grid in (_matrix(table, rows), _intervals(table, names)) if grid is not None]
+    grids = [
+        (heading, grid) for heading, grid in (_matrix(table, rows), _intervals(table, metrics)) if grid is not None
+    ]
     if not (points or grids):
         return None
     return Chapter("Are the differences real?", points, tuple(grids), _footnotes(table, bool(points)))
@@ -86,14 +88,14 @@ def _chance(table: Table, row: Row, other: Row) -> str:
     return f"{found.improvement:.2f}{'*' if found.told_apart else ''}"
 
 
-def _intervals(table: Table, names: Sequence[str]) -> tuple[str, Grid | None]:
+def _intervals(table: Table, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
     rows = [row for row in table.all_rows if row.ok]
-    columns = {name: {row.variant: interval(table, row, name) for row in rows} for name in names if name in METRICS}
-    columns = {name: found for name, found in columns.items() if any(found.values())}
+    columns = [(metric, {row.variant: interval(table, row, metric.name) for row in rows}) for metric in metrics]
+    columns = [(metric, found) for metric, found in columns if any(found.values())]
     if not columns:
         return "", None
-    body = [(row.variant, *(_cell(found[row.variant], name) for name, found in columns.items())) for row in rows]
-    header = ("method", *(METRICS[name].title for name in columns))
+    body = [(row.variant, *(_cell(found[row.variant], metric.unit) for metric, found in columns)) for row in rows]
+    header = ("method", *(metric.title for metric, _ in columns))
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
 
 
@@ -103,10 +105,9 @@ def interval(table: Table, row: Row, name: str) -> Interval | None:
     return found or seed_interval(row.values(name))
 
 
-def _cell(found: Interval | None, name: str) -> str:
+def _cell(found: Interval | None, unit: Unit) -> str:
     if found is None:
         return ""
-    unit = METRICS[name].unit
     deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, unit).lstrip('+')}"
     low, high = (format_value(end, unit) for end in (found.low, found.high))
     return f"{format_value(found.mean, unit)}{deviation} [{low}, {high}]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import axes, outputs, plots, scatter
+from reports import axes
 from reports.content import TITLE, Section
 from reports.text import seen
 
@@ -29,8 +29,6 @@ def render(sections: Sequence[Section]) -> str:
     return environment.get_template("leaderboard.html.j2").render(
         title=TITLE,
         sections=sections,
-        outputs_note=outputs.NOTE,
         plot_style=Markup(axes.STYLE),
-        svg=lambda plot: Markup(plots.svg(plot, alone=False)),
-        scatter=lambda plot: Markup(scatter.svg(plot, alone=False)),
+        svg=lambda plot: Markup(plot.svg(alone=False)),
     )

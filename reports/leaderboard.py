@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import csv_table, differences, html, markdown, mixed, pareto, plots, scatter
+from reports import csv_table, differences, html, markdown, mixed, pareto
 from reports.aggregate import Table, tables, unique
 from reports.content import sections, with_problems
 from reports.metrics import known
@@ -77,14 +77,9 @@ def render(
         "differences.csv": differences.pairs_csv(shown),
         "records.csv": csv_table.records(unique(records)),
         **{
-            part.curve.file: plots.svg(part.curve.plot, alone=True)
+            figure.file: figure.plot.svg(alone=True)
             for section in made
-            for part in (section.preferences, section.learning)
-            if part and part.curve
-        },
-        **{
-            section.trade_offs.file: scatter.svg(section.trade_offs.plot, alone=True)
-            for section in made
-            if section.trade_offs
+            for chapter in section.chapters
+            for figure in chapter.figures
         },
     }

@@ -4,35 +4,27 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reports.aggregate import Row
+from reports.chapter import Chapter, Figure
 from reports.format import format_value
 from reports.grid import Grid
 from reports.metrics import METRICS, PRIMARY
-from reports.plots import Figure, Panel, Plot, Point, Series, drawable
+from reports.plots import Panel, Plot, Point, Series, drawable
 from reports.record import Record
 
 _TARGETS = ("seconds_to_quality", "tokens_to_quality")
 _SCALES = ((1e9, " (billions)"), (1e6, " (millions)"), (1e3, " (thousands)"), (1.0, ""))
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a section says on the rows that have learning curves."""
-
-    curve: Figure | None
-    grid: Grid
-    footnotes: tuple[str, ...]
-
-
-def of(rows: Sequence[Row], file: str) -> Part | None:
-    """The part on those rows which have learning curves, `None` where none has; `file` is the plot's."""
+def chapter(rows: Sequence[Row], file: str) -> Chapter | None:
+    """On those rows which have learning curves, `None` where none has; `file` is the plot's."""
     curved = [row for row in rows if any(map(_points, row.ok))]
     if not curved:
         return None
-    return Part(_figure(curved, file), _grid(curved), _footnotes(curved))
+    grids = (("", _grid(curved)),)
+    return Chapter("Learning curves", grids=grids, footnotes=_footnotes(curved), figures=(_figure(curved, file),))
 
 
 def _points(record: Record) -> list[Mapping[str, float]]:
@@ -53,7 +45,8 @@ def _figure(rows: Sequence[Row], file: str) -> Figure:
     if any(len(row.ok) > 1 for row in rows):
         caption += " Lines are means over seeds, evaluation by evaluation."
     description = f"{caption} {' '.join(told)}"
-    return Figure(Plot(f"training tokens{said}", (panel,), description, ("first point", "last point")), file, caption)
+    plot = Plot(f"training tokens{said}", (panel,), description, ("first point", "last point"))
+    return Figure("", plot, file, caption)
 
 
 def _mean_curve(row: Row) -> list[Point]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports.aggregate import Row
+from reports.chapter import Chapter
 from reports.format import format_value
 from reports.grid import Grid
 from reports.metrics import METRICS
@@ -21,13 +22,14 @@ NOTE = (
 )
 
 
-def of(rows: Sequence[Row]) -> Grid | None:
+def chapter(rows: Sequence[Row]) -> Chapter | None:
     """One line a row, means over seeds; `None` where nothing was generated."""
     shown = [row for row in rows if any(row.mean(name) is not None for name in NAMES)]
     if not shown:
         return None
     body = tuple((row.variant, *(format_value(row.mean(name), METRICS[name].unit) for name in NAMES)) for row in shown)
-    return Grid(("method", *(_head(name) for name in NAMES)), (False, *(True for _ in NAMES)), body)
+    grid = Grid(("method", *(_head(name) for name in NAMES)), (False, *(True for _ in NAMES)), body)
+    return Chapter("Outputs", grids=(("", grid),), footnotes=(NOTE,))
 
 
 def _head(name: str) -> str:

@@ -53,14 +53,9 @@ class Plot:
     ends: tuple[str, str] = ("first step", "last step")
     """What a ring and a disc stand for."""
 
-
-@dataclass(frozen=True)
-class Figure:
-    """A plot, the file that holds it beside the Markdown, and what stands below it."""
-
-    plot: Plot
-    file: str
-    caption: str
+    def svg(self, *, alone: bool) -> str:
+        """One SVG element; `alone` as a file with a style of its own, else for a page that has `axes.STYLE`."""
+        return svg(self, alone=alone)
 
 
 def drawable(value: Any) -> TypeGuard[float]:

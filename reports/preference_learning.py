@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from reports import plots
 from reports.aggregate import Row
+from reports.chapter import Chapter, Figure
 from reports.format import format_value
 from reports.grid import Grid
 from reports.metrics import CHANGES, METRICS, PREFERENCE_LEARNING
@@ -47,29 +47,19 @@ _POOR_JUDGE = 0.6
 """Pair accuracy below which a reward model says little; 0.5 is chance."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a section says on the rows that learned from preferences or rewards."""
-
-    grids: tuple[tuple[str, Grid], ...]
-    """(heading, grid)."""
-    footnotes: tuple[str, ...]
-    curve: plots.Figure | None
-    stages: Grid | None
-
-
-def of(rows: Sequence[Row], file: str) -> Part | None:
-    """The part on those rows which learned from preferences or rewards, `None` where none did; `file` is the plot's."""
+def chapter(rows: Sequence[Row], file: str) -> Chapter | None:
+    """On those rows which learned from preferences or rewards, `None` where none did; `file` is the plot's."""
     learned = [row for row in rows if _learned(row)]
     grids = (
         ("Reward and policy", _numbers(learned, _POLICY, (("reward from", _rewards), ("warm start", _warm_starts)))),
         ("What the judge is worth", _numbers(learned, _JUDGE)),
+        ("Stages of training", _stages(learned)),
     )
     shown = tuple((heading, grid) for heading, grid in grids if grid.rows)
-    curve, stages = _curve(learned, file), _stages(learned)
-    if not (shown or curve or stages.rows):
+    figures = _curve(learned, file)
+    if not (shown or figures):
         return None
-    return Part(shown, _footnotes(learned), curve, stages if stages.rows else None)
+    return Chapter("Preference learning", grids=shown, footnotes=_footnotes(learned), figures=figures)
 
 
 def notes(rows: Sequence[Row]) -> tuple[str, ...]:
@@ -199,17 +189,18 @@ def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _curve(rows: Sequence[Row], file: str) -> plots.Figure | None:
+def _curve(rows: Sequence[Row], file: str) -> tuple[Figure, ...]:
     panels = tuple(panel for row in rows if (panel := _panel(row)).series)
     if not panels:
-        return None
+        return ()
     told = [_path(panel, series) for panel in panels for series in panel.series]
     description = f"Reward against KL over training. {' '.join(told)}"
     caption = (
         "Each batch that the policy sampled in training: its mean reward, and its KL to the warm start. Dots are "
         "batches, lines are means over neighbours, stronger with time."
     )
-    return plots.Figure(plots.Plot("KL to the warm start (nats per response)", panels, description), file, caption)
+    plot = plots.Plot("KL to the warm start (nats per response)", panels, description)
+    return (Figure("Reward against KL", plot, file, caption),)
 
 
 def _panel(row: Row) -> plots.Panel:

@@ -54,6 +54,10 @@ class Scatter:
     description: str
     """What it shows, for those who do not see it."""
 
+    def svg(self, *, alone: bool) -> str:
+        """One SVG element; `alone` as a file with a style of its own, else for a page that has `axes.STYLE`."""
+        return svg(self, alone=alone)
+
 
 def svg(plot: Scatter, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `axes.STYLE`."""

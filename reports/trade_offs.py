@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reports import pareto
 from reports.aggregate import Row, Table
+from reports.chapter import Chapter, Figure
 from reports.format import format_value
 from reports.grid import Grid
 from reports.metrics import PRIMARY, Metric
@@ -20,19 +20,8 @@ _RULE = (
 )
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a section says on trade-offs."""
-
-    grid: Grid
-    footnotes: tuple[str, ...]
-    plot: Scatter
-    file: str
-    """Of the plot, beside the Markdown."""
-
-
-def of(table: Table, chosen: Sequence[Metric] | None, file: str) -> Part | None:
-    """The part on these metrics, the usual ones for `None`; nothing where fewer than two candidates have two of them.
+def chapter(table: Table, chosen: Sequence[Metric] | None, file: str) -> Chapter | None:
+    """On these metrics, the usual ones for `None`; nothing where fewer than two candidates have two of them.
 
     The base is shown for comparison. It needs no training, so it would be on every front.
     """
@@ -52,15 +41,14 @@ def of(table: Table, chosen: Sequence[Metric] | None, file: str) -> Part | None:
         Panel(other, first, _dots(points, beaten, index), base) for index, other in enumerate(others, start=1)
     )
     front = ", ".join(name for name, by in beaten.items() if not by)
-    return Part(
-        grid=Grid(
-            header=("method", *(metric.title for metric in metrics), "trade-off"),
-            right=(False, *(True for _ in metrics), False),
-            rows=tuple(body),
-        ),
+    header = ("method", *(metric.title for metric in metrics), "trade-off")
+    grid = Grid(header, (False, *(True for _ in metrics), False), tuple(body))
+    plot = Scatter(panels, f"{first.title} against {_listed(others)}; on the front: {front}.")
+    return Chapter(
+        "Trade-offs",
+        grids=(("", grid),),
         footnotes=_footnotes(wanted, metrics, chosen is None),
-        plot=Scatter(panels, f"{first.title} against {_listed(others)}; on the front: {front}."),
-        file=file,
+        figures=(Figure("", plot, file, ""),),
     )
 
 

@@ -51,11 +51,11 @@ def records(make, curved):
 
 def part(records):
     [section] = sections(tables(records))
-    return section.learning
+    return next((part for part in section.chapters if part.heading == "Learning curves"), None)
 
 
 def test_the_grid_says_what_a_quality_costs(records):
-    grid = part(records).grid
+    grid = part(records).grids[0][1]
     assert grid.header == ("method", "points", "best ROUGE-L", "at step", "ROUGE-L aimed at", "time to quality",
                            "tokens to quality")  # fmt: skip
     assert grid.rows == (
@@ -66,30 +66,30 @@ def test_the_grid_says_what_a_quality_costs(records):
 
 
 def test_without_a_target_there_is_no_column_for_it(curved):
-    grid = part([curved("full", 0.2, 0.5)]).grid
+    grid = part([curved("full", 0.2, 0.5)]).grids[0][1]
     assert grid.header == ("method", "points", "best ROUGE-L", "at step")
-    mixed = part([curved("full", 0.2, 0.5), curved("lora", 0.2, target=0.1, reached=(2.0, 1000))]).grid
+    mixed = part([curved("full", 0.2, 0.5), curved("lora", 0.2, target=0.1, reached=(2.0, 1000))]).grids[0][1]
     assert [row[4:] for row in mixed.rows] == [("", "", ""), ("0.1", "2.0 s", "1,000")]
 
 
 def test_lines_are_means_over_seeds(records):
-    [panel] = part(records).curve.plot.panels
+    [panel] = part(records).figures[0].plot.panels
     lines = {series.name: series.points for series in panel.series}
     assert list(lines) == ["full", "lora", "prefix"]
     assert lines["full"] == ((1.0, 0.25), (2.0, 0.45), (3.0, 0.5))  # thousands of tokens
     assert lines["prefix"] == ((1.0, 0.1), (2.0, 0.1))
-    assert part(records).curve.plot.x_label == "training tokens (thousands)"
-    assert "full: from 0.250 at 1,000 tokens to 0.500 at 3,000." in part(records).curve.plot.description
+    assert part(records).figures[0].plot.x_label == "training tokens (thousands)"
+    assert "full: from 0.250 at 1,000 tokens to 0.500 at 3,000." in part(records).figures[0].plot.description
 
 
 def test_a_mean_goes_as_far_as_every_seed(curved):
-    [panel] = part([curved("full", 0.25, 0.5, seed=0), curved("full", 0.75, 0.5, 0.9, seed=1)]).curve.plot.panels
+    [panel] = part([curved("full", 0.25, 0.5, seed=0), curved("full", 0.75, 0.5, 0.9, seed=1)]).figures[0].plot.panels
     assert panel.series[0].points == ((1.0, 0.5), (2.0, 0.5))
 
 
 def test_tokens_have_the_scale_that_fits(curved):
-    few = part([curved("full", 0.2, learning_curve=curve(0.2, tokens=80))]).curve.plot
-    many = part([curved("full", 0.2, learning_curve=curve(0.2, 0.3, tokens=4_000_000))]).curve.plot
+    few = part([curved("full", 0.2, learning_curve=curve(0.2, tokens=80))]).figures[0].plot
+    many = part([curved("full", 0.2, learning_curve=curve(0.2, 0.3, tokens=4_000_000))]).figures[0].plot
     assert (few.x_label, few.panels[0].series[0].points) == ("training tokens", ((80.0, 0.2),))
     assert (many.x_label, many.panels[0].series[0].points[1]) == ("training tokens (millions)", (8.0, 0.3))
 
@@ -105,7 +105,12 @@ def test_html_and_markdown_say_the_same(records):
     made = part(records)
     page = html.unescape(files["leaderboard.html"]).replace("ROUGE‑", "ROUGE-")
     text = files["leaderboard.md"]
-    wanted = [made.curve.caption, *made.footnotes, *made.grid.header, *(cell for row in made.grid.rows for cell in row)]
+    wanted = [
+        made.figures[0].caption,
+        *made.footnotes,
+        *made.grids[0][1].header,
+        *(cell for row in made.grids[0][1].rows for cell in row),
+    ]
     for shown in (page, text):
         assert [item for item in wanted if item not in shown] == []
     assert "](learning-curve.svg)" in text
@@ -150,7 +155,7 @@ def test_every_table_has_a_plot_of_its_own(curved):
 @pytest.mark.parametrize("told", [None, [], "much", {"examples": "many", "target_quality": [1]}, {"examples": True}])
 def test_details_of_another_shape_are_not_read(curved, told):
     made = part([curved("full", 0.2, 0.3, target=0.1, reached=(2.0, 1000), details={"learning_curve": told})])
-    assert made.grid.rows == (("full", "2", "0.300", "20", "", "2.0 s", "1,000"),)
+    assert made.grids[0][1].rows == (("full", "2", "0.300", "20", "", "2.0 s", "1,000"),)
     assert made.footnotes[0].startswith("Measured on the first validation examples")
 
 
@@ -159,7 +164,7 @@ def test_details_of_another_shape_are_not_read(curved, told):
 )
 def test_points_that_cannot_be_drawn_are_left_out(curved, points):
     assert part([curved("full", learning_curve=points)]) is None
-    assert part([curved("full", learning_curve=(*points, *curve(0.2)))]).grid.rows[0][1] == "1"
+    assert part([curved("full", learning_curve=(*points, *curve(0.2)))]).grids[0][1].rows[0][1] == "1"
 
 
 def test_a_failed_trial_has_no_curve_here(curved):

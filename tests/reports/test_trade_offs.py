@@ -25,11 +25,11 @@ MIB = 1 << 20
 
 def of(records, *names):
     (table,) = tables(records)
-    return trade_offs.of(table, pareto.choose(names, METRICS) if names else None, "trade-offs.svg")
+    return trade_offs.chapter(table, pareto.choose(names, METRICS) if names else None, "trade-offs.svg")
 
 
 def verdicts(part):
-    return {row[0]: row[-1] for row in part.grid.rows}
+    return {row[0]: row[-1] for row in part.grids[0][1].rows}
 
 
 @pytest.fixture
@@ -48,7 +48,14 @@ def records(make, failed):
 
 def test_every_row_is_judged(records):
     part = of(records)
-    assert part.grid.header == ("method", "ROUGE-L", "peak tensors (CPU)", "train time", "size to ship", "trade-off")
+    assert part.grids[0][1].header == (
+        "method",
+        "ROUGE-L",
+        "peak tensors (CPU)",
+        "train time",
+        "size to ship",
+        "trade-off",
+    )
     assert verdicts(part) == {
         "base": "for comparison only",
         "full": "on the front",
@@ -61,14 +68,14 @@ def test_every_row_is_judged(records):
 
 def test_chosen_metrics_make_another_front(records):
     part = of(records, "rougeL", "train_seconds")
-    assert part.grid.header == ("method", "ROUGE-L", "train time", "trade-off")
-    assert [panel.x.name for panel in part.plot.panels] == ["train_seconds"]
+    assert part.grids[0][1].header == ("method", "ROUGE-L", "train time", "trade-off")
+    assert [panel.x.name for panel in part.figures[0].plot.panels] == ["train_seconds"]
     assert verdicts(of(records, "rougeL", "peak_host_bytes"))["lora"] == "beaten by full, dpo"
 
 
 def test_what_nobody_measured_is_left_out_and_named(records):
     part = of(records, "rougeL", "train_seconds", "cost")
-    assert "cost" not in part.grid.header
+    assert "cost" not in part.grids[0][1].header
     assert "Left out, since nobody measured it: cost." in part.footnotes
     assert of(records, "rougeL", "cost") is None
 
@@ -150,5 +157,5 @@ def test_the_command_takes_metrics_and_refuses_others(records, tmp_path):
 
 def test_the_base_of_a_table_without_one_is_not_drawn(make):
     part = of([make("a"), dataclasses.replace(make("b"), metrics={**make("b").metrics, "rougeL": 0.5})])
-    assert [panel.base for panel in part.plot.panels] == [None, None, None]
+    assert [panel.base for panel in part.figures[0].plot.panels] == [None, None, None]
     assert "base" not in verdicts(part)
