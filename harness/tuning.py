@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from harness.plan import Choice, Plan, Planner
+from harness.plan import Choice, Plan
+from harness.planner import Planner
 from harness.runner import Runner
 from harness.search_space import Domain
 from harness.spec import Variant

@@ -27,7 +27,8 @@ def of(table: Table) -> str:
         return f"{said} Means over {seeds} seeds; without the scores of examples nothing is known of differences."
     if table.verdict.seeds < 2:
         few = "One seed" if counts[-1] < 2 else "Without two seeds in common, a run"
-        return f"{said} {few} cannot tell whether differences between methods are real."
+        what = "cannot tell whether differences between methods are real"
+        return f"{said} {few} {what}. Run it again with --seeds 0,1,2 or more: what is finished is kept."
     others = [place.row.variant for place in ranked if place not in equal]
     found = {name: table.verdict.difference(ranked[0].row.variant, name) for name in others}
     for what, apart in (("Not told apart from it", False), ("Told apart from it", True)):

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.plan import Plan, Planner
+    from harness.plan import Plan
+    from harness.planner import Planner
     from harness.spec import Spec
     from reports.record import Record
     from reports.store import RunStore
@@ -117,7 +118,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     spec = build_spec(request_of(arguments))
 
-    from harness.plan import prepare
+    from harness.planner import prepare
     from harness.progress import say
     from reports.store import RunStore
 
@@ -202,7 +203,7 @@ def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
 
 def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """The request as keys and values: the YAML file's, and the flags' over them."""
-    from harness.spec import load_yaml, parse_changes
+    from harness.parsing import load_yaml, parse_changes
 
     request = dict(load_yaml(arguments.config)) if arguments.config else {}
     changes = parse_changes(request.pop("set", {}) or {})

@@ -20,7 +20,7 @@ from harness.functions import FUNCTION, source_hash
 from harness.metrics import registry
 from harness.metrics.base import MetricPlugin
 from harness.metrics.function import FunctionMetric
-from harness.spec import read_name
+from harness.parsing import read_name
 from methods.base import Example
 from methods.errors import MethodError
 from methods.foreign import FaultError, call, kind_of, number, place

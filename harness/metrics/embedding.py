@@ -17,7 +17,7 @@ from typing import Any
 from harness.errors import ModelError, SpecError
 from harness.metrics.base import MetricPlugin, References
 from harness.models.source import content_revision, read_config, require_weights
-from harness.spec import slug
+from harness.parsing import slug
 from harness.tasks.reading import path_of
 from reports.metrics import Metric
 

@@ -13,7 +13,7 @@ import pytest
 
 import harness.worker
 from harness.checkpoint import Stop
-from harness.plan import make_plan
+from harness.planner import make_plan
 from harness.spec import build_spec
 from harness.worker import Worker
 from methods import registry

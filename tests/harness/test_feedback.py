@@ -11,7 +11,7 @@ import pytest
 
 from harness.cli import main
 from harness.launchers.local import LocalLauncher
-from harness.plan import make_plan
+from harness.planner import make_plan
 from harness.rewards import resolve, scorer
 from harness.spec import build_spec
 

@@ -17,7 +17,7 @@ from harness.errors import SpecError
 from harness.evaluate import Evaluation, evaluate
 from harness.learning_curve import MOST_POINTS, LearningCurve, aimed, to_quality
 from harness.measure.meter import Meter
-from harness.plan import _learning_curve, make_plan
+from harness.planner import _learning_curve, make_plan
 from harness.spec import build_spec
 from methods.base import ModelFacts
 

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from harness.launchers.local import LocalLauncher, worker_environment
-from harness.plan import make_plan
+from harness.planner import make_plan
 from harness.protocol import Outcome
 from harness.spec import build_spec
 from reports.record import Phase

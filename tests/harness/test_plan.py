@@ -14,7 +14,8 @@ import pytest
 
 from harness.errors import SpecError
 from harness.identity import code_hash
-from harness.plan import in_order, make_plan
+from harness.plan import in_order
+from harness.planner import make_plan
 from harness.spec import Variant, build_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,7 +158,7 @@ def test_a_start_comes_first_and_its_id_counts(plugin, monkeypatch):
     assert (base.start, toy.start, follower.start) == (None, None, toy.trial_id)
     assert toy.trial_id == ids()[1]
     # Other code of the toy makes another follower too, whose own code is the same.
-    monkeypatch.setattr("harness.plan.code_hash", lambda cls: "other" if cls.name == "toy" else code_hash(cls))
+    monkeypatch.setattr("harness.planner.code_hash", lambda cls: "other" if cls.name == "toy" else code_hash(cls))
     _, other_toy, other_follower = made()
     assert other_toy.trial_id != toy.trial_id
     assert other_follower.trial_id != follower.trial_id

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from harness.plan import make_plan
+from harness.planner import make_plan
 from harness.progress import LiveProgress, PlainProgress, progress_for
 from harness.protocol import Outcome, finished_record
 from harness.spec import build_spec

@@ -19,9 +19,10 @@ from harness.launchers.local import worker_environment
 from harness.launchers.log import LONGEST_LINE, Log
 from harness.models.source import EMBEDDED_FOLDER, resolve
 from harness.observer import TrialObserver
-from harness.plan import make_plan
+from harness.parsing import slug
+from harness.planner import make_plan
 from harness.rewards import resolve as resolve_reward
-from harness.spec import build_spec, slug
+from harness.spec import build_spec
 from reports.errors import StoreError
 from reports.record import dump
 from reports.secrets import Redactor

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError, SpecError
-from harness.spec import KEYS, build_spec, load_yaml, parse_budget, parse_seeds, slug, split_outside_brackets
+from harness.parsing import load_yaml, parse_budget, parse_seeds, slug, split_outside_brackets
+from harness.spec import KEYS, build_spec
 from methods.base import Budget
 from methods.errors import MethodError
 
