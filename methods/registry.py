@@ -67,21 +67,27 @@ def add_file(path: Path) -> list[str]:
         del sys.modules[module_name]
         reason = " ".join(str(error).split())
         raise InvalidMethodError(f"the plugin {path} cannot be run: {type(error).__name__}: {reason}") from error
-    found = [
-        (key, value)
+    own = [
+        value
         for key, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module_name
+        if inspect.isclass(value)
+        and issubclass(value, Method)
+        and (value.__module__, value.__name__) == (module_name, key)
     ]
-    named = [(getattr(value, "name", key), key, value) for key, value in found if not inspect.isabstract(value)]
-    if not named:
+    known, found = dict(origins()), {}
+    for cls in own:
+        if inspect.isabstract(cls):  # what others of the file have in common
+            continue
+        name, origin = getattr(cls, "name", cls.__name__), f"{path}:{cls.__name__}"
+        if name in known:
+            raise InvalidMethodError(f"the method name {name!r} is taken twice: by {known[name]} and by {origin}")
+        checked(name, cls, origin)
+        known[name], found[name] = origin, f"{module_name}:{cls.__name__}"
+    if not found:
         raise InvalidMethodError(f"the plugin {path} defines no subclass of methods.base.Method")
-    for name, key, value in named:
-        if (taken := origins().get(name)) is not None:
-            raise InvalidMethodError(f"the method name {name!r} is taken twice: by {taken} and by {path}")
-        checked(name, value, f"{path}:{key}")
-    _FILES.update({name: f"{module_name}:{key}" for name, key, _ in named})
+    _FILES.update(found)
     origins.cache_clear()
-    return [name for name, _, _ in named]
+    return list(found)
 
 
 def get(name: str) -> type[Method]:

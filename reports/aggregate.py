@@ -95,10 +95,16 @@ class Table:
         return verdict.of(self, PRIMARY)
 
     def intervals(self, metric: str) -> Mapping[str, Interval]:
-        """Variant → mean and 95% interval in a metric whose examples have values."""
+        """Variant → mean and 95% interval in a metric whose examples have values; worked out once."""
         from reports import verdict
 
-        return verdict.intervals_in(self, metric)
+        if metric not in self._intervals:
+            self._intervals[metric] = verdict.intervals_in(self, metric)
+        return self._intervals[metric]
+
+    @cached_property
+    def _intervals(self) -> dict[str, Mapping[str, Interval]]:
+        return {}
 
     def base_of(self, row: Row) -> Row | None:
         """The base that a row is measured by."""

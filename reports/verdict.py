@@ -57,7 +57,7 @@ def of(table: Table, metric: str) -> Verdict:
     shared = [len(a & b) for a, b in combinations(candidates, 2)]
     return Verdict(
         metric,
-        intervals_in(table, metric),
+        table.intervals(metric),
         differences(rows, seeds, Resampler(_length(held))),
         min(shared, default=len(every)),
     )
