@@ -18,6 +18,7 @@ from typing import Any
 from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
 from harness.feedback import Given, given_by
+from harness.general.text import GeneralText, load_general_text
 from harness.models.source import ModelSource, resolve
 from harness.spec import Spec, Variant
 from harness.tasks import Task, load_task
@@ -68,14 +69,15 @@ def make_plan(spec: Spec) -> Plan:
     """Resolve model, data, device and variants of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
     given = given_by(spec, task)
+    general = load_general_text(spec.general_text)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
-    fake = model.family == "toy"
+    fake = model.family == "toy"  # which has no loss
     device = "cpu" if fake else choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     dtype = "float32" if fake else choose_dtype(asked, device)
     environment = describe(device)
-    shared = _Shared(spec, model, task, given, limits, device, dtype, environment)
+    shared = _Shared(spec, model, task, given, GeneralText("none") if fake else general, limits, device, dtype, environment)
     variants = in_order(spec.variants, {variant.name: shared.method(variant).starts_from for variant in spec.variants})
     # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
     trials = [shared.trial(BASE, 0, None)]
@@ -148,7 +150,7 @@ def code_hash(cls: type[Method]) -> str:
     shared += [methods.feedback] if cls.feedback else []
     modules = [*map(inspect.getmodule, bases), *shared]
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= {Path(__file__).parent / name for name in ("evaluate.py", "rouge.py", "models/loading.py")}
+    files |= {Path(__file__).parent / name for name in ("evaluate.py", "rouge.py", "models/loading.py", "general/forgetting.py")}
     # A method that is a package of its own is all of its files, those of its relatives too.
     root = Path(methods.base.__file__).parent
     files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}
@@ -181,6 +183,7 @@ class _Shared:
     model: ModelSource
     task: Task
     given: Given
+    general: GeneralText
     limits: Limits
     device: str
     dtype: str
@@ -220,9 +223,11 @@ class _Shared:
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
+            **self.general.identity(),
             **({"split": split} if split != "test" else {}),
             **({"start": start.trial_id} if start else {}),
         }
+        began = {"warm_start": {"trial_id": start.trial_id}} if start else {}
         draft = Record(
             trial_id=content_hash(identity),
             status="error",
@@ -255,7 +260,7 @@ class _Shared:
             decoding=decoding,
             environment=self.environment,
             split=split,
-            details={**given.details(method), **({"warm_start": {"trial_id": start.trial_id}} if start else {})},
+            details={**given.details(method), **self.general.facts(), **began},
         )
         every = spec.checkpoint_every
         request = {
@@ -269,6 +274,7 @@ class _Shared:
             "budget": budget,
             "training": training,
             "decoding": decoding,
+            "general_text": list(self.general.passages),
             "split": split,
             "device": self.device,
             "dtype": self.dtype,

@@ -154,7 +154,7 @@ def halved(request: Mapping[str, Any], phase: str | None) -> dict[str, Any] | No
     In training the effective batch stays: what the batch loses, accumulation gains.
     """
     training, decoding = request["training"], request["decoding"]
-    if phase == "evaluate":
+    if phase in ("evaluate", "general"):
         size = decoding["batch_size"] // 2
         return {**request, "decoding": {**decoding, "batch_size": size}} if size else None
     if phase != "train" or training["batch_size"] == 1:

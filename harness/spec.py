@@ -83,6 +83,8 @@ class Spec:
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
     reward: str | None = None
     """`rouge`, `MODULE:FUNCTION`, a directory or a hub id, instead of a reward model that the method learns."""
+    general_text: str = "embedded"
+    """What forgetting is measured on: `embedded`, `none`, a file of passages, or a hub id."""
 
     @property
     def directory(self) -> Path:

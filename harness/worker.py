@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -27,6 +27,7 @@ from harness.errors import DataError
 from harness.evaluate import Evaluation, evaluate
 from harness.failures import describe_failure
 from harness.feedback import feedback_of
+from harness.general.forgetting import GeneralLoss, compared
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
 from harness.models.source import ModelSource
@@ -99,6 +100,12 @@ class Worker:
             self.meter.seed(model)
             if model_of(feedback.reward) is not None:
                 self.meter.seed(model_of(feedback.reward))
+        general = self._general(tokenizer, dtype, limits)
+        before = None
+        if general is not None and method.trains:  # of the weights as they were loaded: no adapter, no start of one
+            with self._phase("general"):
+                before = general.of(model)
+        with self._phase("load"):
             setting = Setting(self.facts, dtype, tokenizer, task.train, task.templates, limits, request["seed"])
             model = method.prepare(model, setting)
             trainable, total = count_parameters(model)
@@ -130,11 +137,29 @@ class Worker:
             )
             self.cut[request["split"]] = evaluation.cut
             self.metrics.update(evaluation.metrics)
-            self.scores = {name: tuple(round(v, 6) for v in values) for name, values in evaluation.scores.items()}
+            self._keep_scores(evaluation.scores)
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
             self._write_predictions(evaluation)
+        if general is not None:
+            with self._phase("general"):
+                metrics, scores = compared(before, general.of(model))
+                self.metrics.update(metrics)
+                self._keep_scores(scores)
+
+    def _general(self, tokenizer: Any, dtype: Any, limits: Limits) -> GeneralLoss | None:
+        """What measures forgetting, if that was asked for and the model is a real one."""
+        passages = self.request["general_text"]
+        if not passages or self.facts.family == "toy":
+            return None
+        size = self.request["decoding"]["batch_size"]
+        return GeneralLoss(passages, tokenizer, self.facts, limits, batch_size=size, dtype=dtype)
+
+    def _keep_scores(self, scores: Mapping[str, Sequence[float]]) -> None:
+        """Take scores into the record, but none of a metric that came to no number, as of a model that diverged."""
+        finite = {name: values for name, values in scores.items() if all(map(math.isfinite, values))}
+        self.scores.update({name: tuple(round(value, 6) for value in values) for name, values in finite.items()})
 
     def _go_on(self) -> None:
         """Take over what was measured up to the checkpoint of an interrupted run, if there is one."""

@@ -52,6 +52,11 @@ FLAGS = (
         "reward",
         "rouge, MODULE:FUNCTION, a model's directory or ORG/NAME, instead of a learned reward model",
     ),
+    (
+        "--general-text",
+        "general_text",
+        "embedded (default), none, a file of passages or ORG/NAME: what forgetting is measured on",
+    ),
     ("--train-examples", "train_examples", "use at most this many training examples"),
     ("--validation-examples", "validation_examples", "use at most this many validation examples"),
     ("--test-examples", "test_examples", "use at most this many test examples"),

@@ -47,13 +47,15 @@ class Meter:
         self._throughput = Throughput(self._now)
         self._curve = Curve()
         self._open: list[_Open] = []  # the phases that are under way, outermost first
-        self._earlier: dict[str, Phase] = {}  # of the process that wrote the checkpoint this one goes on from
+        # What phases of the name have measured up to now, also in the process that wrote the checkpoint gone on from.
+        self._earlier: dict[str, Phase] = {}
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure what happens inside; a phase that fails is measured up to there.
 
         Phases nest: a stage of training, such as `train.policy`, has figures of its own and counts for `train` too.
+        A phase may come in several parts, which are measured together.
         """
         self._mark()
         watch = self._tensors if self._tensors is not None and not self._open else contextlib.nullcontext()
@@ -63,11 +65,11 @@ class Meter:
             with watch:
                 yield
         finally:
-            self.phases[name] = self._measured(self._open[-1])
+            self.phases[name] = self._earlier[name] = self._measured(self._open[-1])
             self._open.pop()
 
     def _measured(self, phase: _Open) -> Phase:
-        """A phase up to now, together with what an earlier process had measured of it."""
+        """A phase up to now, together with what was measured of it before."""
         seconds = self._now() - phase.started
         joules = self._energy.joules() if self._energy is not None else None
         self._mark()

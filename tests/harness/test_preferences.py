@@ -309,7 +309,7 @@ def test_hub_layout(tmp_path, monkeypatch):
     rows = preferences._hub(str(tmp_path / "train")).rows
     assert [row.fields for row in rows] == [pair(i) for i in range(10)]
     assert rows[2].place == "row 3"
-    with pytest.raises(DataError, match=r"have no split 'train' \(there: test\)"):
+    with pytest.raises(DataError, match=r"no split 'train' \(there: test\)"):
         preferences._hub(str(tmp_path / "test"))
 
 
