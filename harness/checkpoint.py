@@ -11,6 +11,7 @@ import contextlib
 import signal
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class Stop:
 
 
 class TrialCheckpoint(Checkpoint):
-    """Keeps the trial of a request in its file. `seconds` is how long that has taken."""
+    """Keeps the trial of a request in its file."""
 
     def __init__(
         self,
@@ -70,10 +71,10 @@ class TrialCheckpoint(Checkpoint):
         *,
         carry: Callable[[], Mapping[str, Any]],
         note: Callable[[str, str], None],
-        written: Callable[[], None] = lambda: None,
+        aside: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        """`carry` gives what the worker has measured, `note` takes what went wrong and the reason, and `written` is
-        called after each attempt to write."""
+        """`carry` gives what the worker has measured, `note` takes what went wrong and the reason, and `aside` is where
+        it is written: time that nobody counts."""
         told, training = request.get("checkpoint") or {}, request["training"]
         self._file = Path(told["file"]) if told.get("file") else None
         self._every = told.get("every") if self._file else None
@@ -83,7 +84,7 @@ class TrialCheckpoint(Checkpoint):
         self._stop = stop
         self._carry = carry
         self._note = note
-        self._after = written
+        self._aside = aside
         self._state: State | None = None
         self._model: Any = None
         self._device = request["device"]
@@ -92,7 +93,6 @@ class TrialCheckpoint(Checkpoint):
         self._last_step, self._last_time = 0, time.monotonic()
         self.steps = 0
         """Optimiser steps done; to be set by who hears of them."""
-        self.seconds = 0.0
 
     def open(self) -> Mapping[str, Any] | None:
         """What the worker had measured when the checkpoint was written; `None` where there is none to go on from."""
@@ -142,7 +142,8 @@ class TrialCheckpoint(Checkpoint):
             return
         self._stop.deferred = True
         if self._due() or self._stop.asked:
-            self._write(state())
+            with self._aside():
+                self._write(state())
         if self._stop.asked:
             raise Interrupted
 
@@ -151,7 +152,8 @@ class TrialCheckpoint(Checkpoint):
         if self._every is not None:
             self._stop.deferred = True
             if self._written or self._due() or self._stop.asked:
-                self._write(state())
+                with self._aside():
+                    self._write(state())
         self._stop.deferred = False
         self._stop.check()
 
@@ -163,7 +165,6 @@ class TrialCheckpoint(Checkpoint):
 
     def _write(self, state: State) -> None:
         assert self._file is not None
-        began = time.monotonic()
         parts = {"weights": State(trainable(self._model)), "random": random_state(self._device)}
         whole = packed({**parts, "method": state})
         values = {"identity": self._identity, "steps": self.steps, "carried": self._carry(), "state": whole.values}
@@ -176,5 +177,3 @@ class TrialCheckpoint(Checkpoint):
                 self._note("not_written", error.strerror or str(error))
             self._noted = True
         self._last_step, self._last_time = self.steps, time.monotonic()
-        self.seconds += self._last_time - began
-        self._after()

@@ -3,7 +3,8 @@
     HarnessError              exit code 2: the request was wrong, nothing was started
     ├── SpecError             flags, YAML file or settings
     ├── DataError             a data file: which file, which line or field, and what to do
-    └── ModelError            a model that cannot be found, read or loaded
+    ├── ModelError            a model that cannot be found, read or loaded
+    └── MetricError           a metric that cannot be used, or that fails on an example
 
 `methods.errors.MethodError` and `reports.errors.ReportError` are the same for their packages.
 """
@@ -25,3 +26,7 @@ class DataError(HarnessError):
 
 class ModelError(HarnessError):
     """The model cannot be found or loaded."""
+
+
+class MetricError(HarnessError):
+    """A metric cannot be used, or gives something else than one finite number for each example."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.rouge import score
+from harness.metrics.chosen import Measured
+from harness.metrics.rouge import Rouge
+from harness.repetition import repeats_itself
 from methods.base import Example, Limits, Method, ModelFacts
 from methods.encoding import IGNORED, Encoded, Encoder
 from methods.loss import row_losses
+from reports.metrics import METRICS, Metric
 
 LOSS_BATCH = 8
 """Most examples in one forward pass for the held-out loss. Unlike generation, which holds logits for one position, it
@@ -43,6 +46,8 @@ class Evaluation:
     rows: list[dict[str, Any]]
     cut: int
     """Examples whose input or target was cut to the limits."""
+    declared: dict[str, Metric] = field(default_factory=dict)
+    """What metrics say of their numbers that do not come with the harness."""
 
 
 def evaluate(
@@ -150,7 +155,8 @@ def summarise(
     cut: int,
 ) -> Evaluation:
     """Score the answers and gather metrics and prediction rows."""
-    found = score([g.text for g in generations], [list(example.references) for example in examples])
+    texts, inputs = [g.text for g in generations], [example.input for example in examples]
+    found = Rouge().score(texts, [example.references for example in examples], inputs)
     count = len(examples)
     tokens = sum(g.tokens for g in generations)
     scores = {name: [row[name] for row in found] for name in found[0]}
@@ -162,6 +168,7 @@ def summarise(
         mean_generated_tokens=tokens / count,
         empty_outputs_percent=100 * sum(not g.text for g in generations) / count,
         unfinished_outputs_percent=100 * sum(not g.finished for g in generations) / count,
+        repeated_outputs_percent=100 * sum(map(repeats_itself, texts)) / count,
     )
     rows = [
         {
@@ -170,11 +177,31 @@ def summarise(
             "prediction": generation.text,
             "tokens": generation.tokens,
             "finished": generation.finished,
-            "scores": {name: round(value, 6) for name, value in row.items()},
+            "scores": _rounded(row),
         }
         for example, generation, row in zip(examples, generations, found, strict=True)
     ]
     return Evaluation(metrics, scores, rows, cut)
+
+
+def with_metric(evaluation: Evaluation, measured: Measured) -> Evaluation:
+    """The evaluation with the numbers of another metric in it: as means, as scores and in the rows."""
+    found = {name: [row[name] for row in measured.rows] for name in measured.declared}
+    means = {name: math.fsum(values) / len(values) for name, values in found.items()}
+    return replace(
+        evaluation,
+        metrics={**evaluation.metrics, **means},
+        scores={**evaluation.scores, **found},
+        rows=[
+            {**old, "scores": {**old["scores"], **_rounded(new)}}
+            for old, new in zip(evaluation.rows, measured.rows, strict=True)
+        ],
+        declared=evaluation.declared | {name: told for name, told in measured.declared.items() if name not in METRICS},
+    )
+
+
+def _rounded(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 6) for name, value in row.items()}
 
 
 def _by_length(encoded: Sequence[Encoded], size: int) -> Iterator[list[int]]:

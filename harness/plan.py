@@ -7,24 +7,25 @@ parent can write a record that says what was tried. The base model comes first a
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import inspect
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
 from harness.feedback import Given, given_by
-from harness.general.text import GeneralText, load_general_text
+from harness.general.text import NONE, GeneralText, load_general_text
+from harness.identity import code_hash, content_hash
+from harness.metrics.chosen import Chosen, chosen
 from harness.models.source import ModelSource, resolve
+from harness.search_space import Domain, space
 from harness.spec import Spec, Variant
 from harness.tasks import Task, load_task
 from methods import registry
 from methods.base import Limits, Method
-from reports.record import Environment, ModelInfo, Record, Split, TaskInfo
+from reports.record import Environment, ModelInfo, Record, Split, Status, TaskInfo
 
 BASE = Variant(method="base")
 
@@ -37,8 +38,8 @@ class Trial:
     """The record as it stands before the trial; the outcome is filled in later."""
     request: Mapping[str, Any]
     """What the worker is told, as JSON types."""
-    unsupported: str | None = None
-    """Why the method cannot serve this model; such a trial is recorded and not started."""
+    refused: tuple[Status, str] | None = None
+    """How a trial ends that is recorded and not started, and why: the method cannot serve this model, or the like."""
     start: str | None = None
     """Id of the trial, earlier in the plan, that this one goes on from."""
 
@@ -50,10 +51,27 @@ class Trial:
     @property
     def label(self) -> str:
         """How the trial is called on screen."""
-        return self.draft.variant if self.draft.role == "base" else f"{self.draft.variant} seed {self.draft.seed}"
+        if self.draft.role == "base":
+            return self.draft.variant
+        return f"{self.draft.variant} seed {self.draft.seed}" + (" (search)" if self.draft.split != "test" else "")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
+class Choice:
+    """What a search has chosen for a variant; without one, the variant as it stands."""
+
+    variant: Variant
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    """What the record says of the search."""
+    refused: tuple[Status, str] | None = None
+    """Where no try ended ok."""
+
+
+CHOSEN = Choice(BASE)
+"""No search."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """All trials of a spec, in the order in which they run; one that another goes on from comes before it."""
 
@@ -66,28 +84,24 @@ class Plan:
 
 
 def make_plan(spec: Spec) -> Plan:
-    """Resolve model, data, device and variants of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
+    """The trials of a spec as it stands. Raises `HarnessError` or `MethodError` with one sentence."""
+    return prepare(spec).plan()
+
+
+def prepare(spec: Spec) -> Planner:
+    """Resolve model, data and device of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
+    metrics = chosen(spec.metrics, task.train)
     given = given_by(spec, task)
     general = load_general_text(spec.general_text)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
-    fake = model.family == "toy"  # which has no loss
+    fake = model.family == "toy"
     device = "cpu" if fake else choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     dtype = "float32" if fake else choose_dtype(asked, device)
-    environment = describe(device)
-    shared = _Shared(spec, model, task, given, GeneralText("none") if fake else general, limits, device, dtype, environment)
-    variants = in_order(spec.variants, {variant.name: shared.method(variant).starts_from for variant in spec.variants})
-    # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
-    trials = [shared.trial(BASE, 0, None)]
-    for seed in spec.seeds:
-        of_seed: dict[str, Trial] = {}
-        for variant, start in variants:
-            of_seed[variant.name] = shared.trial(variant, seed, of_seed[start] if start else None)
-        trials += of_seed.values()
-    _refuse_twins(trials)
-    return Plan(trials=tuple(trials), task=task, model=model, given=given, device=device, dtype=dtype)
+    general = NONE if fake else general  # a fake has no loss
+    return Planner(spec, model, task, given, general, metrics, limits, device, dtype, describe(device))
 
 
 def in_order(variants: Sequence[Variant], starts: Mapping[str, str | None]) -> list[tuple[Variant, str | None]]:
@@ -127,37 +141,7 @@ def _refuse_twins(trials: Sequence[Trial]) -> None:
 
 def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
     """The knobs that the model's preset recommends for this method, with the user's changes over them."""
-    return {**model.settings.get(variant.method, {}), **variant.changed}
-
-
-def content_hash(value: Any) -> str:
-    """First 16 hex digits of the SHA-256 over canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def code_hash(cls: type[Method]) -> str:
-    """SHA-256 over the source that a result depends on: the method's class, what it inherits, the shared engine, and
-    how models are loaded and evaluated."""
-    import methods.base
-    import methods.checkpoint
-    import methods.encoding
-    import methods.feedback
-    import methods.loss
-    import methods.training
-
-    bases = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    shared = [methods.checkpoint, methods.encoding, methods.loss, methods.training]
-    shared += [methods.feedback] if cls.feedback else []
-    modules = [*map(inspect.getmodule, bases), *shared]
-    files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= {Path(__file__).parent / name for name in ("evaluate.py", "rouge.py", "models/loading.py", "general/forgetting.py")}
-    # A method that is a package of its own is all of its files, those of its relatives too.
-    root = Path(methods.base.__file__).parent
-    files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda file: (file.name, file)):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
+    return {**model.settings.get(variant.method, {}), **variant.changed, **variant.tuned}
 
 
 def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
@@ -176,23 +160,54 @@ def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """What all trials of a spec have in common."""
+class Planner:
+    """What all trials of a spec have in common, and what makes a trial of it."""
 
     spec: Spec
     model: ModelSource
     task: Task
     given: Given
     general: GeneralText
+    metrics: Chosen
     limits: Limits
     device: str
     dtype: str
     environment: Environment
 
+    def plan(self, chosen: Mapping[str, Choice] | None = None) -> Plan:
+        """All trials, of the variants as they are or as searches have `chosen` them, by the name of the variant."""
+        chosen = chosen or {}
+        starts = {variant.name: self.method(variant).starts_from for variant in self.spec.variants}
+        # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
+        trials = [self.base]
+        for seed in self.spec.seeds:
+            of_seed: dict[str, Trial] = {}
+            for variant, start in in_order(self.spec.variants, starts):
+                choice = chosen.get(variant.name, Choice(variant))
+                of_seed[variant.name] = self.trial(choice.variant, seed, of_seed[start] if start else None, choice)
+            trials += of_seed.values()
+        _refuse_twins(trials)
+        return Plan(tuple(trials), self.task, self.model, self.given, self.device, self.dtype)
+
+    @cached_property
+    def base(self) -> Trial:
+        """The untouched model's, once for all variants."""
+        return self.trial(BASE, 0, None)
+
+    def space(self, variant: Variant) -> dict[str, Domain]:
+        """Knob → domain of what is searched for a variant; empty where nothing is."""
+        method = self.method(variant)
+        served = method.unsupported(self.model.facts(self.device)) is None
+        return space(self.spec.tune, method, variant.changed) if served else {}
+
     def method(self, variant: Variant) -> Method:
+        """The variant's method, with what the model's preset recommends."""
         return registry.build(variant.method, preset_settings(self.model, variant))
 
-    def trial(self, variant: Variant, seed: int, start: Trial | None, split: Split = "test") -> Trial:
+    def trial(
+        self, variant: Variant, seed: int, start: Trial | None, choice: Choice = CHOSEN, split: Split = "test"
+    ) -> Trial:
+        """One trial; `start` is the one that it goes on from, `choice` how its setting was found."""
         spec, task, given = self.spec, self.task, self.given
         method = self.method(variant)
         is_base = method.role == "base"
@@ -210,6 +225,8 @@ class _Shared:
             "batch_size": spec.eval_batch_size,
         }
         budget = {"unit": spec.budget.unit, "amount": spec.budget.amount}
+        general = self.general if split == "test" else NONE
+        curve = _learning_curve(spec, task) if method.trains and split == "test" else None
         identity = {
             "model": [self.model.name, self.model.revision, self.dtype],
             "task": [task.fingerprint, list(task.templates)],
@@ -223,11 +240,14 @@ class _Shared:
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
-            **self.general.identity(),
+            **general.identity(),
+            **(self.metrics.identity() if split == "test" else {}),
             **({"split": split} if split != "test" else {}),
+            **({"tuning": choice.tuning} if choice.tuning else {}),
+            # A record without a curve doesn't do for a request for one; a target is only held against the curve.
+            **({"learning_curve": [curve["every"], curve["examples"]]} if curve else {}),
             **({"start": start.trial_id} if start else {}),
         }
-        began = {"warm_start": {"trial_id": start.trial_id}} if start else {}
         draft = Record(
             trial_id=content_hash(identity),
             status="error",
@@ -235,7 +255,7 @@ class _Shared:
             variant=variant.name,
             method=variant.method,
             settings=method.settings(),
-            changed=dict(variant.changed),
+            changed={**variant.changed, **variant.tuned},
             seed=seed,
             model=ModelInfo(
                 name=self.model.name,
@@ -260,7 +280,13 @@ class _Shared:
             decoding=decoding,
             environment=self.environment,
             split=split,
-            details={**given.details(method), **self.general.facts(), **began},
+            details={
+                **given.details(method),
+                **general.facts(),
+                **({"warm_start": {"trial_id": start.trial_id}} if start else {}),
+                **({"tuning": choice.tuning} if choice.tuning else {}),
+                **({"learning_curve": {**curve, "every": str(spec.evaluate_every)}} if curve else {}),
+            },
         )
         every = spec.checkpoint_every
         request = {
@@ -274,7 +300,6 @@ class _Shared:
             "budget": budget,
             "training": training,
             "decoding": decoding,
-            "general_text": list(self.general.passages),
             "split": split,
             "device": self.device,
             "dtype": self.dtype,
@@ -284,14 +309,33 @@ class _Shared:
             "keep_checkpoints": spec.keep_checkpoints,
             "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
             "on_oom": spec.on_oom,
+            "plugin": [str(Path(file).resolve()) for file in spec.plugin],
+            "learning_curve": curve,
             **given.request(method),
+            "general_text": general.passages,
+            **(self.metrics.request() if split == "test" else {"metrics": []}),  # a search goes by ROUGE-L
         }
+        reason = method.unsupported(facts)
         return Trial(
             draft=draft,
             request=request,
-            unsupported=method.unsupported(facts),
+            refused=("unsupported", reason) if reason else choice.refused,
             start=start.trial_id if start else None,
         )
+
+
+def _learning_curve(spec: Spec, task: Task) -> dict[str, Any] | None:
+    """The curve that the worker is asked for. Raises `SpecError` where there is nothing to measure on."""
+    every = spec.evaluate_every
+    if every is None:
+        return None
+    if not task.validation:
+        raise SpecError(f"evaluate_every measures on validation examples, and the task {task.name} has none")
+    return {
+        "every": {"unit": every.unit, "amount": every.amount},
+        "examples": min(spec.curve_examples, len(task.validation)),
+        "target_quality": spec.target_quality,
+    }
 
 
 def _sizes(task: Task) -> dict[str, int]:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reports.errors import RecordError
+from reports.metrics import Metric
 from reports.record import Phase, Record, Status, check
 
 INTERRUPTED = "interrupted; the same command resumes"
@@ -36,7 +37,7 @@ class Outcome:
     scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     curve: tuple[Mapping[str, float | None], ...] = ()
     learning_curve: tuple[Mapping[str, float | None], ...] = ()
-    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    declared: Mapping[str, Metric] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     done: Mapping[str, int] = field(default_factory=dict)
     """`steps`, `tokens` and `examples` trained."""
@@ -59,6 +60,7 @@ class Outcome:
         check(values, cls, "")
         values["phases"] = {name: Phase(**phase) for name, phase in values.get("phases", {}).items()}
         values["scores"] = {name: tuple(scores) for name, scores in values.get("scores", {}).items()}
+        values["declared"] = {name: Metric(**told) for name, told in values.get("declared", {}).items()}
         values["curve"] = tuple(values.get("curve", ()))
         values["learning_curve"] = tuple(values.get("learning_curve", ()))
         return cls(**values)

@@ -6,24 +6,19 @@ wrong with it. `scorer` makes it callable in the worker.
 
 from __future__ import annotations
 
-import hashlib
-import importlib
-import inspect
 import re
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import ModelError, SpecError
+from harness.functions import FUNCTION, find
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.source import content_revision, read_config, require_no_code, require_weights
 from harness.tasks.reading import path_of
-from methods.feedback import Score, Scorer
+from methods.feedback import Scorer
 
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
 
@@ -55,8 +50,8 @@ def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:
         raise SpecError(
             f"--reward {text} is a file; name a function in it as {path.stem}:FUNCTION, or give a directory"
         )
-    if _FUNCTION.fullmatch(text):
-        return RewardSource(text, "function", _find(text)[1])
+    if FUNCTION.fullmatch(text):
+        return RewardSource(text, "function", find(text, "--reward")[1])
     if not _HUB_ID.fullmatch(text):
         raise SpecError(
             f"unknown reward {text!r}; give rouge, MODULE:FUNCTION, the directory of a sequence-classification model, "
@@ -77,7 +72,7 @@ def scorer(
     if source.kind == "rouge":
         return rouge_scorer()
     if source.kind == "function":
-        function, revision = _find(source.name)
+        function, revision = find(source.name, "--reward")
         if revision != source.revision:
             raise SpecError(
                 f"the file of --reward {source.name} changed after the run was planned; start the run again"
@@ -99,34 +94,6 @@ def rouge_scorer() -> Scorer:
         return [row["rougeL"] for row in score(responses, references)]
 
     return Scorer("rouge", best)
-
-
-def _find(text: str) -> tuple[Score, str | None]:
-    """The function that `MODULE:FUNCTION` names, and the hash of its file. Raises `SpecError`."""
-    module_name, _, attribute = text.partition(":")
-    if not {"", str(Path.cwd())} & set(sys.path):  # a console script does not look into the current directory
-        sys.path.insert(0, str(Path.cwd()))
-    try:
-        found = attrgetter(attribute)(importlib.import_module(module_name))
-    except AttributeError as error:
-        raise SpecError(f"--reward {text}: {' '.join(str(error).split())[:200]}") from error
-    except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        reason = " ".join(str(error).split())[:200] or "no reason given"
-        raise SpecError(
-            f"--reward {text}: the module {module_name!r} cannot be imported ({type(error).__name__}: {reason}); "
-            "it is looked for in the current directory and among the installed packages"
-        ) from error
-    if not callable(found):
-        raise SpecError(f"--reward {text} is of type {type(found).__name__}, not a function")
-    return found, _source_hash(found, module_name)
-
-
-def _source_hash(function: Callable[..., Any], module_name: str) -> str | None:
-    """First 16 hex digits of the SHA-256 over the files of the function and of the module that was named, if any."""
-    modules = (inspect.getmodule(inspect.unwrap(function)), sys.modules[module_name])
-    files = {file for module in modules if (file := getattr(module, "__file__", None))}
-    digest = hashlib.sha256(b"".join(sorted(Path(file).read_bytes() for file in files)))
-    return digest.hexdigest()[:16] if files else None
 
 
 def _model(path: Path, name: str, revision: str | None, trust_remote_code: bool) -> RewardSource:

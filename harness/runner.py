@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.learning_curve import aimed
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
@@ -44,47 +45,62 @@ class Progress(Protocol):
         ...
 
 
-def run(
-    plan: Plan,
-    store: RunStore,
-    launcher: Launcher,
-    progress: Progress,
-    *,
-    asked_to_end: Callable[[], bool] = lambda: False,
-) -> list[Record]:
-    """Run what is not finished yet and return one record per trial, in the order of the plan.
+class Runner:
+    """Carries trials out one after another, and leaves a record of each."""
 
-    No trial begins once `asked_to_end` says so. Raises `KeyboardInterrupt` for a run that ends early.
-    """
-    records: dict[str, Record] = {}
-    wanted = _artifacts_wanted(plan, store)
-    for trial in plan.trials:
-        keep = trial.trial_id in wanted
-        finished = _finished(trial, store, keep=keep)
+    def __init__(
+        self,
+        store: RunStore,
+        launcher: Launcher,
+        progress: Progress,
+        asked_to_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.store = store
+        self.launcher = launcher
+        self.progress = progress
+        self.asked_to_end = asked_to_end
+        self._done: dict[str, Record] = {}
+
+    def run(self, plan: Plan) -> list[Record]:
+        """Run what is not finished yet and return one record per trial, in the order of the plan.
+
+        No trial begins once the run was asked to end. Raises `KeyboardInterrupt` for a run that ends early.
+        """
+        records: dict[str, Record] = {}
+        wanted = _artifacts_wanted(plan, self.store)
+        for trial in plan.trials:
+            start = records[trial.start] if trial.start else None
+            records[trial.trial_id] = self.trial(trial, start, keep=trial.trial_id in wanted)
+        return list(records.values())
+
+    def trial(self, trial: Trial, start: Record | None = None, *, keep: bool = False) -> Record:
+        """The record of one trial, which goes on from `start`; `keep` what it ships, since others start from it."""
+        if trial.trial_id in self._done:  # the base, when searches came first
+            return self._done[trial.trial_id]
+        finished = _finished(trial, self.store, keep=keep)
         if finished is not None:
-            records[trial.trial_id] = _priced(finished, trial, store)
-            progress.ended(records[trial.trial_id], skipped=True)
-            continue
-        if asked_to_end():
+            record = self._done[trial.trial_id] = _renewed(finished, trial, self.store)
+            self.progress.ended(record, skipped=True)
+            return record
+        if self.asked_to_end():
             raise KeyboardInterrupt
-        progress.started(trial)
-        start = records[trial.start] if trial.start else None
-        record = redacted(_attempt(trial, start, store, launcher, progress, keep=keep))
-        store.renew(record)
+        self.progress.started(trial)
+        record = redacted(_attempt(trial, start, self.store, self.launcher, self.progress, keep=keep))
+        self.store.renew(record)
         if record.status in _NO_RETURN and not trial.request["keep_checkpoints"]:
-            store.drop_checkpoint(trial.trial_id)
-        progress.ended(record, skipped=False)
-        records[trial.trial_id] = record
+            self.store.drop_checkpoint(trial.trial_id)
+        self.progress.ended(record, skipped=False)
         if record.status == "interrupted":
             raise KeyboardInterrupt
-    return list(records.values())
+        self._done[trial.trial_id] = record
+        return record
 
 
 def _artifacts_wanted(plan: Plan, store: RunStore) -> set[str]:
     """Ids of the trials that others, which have yet to run, start from: what they ship must be there by then."""
     wanted: set[str] = set()
     for trial in reversed(plan.trials):  # a start comes before what goes on from it
-        if trial.start and trial.unsupported is None and not _finished(trial, store, keep=trial.trial_id in wanted):
+        if trial.start and trial.refused is None and not _finished(trial, store, keep=trial.trial_id in wanted):
             wanted.add(trial.start)
     return wanted
 
@@ -101,22 +117,28 @@ def _finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | None:
     return record if kept or not (keep or trial.request["save_models"]) else None
 
 
-def _priced(record: Record, trial: Trial, store: RunStore) -> Record:
-    """The record with its cost at the price that is given now."""
-    price, total = trial.request["price_per_hour"], record.metrics.get("total_seconds")
-    if price is None or total is None or record.metrics.get("cost") == cost(total, price):
+def _renewed(record: Record, trial: Trial, store: RunStore) -> Record:
+    """The record with what is worked out anew: cost at the price, time to the quality that is given now."""
+    renewed = aimed(_priced(record, trial.request["price_per_hour"]), trial.request["learning_curve"])
+    if renewed != record:
+        store.add(renewed, replace=True)
+    return renewed
+
+
+def _priced(record: Record, price: float | None) -> Record:
+    total = record.metrics.get("total_seconds")
+    if price is None or total is None:
         return record
-    priced = dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
-    store.add(priced, replace=True)
-    return priced
+    return dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
 
 
 def _attempt(
     trial: Trial, start: Record | None, store: RunStore, launcher: Launcher, progress: Progress, *, keep: bool
 ) -> Record:
     """The record of a trial that is tried now, with smaller batches where memory ran out and that was asked for."""
-    if trial.unsupported is not None:
-        return finished_record(trial.draft, Outcome(status="unsupported", phase="start", message=trial.unsupported))
+    if trial.refused is not None:
+        status, reason = trial.refused
+        return finished_record(trial.draft, Outcome(status=status, phase="start", message=reason))
     if start is not None and not start.ok:
         what = f"{start.variant} seed {start.seed}, from which this trial starts, ended {start.status}"
         message = f"{what}: {start.message}" if start.message else what
@@ -154,7 +176,7 @@ def halved(request: Mapping[str, Any], phase: str | None) -> dict[str, Any] | No
     In training the effective batch stays: what the batch loses, accumulation gains.
     """
     training, decoding = request["training"], request["decoding"]
-    if phase in ("evaluate", "general"):
+    if phase == "evaluate":
         size = decoding["batch_size"] // 2
         return {**request, "decoding": {**decoding, "batch_size": size}} if size else None
     if phase != "train" or training["batch_size"] == 1:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from harness.errors import SpecError
+from harness.search_space import Wanted, parse_tune, require_knobs
 from harness.tasks.base import TaskRequest
 from methods import registry
 from methods.base import Budget, BudgetUnit
@@ -29,13 +30,15 @@ class Variant:
 
     method: str
     changed: Mapping[str, Any] = field(default_factory=dict)
+    tuned: Mapping[str, Any] = field(default_factory=dict)
+    """The knobs that a search has chosen."""
 
     @property
     def name(self) -> str:
-        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order."""
+        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order; a tuned one's value is `tuned`."""
         knobs = ",".join(
             f"{knob}={value:g}" if isinstance(value, float) else f"{knob}={value}"
-            for knob, value in sorted(self.changed.items())
+            for knob, value in sorted({**self.changed, **dict.fromkeys(self.tuned, "tuned")}.items())
         )
         return f"{self.method}[{knobs}]" if knobs else self.method
 
@@ -65,6 +68,10 @@ class Spec:
     """Run directory; `runs/<model>-<task>` if not given."""
     trial_timeout: float | None = None
     """Seconds after which a trial is ended."""
+    tune: tuple[Wanted, ...] = ()
+    """Knobs that are searched for each variant, on the validation split."""
+    tries: int = 8
+    """How many settings a search tries: a first one as it stands, and seven that spread over the range of one knob."""
     price_per_hour: float | None = None
     """Price of the machine, for the cost column; any currency."""
     on_oom: Literal["record", "halve-batch"] = "record"
@@ -74,13 +81,25 @@ class Spec:
     """Which trials run although they have a record: `failed`, `all`, or the id of one besides the failed ones."""
     checkpoint_every: Budget | None = Budget("minutes", 10)
     """How often a trial in training keeps what it needs to go on after a crash; `None` for never."""
+    evaluate_every: Budget | None = None
+    """How often a model in training is evaluated on validation examples, in steps or tokens; `None` for never."""
+    curve_examples: int = 50
+    """The first so many validation examples; enough to see a curve rise, and generated in seconds."""
+    target_quality: float | None = None
+    """ROUGE-L on these examples; the time and the tokens until it is reached become metrics."""
     keep_checkpoints: bool = False
     """Keep the last checkpoint of a finished trial; otherwise it is removed."""
     save_models: bool = False
     """Keep what each trial ships under `artifacts/`; otherwise it is measured and removed."""
+    allow_mixed: bool = False
+    """Show what cannot be compared in one leaderboard, with a warning, where the run directory holds such records."""
     trust_remote_code: bool = False
+    plugin: tuple[str, ...] = ()
+    """Python files whose methods are registered for this run; their code runs, here and in the workers."""
     preferences: str | None = None
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
+    metrics: tuple[str, ...] = ("rouge",)
+    """Names, `NAME[knob=value]` or `MODULE:FUNCTION`; ROUGE is measured in any case, because it ranks."""
     reward: str | None = None
     """`rouge`, `MODULE:FUNCTION`, a directory or a hub id, instead of a reward model that the method learns."""
     general_text: str = "embedded"
@@ -102,7 +121,10 @@ KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
 
 
-_WHOLE = {"batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"}
+_WHOLE = {
+    *("batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"),
+    *("tries", "curve_examples"),
+}
 
 
 def build_spec(request: Mapping[str, Any]) -> Spec:
@@ -116,6 +138,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     for name in _WHOLE & set(values):
         if isinstance(values[name], bool):  # pydantic would take it for 1
             raise SpecError(f"{name} must be a whole number, not {values[name]}")
+    values["plugin"] = load_plugins(values.get("plugin", ()))  # before any of their methods is named
     methods, changes = values.pop("methods", None), values.pop("set", {})
     if not methods:
         raise SpecError("no methods given: name at least one, such as --methods lora,qlora")
@@ -125,12 +148,18 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     if "budget" in values:
         values["budget"] = parse_budget(values["budget"])
     if "checkpoint_every" in values:
-        values["checkpoint_every"] = parse_interval(values["checkpoint_every"])
+        values["checkpoint_every"] = parse_interval("checkpoint_every", values["checkpoint_every"])
+    if "evaluate_every" in values:
+        values["evaluate_every"] = parse_interval("evaluate_every", values["evaluate_every"])
     if "seeds" in values:
         values["seeds"] = parse_seeds(values["seeds"])
+    if "tune" in values:
+        values["tune"] = parse_tune(values["tune"])
+    if "metrics" in values:
+        values["metrics"] = parse_metrics(values["metrics"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
     spec: Spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
-    for name in ("batch_size", "accumulation", "eval_batch_size"):
+    for name in ("batch_size", "accumulation", "eval_batch_size", "tries", "curve_examples"):
         if getattr(spec, name) < 1:
             raise SpecError(f"{name} must be at least 1")
     for name in ("input_tokens", "target_tokens", "trial_timeout", "price_per_hour"):
@@ -141,9 +170,35 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
     if spec.out is not None and not _is_path(spec.out):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
+    _check_tuning(spec)
+    for name in ("curve_examples", "target_quality"):
+        if name in values and spec.evaluate_every is None:
+            raise SpecError(f"{name} says how a learning curve is made, and none is asked for; give evaluate_every too")
+    target = values.get("target_quality")
+    if isinstance(target, bool) or not (spec.target_quality is None or 0 < spec.target_quality <= 1):
+        raise SpecError(f"target_quality {target}: ROUGE-L lies between 0 and 1")
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec
+
+
+def _check_tuning(spec: Spec) -> None:
+    """Raise `SpecError` for a search that no variant can follow, or that would have to search two at once."""
+    built = {variant.name: registry.build(variant.method, variant.changed) for variant in spec.variants}
+    require_knobs(spec.tune, {method.name: method for method in built.values()})
+    waiting = [name for name, method in built.items() if method.starts_from is not None]
+    if spec.tune and waiting:
+        raise SpecError(f"{waiting[0]} starts from another variant, which --tune cannot search for it; leave one out")
+
+
+def load_plugins(value: Any) -> tuple[str, ...]:
+    """A file or a list of them → the same as a tuple, their methods registered. Raises `SpecError` or `MethodError`."""
+    files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
+    if files is None or not all(isinstance(file, str) and _is_path(file) for file in files):
+        raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
+    for file in files:
+        registry.add_file(Path(file))
+    return files
 
 
 def _is_path(text: str) -> bool:
@@ -230,7 +285,13 @@ def parse_budget(value: Any) -> Budget:
     return Budget(cast(BudgetUnit, unit), number)
 
 
-def parse_interval(value: Any) -> Budget | None:
+_INTERVALS: Mapping[str, tuple[BudgetUnit, BudgetUnit]] = {
+    "checkpoint_every": ("steps", "minutes"),
+    "evaluate_every": ("steps", "tokens"),
+}
+
+
+def parse_interval(name: str, value: Any) -> Budget | None:
     """`steps=100`, `minutes=10` (or a mapping) → how often; `never` → `None`. Raises `SpecError`."""
     if value == "never":
         return None
@@ -238,8 +299,9 @@ def parse_interval(value: Any) -> Budget | None:
         interval = parse_budget(value)
     except SpecError:
         interval = None
-    if interval is None or interval.unit not in ("steps", "minutes"):
-        raise SpecError(f"checkpoint_every {value!r}: give steps=N, minutes=N or never; N is above 0, steps are whole")
+    if interval is None or interval.unit not in _INTERVALS[name]:
+        units = ", ".join(f"{unit}=N" for unit in _INTERVALS[name])
+        raise SpecError(f"{name} {value!r}: give {units} or never; N is above 0, steps are whole")
     return interval
 
 
@@ -254,6 +316,14 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     if len(set(seeds)) < len(seeds):
         raise SpecError(f"seeds {value!r}: the same seed stands there twice")
     return seeds
+
+
+def parse_metrics(value: Any) -> tuple[str, ...]:
+    """`rouge,chrf` or a list → names; whether there are such metrics is for the plan to see. Raises `SpecError`."""
+    items = split_outside_brackets(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
+        raise SpecError(f"cannot read the metrics {value!r}: give names separated by commas, such as rouge,chrf")
+    return tuple(item.strip() for item in items)
 
 
 def parse_changes(value: Any) -> dict[str, dict[str, Any]]:
@@ -311,15 +381,20 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
 
 
-def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
+def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:
+    """`NAME[knob=value,…]` → the name and its knobs, as texts. Raises `SpecError`; `kind` says what is named so."""
     match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", item)  # a value may be a variant, with brackets of its own
     if match is None:
-        raise SpecError(f"cannot read the method {item!r}: write NAME or NAME[knob=value,knob=value]")
+        raise SpecError(f"cannot read the {kind} {item!r}: write NAME or NAME[knob=value,knob=value]")
     name, inside = match.group(1), match.group(2)
     pairs = [pair.partition("=") for pair in split_outside_brackets(inside)] if inside else []
     if any(not (knob and equals) for knob, equals, _ in pairs):
         raise SpecError(f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]")
-    own = {knob.strip(): value.strip() for knob, _, value in pairs}
+    return name, {knob.strip(): value.strip() for knob, _, value in pairs}
+
+
+def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
+    name, own = read_name(item, "method")
     given = {**changes.get(name, {}), **own}
     method = registry.build(name, given)
     if method.role == "base":

@@ -17,19 +17,21 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.errors import DataError
-from harness.evaluate import Evaluation, evaluate
+from harness.evaluate import Evaluation, evaluate, with_metric
 from harness.failures import describe_failure
 from harness.feedback import feedback_of
 from harness.general.forgetting import GeneralLoss, compared
+from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
+from harness.metrics.chosen import as_planned
 from harness.models.source import ModelSource
 from harness.observer import TrialObserver
 from harness.protocol import INTERRUPTED, Outcome
@@ -37,9 +39,10 @@ from harness.rewards import model_of
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
-from methods.base import Budget, Limits, Method, Setting, StepEvent, TrainingJob
+from methods.base import Budget, Example, Limits, Method, Setting, StepEvent, TrainingJob
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
+from reports.metrics import Metric
 
 TELL_EVERY_SECONDS = 0.2
 """At most five step events a second cross the pipe; the meter sees every one."""
@@ -61,12 +64,14 @@ class Worker:
         self.cut: dict[str, int] = {}
         self.metrics: dict[str, float | None] = {}
         self.scores: dict[str, tuple[float, ...]] = {}
+        self.declared: dict[str, Metric] = {}
         self.parameters: int | None = None
         self._told = 0.0
         self.observer = TrialObserver(
             self.meter, Path(request["stages"]), keep_models=request["save_models"], tell=self._on_stage
         )
-        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, written=self.meter.skip)
+        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, aside=self.meter.aside)
+        self.learning_curve = LearningCurve(request.get("learning_curve"), self.meter, stop)
 
     def run(self) -> Outcome:
         """The outcome of the trial, whatever becomes of it."""
@@ -85,6 +90,8 @@ class Worker:
 
     def _run(self) -> None:
         request = self.request
+        for file in request.get("plugin", ()):
+            registry.add_file(Path(file))
         method = registry.build(request["method"], request["settings"])
         if reason := method.unsupported(self.facts):
             raise UnsupportedError(reason)
@@ -100,12 +107,9 @@ class Worker:
             self.meter.seed(model)
             if model_of(feedback.reward) is not None:
                 self.meter.seed(model_of(feedback.reward))
-        general = self._general(tokenizer, dtype, limits)
-        before = None
-        if general is not None and method.trains:  # of the weights as they were loaded: no adapter, no start of one
-            with self._phase("general"):
-                before = general.of(model)
-        with self._phase("load"):
+            general = self._general(tokenizer, dtype, limits)
+            # Of the weights as they were loaded: no adapter, no start of one.
+            before = self._general_loss(general, model) if method.trains else None
             setting = Setting(self.facts, dtype, tokenizer, task.train, task.templates, limits, request["seed"])
             model = method.prepare(model, setting)
             trainable, total = count_parameters(model)
@@ -115,51 +119,63 @@ class Worker:
                 total_parameters=total,
                 trainable_percent=100 * trainable / total if method.trains else 0.0,
             )
+
+        def evaluated(examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
+            how = (limits, request["decoding"], on_progress)
+            return evaluate(method, model, tokenizer, self.facts, dtype, examples, task.templates, *how)
+
         if method.trains:
             with self._phase("train"):
+                self.learning_curve.begin(model, self.facts, task.validation, evaluated)
                 method.train(self._job(model, tokenizer, dtype, task, limits, feedback))
+                self.learning_curve.end(self.done)
         del feedback  # the reward may be a model, which must not weigh on what follows
         with self._phase("save"):
             self.metrics["shipped_bytes"] = self._save(method, model)
         with self._phase("evaluate"):
             examples = task.test if request["split"] == "test" else task.validation
-            evaluation = evaluate(
-                method,
-                model,
-                tokenizer,
-                self.facts,
-                dtype,
-                examples,
-                task.templates,
-                limits,
-                request["decoding"],
-                self._on_evaluated,
-            )
+            evaluation = evaluated(examples, self._on_evaluated)
             self.cut[request["split"]] = evaluation.cut
-            self.metrics.update(evaluation.metrics)
-            self._keep_scores(evaluation.scores)
+            self._keep(evaluation.metrics, evaluation.scores)
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
             self._write_predictions(evaluation)
-        if general is not None:
-            with self._phase("general"):
-                metrics, scores = compared(before, general.of(model))
-                self.metrics.update(metrics)
-                self._keep_scores(scores)
+            if (after := self._general_loss(general, model)) is not None:
+                self._keep(*compared(before, after))
+        if request["metrics"]:
+            self._score(evaluation, examples)
+
+    def _keep(self, metrics: Mapping[str, float | None], scores: Mapping[str, Sequence[float]]) -> None:
+        self.metrics.update(metrics)
+        finite = {name: values for name, values in scores.items() if all(map(math.isfinite, values))}
+        self.scores.update({name: tuple(round(v, 6) for v in values) for name, values in finite.items()})
 
     def _general(self, tokenizer: Any, dtype: Any, limits: Limits) -> GeneralLoss | None:
-        """What measures forgetting, if that was asked for and the model is a real one."""
+        """What measures forgetting; `None` where that was not asked for."""
         passages = self.request["general_text"]
-        if not passages or self.facts.family == "toy":
+        if not passages:
             return None
         size = self.request["decoding"]["batch_size"]
         return GeneralLoss(passages, tokenizer, self.facts, limits, batch_size=size, dtype=dtype)
 
-    def _keep_scores(self, scores: Mapping[str, Sequence[float]]) -> None:
-        """Take scores into the record, but none of a metric that came to no number, as of a model that diverged."""
-        finite = {name: values for name, values in scores.items() if all(map(math.isfinite, values))}
-        self.scores.update({name: tuple(round(value, 6) for value in values) for name, values in finite.items()})
+    def _general_loss(self, general: GeneralLoss | None, model: Any) -> list[float] | None:
+        """The loss on general text, if it is measured. What that costs is no method's."""
+        if general is None:
+            return None
+        with self.meter.aside():
+            return general.of(model)
+
+    def _score(self, evaluation: Evaluation, examples: Sequence[Example]) -> None:
+        """The metrics that were asked for besides ROUGE. What they cost is no method's: it is in no phase."""
+        self.phase_name = "score"
+        self._tell({"event": "phase", "name": "score"})
+        metrics = as_planned(self.request["metrics"])
+        for measured in metrics.measure(examples, [row["prediction"] for row in evaluation.rows]):
+            evaluation = with_metric(evaluation, measured)
+            self._keep(evaluation.metrics, evaluation.scores)
+            self.declared.update(evaluation.declared)
+        self._write_predictions(evaluation)
 
     def _go_on(self) -> None:
         """Take over what was measured up to the checkpoint of an interrupted run, if there is one."""
@@ -169,6 +185,7 @@ class Worker:
             return
         self.started_at, self.done, self.cut = carried["started_at"], carried["done"], carried["cut"]
         self.meter.restore(carried["meter"])
+        self.learning_curve.restore(carried["learning_curve"])
         self.observer.metrics(carried["told"])
         self.observer.details(carried["details"])
         times = carried["details"].get("resumed", {}).get("times", 0) + 1
@@ -181,6 +198,7 @@ class Worker:
             "done": self.done,
             "cut": self.cut,
             "meter": self.meter.state(),
+            "learning_curve": self.learning_curve.state(),
             "told": self.observer.told,
             "details": self.observer.details_told,
         }
@@ -230,7 +248,7 @@ class Worker:
             seed=self.request["seed"],
             dtype=dtype,
             emit=self._on_step,
-            clock=lambda: time.monotonic() - self.checkpoint.seconds,
+            clock=self.meter.now,
             feedback=feedback,
             observer=self.observer,
             checkpoint=self.checkpoint,
@@ -276,6 +294,8 @@ class Worker:
             self._told = now
             live = self.meter.live()
             self._tell({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
+        if event.evaluable:
+            self.learning_curve.after_step(self.done)
 
     def _on_stage(self, name: str) -> None:
         self._tell({"event": "stage", "name": name})
@@ -294,15 +314,17 @@ class Worker:
         measured = self.meter.metrics(self.request["price_per_hour"])
         return Outcome(
             status=status,
-            metrics={**measured, **self.observer.told, **self.metrics},
+            metrics={**measured, **self.observer.told, **self.metrics, **self.learning_curve.metrics()},
             phases=dict(self.meter.phases),
             scores=self.scores,
+            declared=self.declared,
             curve=tuple(self.meter.curve),
-            details=self.observer.details_told,
+            learning_curve=tuple(self.learning_curve.points),
+            details={**self.observer.details_told, **self.learning_curve.details()},
             done=self.done,
             cut=self.cut,
             parameters=self.parameters,
-            phase=None if status == "ok" else self.phase_name,
+            phase=None if status == "ok" else "evaluate" if self.learning_curve.measuring else self.phase_name,
             step=None if status == "ok" else self.done["steps"],
             message=message,
             started_at=self.started_at,

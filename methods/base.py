@@ -116,6 +116,8 @@ class StepEvent:
     """Examples whose input or target was cut to the limits."""
     stage: str = ""
     """Which stage of a staged method stepped. `loss` of other stages than a supervised one is the stage's own."""
+    evaluable: bool = True
+    """Whether the job's model can be evaluated now; not while another, such as a reward model, plays in its place."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,8 @@ class TrainingJob:
     dtype: torch.dtype
     emit: Callable[[StepEvent], None]
     clock: Callable[[], float]
-    """Monotonic seconds, which stand still while a checkpoint is written; only a budget in minutes depends on it."""
+    """Monotonic seconds, which stand still while a checkpoint is written or the learning curve gets a point; only a
+    budget in minutes depends on it."""
     feedback: Feedback = Feedback()
     """What methods that learn from preferences or rewards are given besides the examples."""
     observer: Observer = Observer()

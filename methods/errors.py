@@ -63,7 +63,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names)})"
+    return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names) or 'none'})"
 
 
 _WANTED = {

@@ -1,4 +1,4 @@
-"""Finding a method by name: the table in `methods/__init__.py`, then entry points of installed packages.
+"""Finding a method by name: the table in `methods/__init__.py`, entry points of installed packages, and named files.
 
 A class is imported only when it is asked for. Entry points live in the group `harness.methods`; a name that is
 already taken is refused with both origins named, and a plugin that cannot be imported breaks nothing but itself.
@@ -7,11 +7,16 @@ already taken is refused with both origins named, and a plugin that cannot be im
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import importlib
+import importlib.util
+import inspect
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from methods import METHODS
@@ -26,6 +31,8 @@ from methods.errors import (
 )
 
 GROUP = "harness.methods"
+_FILES: dict[str, str] = {}
+"""Methods of files that `add_file` was given, as in `origins`."""
 
 
 @lru_cache(maxsize=1)
@@ -38,7 +45,43 @@ def origins() -> Mapping[str, str]:
                 f"the method name {point.name!r} is taken twice: by {table[point.name]} and by {point.value}"
             )
         table[point.name] = point.value
-    return table
+    return table | _FILES
+
+
+def add_file(path: Path) -> list[str]:
+    """Run a Python file and register the methods that it defines; their names. Only for files that the user names.
+
+    Raises `InvalidMethodError` for a file that cannot be run, has no method, or one whose name is taken.
+    """
+    module_name = f"harness_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    held = [name for name, value in _FILES.items() if value.startswith(f"{module_name}:")]
+    if held:
+        return held
+    spec = importlib.util.spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise InvalidMethodError(f"the plugin {path} is no Python file; name one that ends in .py")
+    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:  # it is the user's code, and may do anything
+        del sys.modules[module_name]
+        reason = " ".join(str(error).split())
+        raise InvalidMethodError(f"the plugin {path} cannot be run: {type(error).__name__}: {reason}") from error
+    found = [
+        (key, value)
+        for key, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Method) and value.__module__ == module_name
+    ]
+    named = [(getattr(value, "name", key), key, value) for key, value in found if not inspect.isabstract(value)]
+    if not named:
+        raise InvalidMethodError(f"the plugin {path} defines no subclass of methods.base.Method")
+    for name, key, value in named:
+        if (taken := origins().get(name)) is not None:
+            raise InvalidMethodError(f"the method name {name!r} is taken twice: by {taken} and by {path}")
+        checked(name, value, f"{path}:{key}")
+    _FILES.update({name: f"{module_name}:{key}" for name, key, _ in named})
+    origins.cache_clear()
+    return [name for name, _, _ in named]
 
 
 def get(name: str) -> type[Method]:
@@ -84,20 +127,25 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 
     Raises `UnknownMethodError`, `UnknownKnobError` or `InvalidSettingError`, each with the nearest valid choice.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     cls = get(name)
-    knobs = {field.name: field for field in dataclasses.fields(cls.Config)}
-    for knob in settings or {}:
-        if knob not in knobs:
-            raise UnknownKnobError(f"method {name!r} has no knob {knob!r}{nearest(knob, knobs)}")
-    try:
-        method = cls(TypeAdapter(cls.Config).validate_python(dict(settings or {})))
-    except ValidationError as error:
-        first = error.errors()[0]
-        knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
-        raise InvalidSettingError(f"{knob}: {wanted(first)}") from error
+    method = cls(configured("method", name, cls.Config, settings or {}))
     for knob, value in method.settings().items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidSettingError(f"{name}.{knob}: must be a finite number (given: {value})")
     return method
+
+
+def configured(kind: str, name: str, config: type[Any], settings: Mapping[str, Any]) -> Any:
+    """The config of a plugin with these knobs changed. Raises `UnknownKnobError` or `InvalidSettingError`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    knobs = {field.name: field for field in dataclasses.fields(config)}
+    for knob in settings:
+        if knob not in knobs:
+            raise UnknownKnobError(f"{kind} {name!r} has no knob {knob!r}{nearest(knob, knobs)}")
+    try:
+        return TypeAdapter(config).validate_python(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
+        raise InvalidSettingError(f"{knob}: {wanted(first)}") from error

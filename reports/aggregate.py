@@ -6,14 +6,22 @@ import dataclasses
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from reports import general_text
+from reports.metrics import PRIMARY
 from reports.record import Record, dump
+
+if TYPE_CHECKING:
+    from reports.stats import Interval
+    from reports.verdict import Verdict
 
 _BATCH = ("batch_size", "accumulation")
 _LIMITS = ("input_tokens", "target_tokens")
+TRAINING = ("budget", "training")
+"""Parts of a table's key that say nothing of its base."""
 LEARNED = "reward model"
 """What the record of a trial calls a reward that it learned itself."""
 
@@ -45,6 +53,10 @@ class Row:
         """What the ok trials measured; trials that did not measure it are left out."""
         return [value for record in self.ok if (value := record.metrics.get(metric)) is not None]
 
+    def scores(self, metric: str) -> dict[int, tuple[float, ...]]:
+        """Seed → the examples' values of a metric that is their mean; trials whose record lacks them are left out."""
+        return {record.seed: found for record in self.ok if (found := record.scores.get(metric))}
+
     def mean(self, metric: str) -> float | None:
         """Mean over the seeds, `None` where nothing was measured."""
         values = self.values(metric)
@@ -66,11 +78,32 @@ class Table:
     """All others, by variant name."""
     superseded: int = 0
     """Records left out because another one, made with other code, has the same variant and seed."""
+    parts: tuple[Table, ...] = ()
+    """The tables whose rows stand here together although they cannot be compared (`reports.mixed`)."""
+    bases: Mapping[str, Row] = field(default_factory=dict)
+    """Variant → its base, where the rows of `parts` have several."""
 
     @property
     def all_rows(self) -> tuple[Row, ...]:
         """The base first, where there is one."""
         return (self.base, *self.rows) if self.base else self.rows
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """What the scores of the primary metric say: intervals, and which rows are told apart."""
+        from reports import verdict
+
+        return verdict.of(self, PRIMARY)
+
+    def intervals(self, metric: str) -> Mapping[str, Interval]:
+        """Variant → mean and 95% interval in a metric whose examples have values."""
+        from reports import verdict
+
+        return verdict.intervals_in(self, metric)
+
+    def base_of(self, row: Row) -> Row | None:
+        """The base that a row is measured by."""
+        return self.bases.get(row.variant, self.base)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -79,8 +112,8 @@ class Table:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Every seed of a row that is not the base."""
-        return tuple(sorted({record.seed for row in self.rows for record in row.records}))
+        """Every seed of a row that is not a base."""
+        return tuple(sorted({record.seed for record in self.records if record.role != "base"}))
 
 
 def tables(records: Iterable[Record]) -> tuple[Table, ...]:
@@ -88,6 +121,8 @@ def tables(records: Iterable[Record]) -> tuple[Table, ...]:
     bases: dict[str, list[Record]] = {}
     groups: dict[str, list[Record]] = {}
     for record in unique(records):
+        if record.split != "test":  # the tries of a search stand for nothing but what it chose
+            continue
         if record.role == "base":
             bases.setdefault(_text(_base_key(record)), []).append(record)
         else:
@@ -163,12 +198,21 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
     key = comparison_key(records[0]) if records else _base_key(bases[0])
     latest = tuple(_latest_code(variant, group) for variant, group in sorted(rows.items()))
-    return Table(
+    table = Table(
         key=key,
         base=Row(base.variant, (base,)) if base is not None else None,
         rows=latest,
         superseded=len(records) - sum(len(row.records) for row in latest) + len(bases[1:]),
     )
+    if len(general_text.of(table.records)) < 2:
+        return table
+    return dataclasses.replace(
+        table, base=table.base and _without_general_text(table.base), rows=tuple(map(_without_general_text, latest))
+    )
+
+
+def _without_general_text(row: Row) -> Row:
+    return dataclasses.replace(row, records=tuple(map(general_text.without, row.records)))
 
 
 def _given(record: Record) -> str:

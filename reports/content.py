@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports import facts, preference_learning
-from reports.aggregate import Row, Table, differences
+from reports import (
+    differences,
+    facts,
+    general_text,
+    learning_curves,
+    mixed,
+    outputs,
+    preference_learning,
+    trade_offs,
+    tuning,
+)
+from reports.aggregate import Row, Table
+from reports.aggregate import differences as differing_fields
+from reports.chapter import Chapter
 from reports.format import format_gain, format_value
 from reports.grid import Grid
-from reports.metrics import METRICS
-from reports.rank import PRIMARY, Place, best, places
+from reports.metrics import METRICS, PRIMARY, Metric, contested, known
+from reports.rank import Place, best, places
 from reports.record import Record
 
 TITLE = "Fine-tuning methods compared"
 GAIN = "gain"
+INTERVAL = "interval"
 COLUMNS = (
     "rouge1",
     "rouge2",
     "rougeL",
+    INTERVAL,
     "rougeLsum",
     GAIN,
     "heldout_loss",
+    "forgetting",
     "trainable_parameters",
     "trainable_percent",
     "peak_device_allocated_bytes",
@@ -36,6 +51,7 @@ COLUMNS = (
     "cost",
 )
 """Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
+_TITLES = {GAIN: "gain in ROUGE-L", INTERVAL: "95% interval"}
 _MUCH_CUT = 0.1
 """Share of cut examples from which on a warning is due."""
 
@@ -52,73 +68,107 @@ class Section:
     bars: tuple[float | None, ...]
     """By row of the ranking: the primary metric, 0 to 1."""
     footnotes: tuple[str, ...]
+    chapters: tuple[Chapter, ...]
+    trade_offs: trade_offs.Part | None
+    outputs: Grid | None
     preferences: preference_learning.Part | None
+    learning: learning_curves.Part | None
     failures: Grid | None
     settings: Grid | None
     warnings: tuple[str, ...]
 
 
-def sections(tables: Sequence[Table]) -> tuple[Section, ...]:
-    """One section per table; several are numbered, and each says in what it differs from the others."""
-    differing = differences([table.key for table in tables]) if len(tables) > 1 else []
-    return tuple(_section(table, number, len(tables), differing) for number, table in enumerate(tables, start=1))
+def sections(tables: Sequence[Table], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
+    """One section per table; several are numbered, and each says in what it differs from the others.
+
+    `traded` are the metrics whose Pareto front is shown, the usual ones if not given.
+    """
+    differing = differing_fields([table.key for table in tables]) if len(tables) > 1 else []
+    return tuple(_section(table, n, len(tables), differing, traded) for n, table in enumerate(tables, start=1))
 
 
-def _section(table: Table, number: int, of: int, differing: Sequence[str]) -> Section:
-    record = table.records[0]
-    heading = f"{record.model.name} on {record.task.name}"
+def _section(table: Table, number: int, of: int, differing: Sequence[str], traded: Sequence[Metric] | None) -> Section:
+    first = [part.records[0] for part in table.parts or (table,)]
+    heading = ", ".join(dict.fromkeys(f"{record.model.name} on {record.task.name}" for record in first))
     order = places(table)
     rows = [place.row for place in order]
-    names = [name for name in COLUMNS if _measured(name, order)]
-    notes = [note for note in (record.model.note, record.task.note) if note]
+    metrics = known(table.records)
+    names = [name for name in _columns(metrics) if _measured(name, order)]
+    notes = [note for record in first for note in (record.model.note, record.task.note) if note]
     notes += preference_learning.notes(rows)
     if of > 1:
         heading = f"{number}. {heading}"
         notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
-        answer=_answer(table),
-        notes=tuple(notes),
+        answer=" ".join(filter(None, (mixed.warning(table), _answer(table)))),
+        notes=tuple(dict.fromkeys(notes)),
         facts=facts.of(table),
-        ranking=_ranking(order, names, several=len(table.seeds) > 1),
+        ranking=_ranking(table, order, names, metrics, several=len(table.seeds) > 1),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
-        footnotes=_footnotes(table, names),
+        footnotes=_footnotes(table, names, metrics),
+        chapters=tuple(part for part in (differences.chapter(table, names), tuning.chapter(rows)) if part),
+        trade_offs=trade_offs.of(table, traded, "trade-offs.svg" if of == 1 else f"trade-offs-{number}.svg"),
+        outputs=outputs.of(rows),
         preferences=preference_learning.of(rows, "reward-kl.svg" if of == 1 else f"reward-kl-{number}.svg"),
+        learning=learning_curves.of(rows, "learning-curve.svg" if of == 1 else f"learning-curve-{number}.svg"),
         failures=_failures(table),
         settings=_settings(table),
-        warnings=(*preference_learning.warnings(rows), *_warnings(table)),
+        warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
     )
 
 
 def _answer(table: Table) -> str:
-    first = best(table)
-    if not first:
+    """Which methods are best, and whether that is more than chance."""
+    ranked = [place for place in places(table) if place.rank is not None]
+    if not ranked:
         return "No method has a result yet."
-    names = " and ".join(place.row.variant for place in first)
-    score = format_value(first[0].row.mean(PRIMARY), "score")
-    gain = "" if first[0].gain is None else f" ({format_gain(first[0].gain)} over the base)"
-    said = f"Highest ROUGE-L: {names}, {score}{gain}."
-    if first[0].gain is not None and first[0].gain <= 0:
-        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(first[0].gain)})."
-    counts = sorted({len(place.row.values(PRIMARY)) for place in places(table) if place.rank is not None})
-    if sum(place.rank is not None for place in places(table)) < 2:
+    equal = [place for place in ranked if round(place.row.mean(PRIMARY) or 0.0, 4) == _rounded(ranked[0])]
+    names = " and ".join(place.row.variant for place in equal)
+    score, gain = format_value(ranked[0].row.mean(PRIMARY), "score"), ranked[0].gain
+    said = f"Highest ROUGE-L: {names}, {score}{'' if gain is None else f' ({format_gain(gain)} over the base)'}."
+    if gain is not None and gain <= 0:
+        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(gain)})."
+    if len(ranked) < 2:
         return said
-    if counts[-1] < 2:
-        return f"{said} One seed cannot tell whether differences between methods are real."
-    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-    return f"{said} Means over {seeds} seeds; compare differences with the deviations over seeds."
+    counts = sorted({len(place.row.values(PRIMARY)) for place in ranked})
+    if counts[-1] > 1 and not table.verdict.differences:
+        seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+        return f"{said} Means over {seeds} seeds; without the scores of examples nothing is known of differences."
+    if table.verdict.seeds < 2:
+        few = "One seed" if counts[-1] < 2 else "Without two seeds in common, a run"
+        return f"{said} {few} cannot tell whether differences between methods are real."
+    also = [place.row.variant for place in best(table) if place not in equal]
+    rest = [place.row.variant for place in ranked if place.rank != 1]
+    if also:
+        said += f" Not told apart from it: {', '.join(also)}."
+    if rest:
+        said += f" Told apart: {', '.join(rest)}."
+    return f"{said} ({table.verdict.seeds} seeds, 95% level, all pairs accounted for.)"
+
+
+def _rounded(place: Place) -> float:
+    return round(place.row.mean(PRIMARY) or 0.0, 4)
 
 
 def _measured(name: str, order: Sequence[Place]) -> bool:
     return any(_number(place, name) is not None for place in order)
 
 
-def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> Grid:
-    titles = ["gain in ROUGE-L" if name == GAIN else METRICS[name].title for name in names]
+def _columns(metrics: Mapping[str, Metric]) -> list[str]:
+    """`COLUMNS`, with the metrics that do not come with every run after ROUGE."""
+    after = COLUMNS.index("rougeLsum") + 1
+    return [*COLUMNS[:after], *(name for name in metrics if name not in METRICS), *COLUMNS[after:]]
+
+
+def _ranking(
+    table: Table, order: Sequence[Place], names: Sequence[str], metrics: Mapping[str, Metric], *, several: bool
+) -> Grid:
+    titles = [_TITLES.get(name) or metrics[name].title for name in names]
     header = ("rank", "method", "seeds", *titles)
     rows = []
     for place in order:
-        cells = [_cell(place, name, several=several) for name in names]
+        cells = [_cell(table, place, name, metrics, several=several) for name in names]
         rows.append((_rank(place), place.row.variant, str(len(place.row.ok) or ""), *cells))
     return Grid(
         header,
@@ -128,11 +178,18 @@ def _ranking(order: Sequence[Place], names: Sequence[str], *, several: bool) -> 
         values=tuple(
             (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
         ),
-        lower_is_better=(True, True, False, *(name != GAIN and METRICS[name].direction == "lower" for name in names)),
+        lower_is_better=(
+            True,
+            True,
+            False,
+            *(name in metrics and metrics[name].direction == "lower" for name in names),
+        ),
     )
 
 
 def _number(place: Place, name: str) -> float | None:
+    if name == INTERVAL:
+        return place.row.mean(PRIMARY) if place.row.scores(PRIMARY) else None
     return place.gain if name == GAIN else place.row.mean(name)
 
 
@@ -144,23 +201,29 @@ def _rank(place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(place: Place, name: str, *, several: bool) -> str:
+def _cell(table: Table, place: Place, name: str, metrics: Mapping[str, Metric], *, several: bool) -> str:
     if name == GAIN:
         return format_gain(place.gain)
-    text = format_value(place.row.mean(name), METRICS[name].unit)
+    if name == INTERVAL:
+        found = table.verdict.intervals.get(place.row.variant)
+        return f"{found.low:.3f} to {found.high:.3f}" if found else ""
+    text = format_value(place.row.mean(name), metrics[name].unit)
     deviation = place.row.deviation(name) if several and name == PRIMARY else None
     return text if deviation is None else f"{text} ± {deviation:.3f}"
 
 
-def _footnotes(table: Table, names: Sequence[str]) -> tuple[str, ...]:
-    notes = []
-    absent = [name for name in COLUMNS if name not in names and name != GAIN]
+def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+    more = [name for name in names if name not in METRICS and name in metrics]
+    notes = [f"{metrics[name].title}: {metrics[name].formula}." for name in more]
+    absent = [name for name in COLUMNS if name not in names and name in METRICS]
     if absent:
         notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
-    if table.base is None:
+    if not any(row.role == "base" for row in table.all_rows):
         notes.append("There is no result of the base model, so no gain can be given.")
     if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")
+    if "forgetting" in names:
+        notes.append(general_text.note(table.records))
     return tuple(notes)
 
 
@@ -171,6 +234,7 @@ def _why_not(name: str, table: Table) -> str:
         "peak_device_allocated_bytes": "" if accelerator else "no accelerator",
         "peak_tensor_bytes": "counted only without an accelerator" if accelerator else "",
         "energy_joules": "no energy counter",
+        "forgetting": general_text.why_not(table.records),
         "cost": "no --price-per-hour",
     }
     return f" ({reasons[name]})" if reasons.get(name) else ""
@@ -192,6 +256,8 @@ def _warnings(table: Table) -> tuple[str, ...]:
         warnings.append(
             "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
         )
+    if changed := contested(table.records):
+        warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")
     if table.superseded:
         warnings.append(
             f"Records left out, because others have the same method and seed: {table.superseded}; records.csv has all."

@@ -7,12 +7,13 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.aggregate import Table, flatten
-from reports.metrics import METRICS, PREFERENCE_LEARNING
-from reports.rank import PRIMARY, Place, places
+from reports.aggregate import Row, Table, flatten
+from reports.differences import interval
+from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, known
+from reports.rank import Place, places
 from reports.record import Record
 
 _FORMULA = re.compile(
@@ -25,7 +26,9 @@ _LINE_END = re.compile(r"\r\n?")
 def leaderboard(tables: Sequence[Table]) -> str:
     """One line a variant and table, in the order of the leaderboard; metrics are means over seeds."""
     names = _names([record for table in tables for record in table.records])
-    return _csv([_row(n, table, place, names) for n, table in enumerate(tables, start=1) for place in places(table)])
+    return write_csv(
+        [_row(n, table, place, names) for n, table in enumerate(tables, start=1) for place in places(table)]
+    )
 
 
 def records(trials: Sequence[Record]) -> str:
@@ -34,19 +37,20 @@ def records(trials: Sequence[Record]) -> str:
     Of curves only the length is given, and of the examples' scores nothing; the record has them.
     """
     names = _names(trials)
-    return _csv([_flat(record, names) for record in trials])
+    return write_csv([_flat(record, names) for record in trials])
 
 
-def _names(trials: Iterable[Record]) -> list[str]:
+def _names(trials: Sequence[Record]) -> list[str]:
     """Metrics with a column: those that every method can have, and of the others those that a trial has."""
     had = {name for record in trials for name, value in record.metrics.items() if value is not None}
-    return [name for name in METRICS if name not in PREFERENCE_LEARNING or name in had]
+    always = METRICS.keys() - PREFERENCE_LEARNING - LEARNING_CURVES
+    return [name for name in known(trials) if name in always or name in had]
 
 
 def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[str, Any]:
     row = place.row
     record = row.records[0]
-    return {
+    fixed = {
         "table": number,
         "rank": place.rank,
         "variant": row.variant,
@@ -56,8 +60,8 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
         "failed": len(row.failed),
         "status": "ok" if row.ok else row.failed[-1].status,
         "gain_rougeL": place.gain,
-        "rougeL_deviation": row.deviation(PRIMARY),
-        **{name: row.mean(name) for name in names},
+        **{name: row.mean(name) for name in names if name in METRICS},
+        **{f"{name}_{end}": value for name in names for end, value in _spread(table, row, name).items()},
         "model": record.model.name,
         "model_revision": record.model.revision,
         "dtype": record.model.dtype,
@@ -72,6 +76,15 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
         "settings": json.dumps(record.settings, sort_keys=True),
         "message": row.failed[-1].message if row.failed else None,
     }
+    others = [name for name in names if name not in METRICS]  # they may be called as a column is
+    return fixed | {f"metrics.{name}" if name in fixed else name: row.mean(name) for name in others}
+
+
+def _spread(table: Table, row: Row, name: str) -> dict[str, float]:
+    found = interval(table, row, name)
+    if found is None:
+        return {}
+    return {"low": found.low, "high": found.high} | ({} if found.deviation is None else {"deviation": found.deviation})
 
 
 def _flat(record: Record, names: Sequence[str]) -> dict[str, Any]:
@@ -89,9 +102,10 @@ def _without_curve(value: Any) -> Any:
     return {**value, "curve": len(curve)} if isinstance(curve, list | tuple) else value
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+def write_csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """CSV with the columns given, else with all that any row has; texts are made safe to open in a spreadsheet."""
     # Records of failed trials lack phases; a column exists when any line has it, in the order of first appearance.
-    columns = list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
+    columns = columns or list(dict.fromkeys(name for row in sorted(rows, key=len, reverse=True) for name in row))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow([_cell(name) for name in columns])

@@ -2,7 +2,9 @@
 
 ReportError
 ├── RecordError     a record file that is not one: truncated, foreign, or of a later schema
-└── StoreError      a run directory that cannot be read or written
+├── StoreError      a run directory that cannot be read or written
+├── MetricError     a metric that does not exist, or that has no better end where one is needed
+└── LimitError      a limit or preference that cannot be read, such as `8GB of RAM`
 """
 
 from __future__ import annotations
@@ -18,3 +20,11 @@ class RecordError(ReportError):
 
 class StoreError(ReportError):
     """The run directory cannot be read or written."""
+
+
+class MetricError(ReportError):
+    """The metric does not exist or cannot be used so."""
+
+
+class LimitError(ReportError):
+    """The limit cannot be read."""

@@ -9,10 +9,19 @@ from reports.format import format_value
 from reports.record import Record
 
 _SPLITS = ("train", "validation", "test")
+_ALIKE = ", the same for every method"
 
 
 def of(table: Table) -> tuple[tuple[str, str], ...]:
-    """(label, text) pairs that hold for every row of the table; empty ones are left out."""
+    """(label, text) pairs that hold for every row of the table; empty ones are left out.
+
+    Of a table with parts each text is given of all of them.
+    """
+    if table.parts:
+        texts: dict[str, list[str]] = {}
+        for label, text in (pair for part in table.parts for pair in of(part)):
+            texts.setdefault(label, []).append(text.removesuffix(_ALIKE))
+        return tuple((label, " · ".join(dict.fromkeys(told))) for label, told in texts.items())
     record = next((r for r in table.records if r.role != "base"), table.records[0])
     pairs = (
         ("Model", _model(table)),
@@ -76,7 +85,7 @@ def _budget(record: Record) -> str:
     training = record.training
     batch, accumulation = training.get("batch_size"), training.get("accumulation")
     effective = f", batch {batch}" + (f" × {accumulation} accumulated" if accumulation != 1 else "")
-    return f"{amount:g} {unit if amount != 1 else str(unit).rstrip('s')}{effective}, the same for every method"
+    return f"{amount:g} {unit if amount != 1 else str(unit).rstrip('s')}{effective}{_ALIKE}"
 
 
 def _limits(record: Record) -> str:

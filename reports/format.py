@@ -31,7 +31,7 @@ def format_value(value: float | None, unit: Unit) -> str:
     if unit == "J":
         return _scaled(value, 1000, ("J", "kJ", "MJ", "GJ"))
     if unit == "tokens":
-        return f"{value:.1f}"
+        return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
     return f"{value:,.2f}" if value >= 100 else f"{value:.4f}"  # money: small trials cost fractions of a cent
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import plots
+from reports import axes, outputs, plots, scatter
 from reports.content import TITLE, Section
 from reports.text import seen
 
@@ -29,6 +29,8 @@ def render(sections: Sequence[Section]) -> str:
     return environment.get_template("leaderboard.html.j2").render(
         title=TITLE,
         sections=sections,
-        plot_style=Markup(plots.STYLE),
+        outputs_note=outputs.NOTE,
+        plot_style=Markup(axes.STYLE),
         svg=lambda plot: Markup(plots.svg(plot, alone=False)),
+        scatter=lambda plot: Markup(scatter.svg(plot, alone=False)),
     )

@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from reports import outputs
+from reports.chapter import Chapter
 from reports.content import TITLE, Section
 from reports.grid import Grid
+from reports.learning_curves import Part as LearningCurves
+from reports.plots import Figure
 from reports.preference_learning import Part
 from reports.text import seen
+from reports.trade_offs import Part as TradeOffs
 
 _OPENING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-#>+|~=_:\[]))")
 """Begins a list, a heading, a quotation, a table, a fence, a rule or the target of a link."""
@@ -44,8 +49,16 @@ def _section(section: Section) -> list[str]:
     blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
     blocks += ["### Ranking", _table(section.ranking)]
     blocks += [_block(note) for note in section.footnotes]
+    for chapter in section.chapters:
+        blocks += _chapter(chapter)
+    if section.trade_offs:
+        blocks += ["### Trade-offs", *_trade_offs(section.trade_offs)]
+    if section.outputs:
+        blocks += ["### Outputs", _table(section.outputs), outputs.NOTE]
     if section.preferences:
         blocks += ["### Preference learning", *_preferences(section.preferences)]
+    if section.learning:
+        blocks += ["### Learning curves", *_learning(section.learning)]
     if section.failures:
         blocks += ["### What failed, and why", _table(section.failures)]
     if section.settings:
@@ -55,15 +68,43 @@ def _section(section: Section) -> list[str]:
     return blocks
 
 
+def _chapter(chapter: Chapter) -> list[str]:
+    blocks = [f"### {chapter.heading}"]
+    if chapter.points:
+        blocks.append("\n".join(f"- {_block(point)}" for point in chapter.points))
+    for heading, grid in chapter.grids:
+        blocks += [*([f"#### {heading}"] if heading else []), _table(grid)]
+    blocks += [_block(note) for note in chapter.footnotes]
+    return blocks
+
+
+def _trade_offs(part: TradeOffs) -> list[str]:
+    blocks = [_table(part.grid), *map(_block, part.footnotes)]
+    return [*blocks, _image(part.plot.description, part.file)]
+
+
+def _image(description: str, file: str) -> str:
+    text = _inline(description).replace("[", "\\[").replace("]", "\\]")
+    return f"![{text}]({file})"
+
+
 def _preferences(part: Part) -> list[str]:
     blocks = [text for heading, grid in part.grids for text in (f"#### {heading}", _table(grid))]
     blocks += [_inline(note) for note in part.footnotes]
     if part.curve:
-        seen = _inline(part.curve.plot.description).replace("[", "\\[").replace("]", "\\]")
-        blocks += ["#### Reward against KL", f"![{seen}]({part.curve.file})", _inline(part.curve.caption)]
+        blocks += ["#### Reward against KL", *_figure(part.curve)]
     if part.stages:
         blocks += ["#### Stages of training", _table(part.stages)]
     return blocks
+
+
+def _learning(part: LearningCurves) -> list[str]:
+    figure = _figure(part.curve) if part.curve else []
+    return [*figure, _table(part.grid), *(_inline(note) for note in part.footnotes)]
+
+
+def _figure(figure: Figure) -> list[str]:
+    return [_image(figure.plot.description, figure.file), _inline(figure.caption)]
 
 
 def _table(grid: Grid) -> str:

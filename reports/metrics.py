@@ -6,8 +6,12 @@ and do not rank.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from reports.record import Record
 
 Unit = Literal[
     "score",
@@ -25,6 +29,10 @@ Unit = Literal[
     "money",
     "tokens",
 ]
+
+
+PRIMARY = "rougeL"
+"""The metric that ranks; higher is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +140,17 @@ _DECLARED = (
     Metric("empty_outputs_percent", "empty outputs", "%", "lower", "test examples whose prediction is blank"),
     Metric(
         "unfinished_outputs_percent",
-        "unfinished outputs",
+        "truncated outputs",
         "%",
         "lower",
         "test examples whose generation hit the length limit before an end token",
+    ),
+    Metric(
+        "repeated_outputs_percent",
+        "repeated outputs",
+        "%",
+        "lower",
+        "test examples in whose prediction some three words stand at least three times, in this order",
     ),
 )
 
@@ -234,8 +249,50 @@ _PREFERENCE_LEARNING = (
     ),
 )
 
+_LEARNING_CURVES = (
+    Metric(
+        "seconds_to_quality",
+        "time to quality",
+        "s",
+        "lower",
+        "training time, evaluations left out, at the first point of the learning curve with the ROUGE-L aimed at",
+    ),
+    Metric(
+        "tokens_to_quality",
+        "tokens to quality",
+        "tokens",
+        "lower",
+        "training tokens at the first point of the learning curve with the ROUGE-L aimed at",
+    ),
+)
+
+LEARNING_CURVES = frozenset(metric.name for metric in _LEARNING_CURVES)
+"""Names that are measured only where a learning curve with a target was asked for."""
+
 PREFERENCE_LEARNING = frozenset(metric.name for metric in _PREFERENCE_LEARNING)
 """Names that only methods which learn from preferences or rewards measure; shown only where one did."""
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_DECLARED, *_PREFERENCE_LEARNING)}
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_DECLARED, *_LEARNING_CURVES, *_PREFERENCE_LEARNING)}
 """Every declared metric by name, in the order in which tables show them."""
+
+RESERVED = frozenset({"gain"})
+"""Names that tables have for columns of their own."""
+
+
+def known(records: Iterable[Record]) -> Mapping[str, Metric]:
+    """`METRICS`, and after them what the records declare besides; of two that say different things the first counts."""
+    found = dict(METRICS)
+    for record in records:
+        for name, metric in record.declared.items():
+            if name not in RESERVED:
+                found.setdefault(name, metric)
+    return found
+
+
+def contested(records: Iterable[Record]) -> list[str]:
+    """Names under which records measured different things, such as by other versions of a library."""
+    formulas: dict[str, set[str]] = {}
+    for record in records:
+        for name, metric in record.declared.items():
+            formulas.setdefault(name, set()).add(metric.formula)
+    return sorted(name for name, told in formulas.items() if len(told) > 1)

@@ -6,7 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any, TypeGuard
 
+from reports.axes import ALONE, STYLE
 from reports.text import seen
 
 Point = tuple[float, float]
@@ -15,38 +17,17 @@ Range = tuple[float, float, float]
 
 _WIDTH, _HEIGHT = 440, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 14, 36, 54
-_LEGEND = 30
+_LEGEND, _ROW = 30, 20
+"""Height of a legend of one row, and of every further row."""
 _COLOURS = 6
 _SHADES = 8
 """A line is drawn in so many pieces, from faint to full, so that its direction shows."""
 _AT_MOST = 200
 """Points of one series; of more, evenly spaced ones are drawn."""
-_TITLE, _LABEL = 40, 30
-"""Characters of a title and of a label of the y axis that fit; the whole text shows under the pointer."""
-
-STYLE = """\
-.plot { font: 12px/1 system-ui, sans-serif; }
-.plot { --c0: #2f6fde; --c1: #d9630b; --c2: #15803d; --c3: #8b46c9; --c4: #c2255c; --c5: #0b7285; }
-@media (prefers-color-scheme: dark) {
-  .plot { --c0: #74a9ff; --c1: #ffa057; --c2: #5ec98a; --c3: #c59bff; --c4: #ff8fb1; --c5: #5cc8d8; }
-}
-.plot text { fill: var(--soft); }
-.plot .title { fill: var(--ink); font-weight: 600; font-size: 13px; }
-.plot .tick { font-size: 11px; font-variant-numeric: tabular-nums; }
-.plot .grid { stroke: var(--line); }
-.plot .axis { stroke: var(--soft); }
-.plot .line { fill: none; stroke-width: 2.25; stroke-linejoin: round; }
-.plot .first { fill: var(--page); stroke-width: 2; }
-.plot .last { stroke: var(--page); }
-.plot .dots { fill: none; stroke-width: 4; stroke-linecap: round; opacity: .35; }
-.plot .page { fill: var(--page); }
-"""
-"""Rules of every plot; the page around it gives `--ink`, `--soft`, `--line` and `--page`."""
-
-_ALONE = """\
-:root { color-scheme: light dark; --ink: #1c2024; --soft: #60646c; --line: #e0e1e6; --page: #fcfcfd; }
-@media (prefers-color-scheme: dark) { :root { --ink: #edeef0; --soft: #b0b4ba; --line: #363a3f; --page: #111113; } }
-"""
+_LARGEST = 1e12
+"""Numbers beyond it are a plugin's mistake, and would flatten everything else."""
+_TITLE, _LABEL, _NAME = 40, 30, 50
+"""Characters of a title, of a label of the y axis and of a name that fit; the whole text shows under the pointer."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +56,22 @@ class Plot:
     panels: tuple[Panel, ...]
     description: str
     """What it shows, for those who do not see it."""
+    ends: tuple[str, str] = ("first step", "last step")
+    """What a ring and a disc stand for."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot, the file that holds it beside the Markdown, and what stands below it."""
+
+    plot: Plot
+    file: str
+    caption: str
+
+
+def drawable(value: Any) -> TypeGuard[float]:
+    """Whether a value of a record is a number that a plot can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def trend(points: Sequence[Point]) -> list[Point]:
@@ -88,36 +85,47 @@ def svg(plot: Plot, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `STYLE`."""
     names = list(dict.fromkeys(series.name for panel in plot.panels for series in panel.series))
     columns = min(2, len(plot.panels)) or 1
-    width, height = columns * _WIDTH, _LEGEND + math.ceil(len(plot.panels) / columns) * _HEIGHT
+    width = columns * _WIDTH
+    legend, top = _legend(names, plot.ends, width)
+    height = top + math.ceil(len(plot.panels) / columns) * _HEIGHT
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
     parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{_safe(plot.description)}">']
     if alone:
-        parts.append(f"<style>\n{_ALONE}{STYLE}</style>\n{_box('page', 0, 0, width, height)}")
-    parts += _legend(names)
+        parts.append(f"<style>\n{ALONE}{STYLE}</style>\n{_box('page', 0, 0, width, height)}")
+    parts += legend
     for index, panel in enumerate(plot.panels):
-        x, y = index % columns * _WIDTH, _LEGEND + index // columns * _HEIGHT
+        x, y = index % columns * _WIDTH, top + index // columns * _HEIGHT
         parts += [f'<g transform="translate({x} {y})">', *_panel(panel, plot.x_label, names), "</g>"]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _legend(names: Sequence[str]) -> list[str]:
-    """The colours, where there are several, and how time is shown."""
-    parts, x = [], float(_LEFT)
+def _legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[list[str], int]:
+    """The colours, where there are several, and how time is shown, in as many rows as that takes; and its height."""
+    parts, x, y = [], float(_LEFT), 15
+
+    def place(needed: float) -> tuple[float, int]:
+        """Where something so wide goes."""
+        nonlocal x, y
+        if x > _LEFT and x + needed > width:
+            x, y = float(_LEFT), y + _ROW
+        x += needed
+        return x - needed, y
+
     for index, name in enumerate(names if len(names) > 1 else ()):
-        colour = _colour(index)
+        left, middle = place(44 + 6.5 * min(len(name), _NAME))
         parts += [
-            f'<path class="line" stroke="{colour}" d="M{x:g} 15h18"/>',
-            f'<text x="{x + 24:g}" y="19">{_safe(name)}</text>',
+            f'<path class="line" {_stroke(index)} d="M{left:g} {middle}h18"/>',
+            f'<text x="{left + 24:g}" y="{middle + 4}">{_cut(name, _NAME)}</text>',
         ]
-        x += 44 + 6.5 * len(name)
-    return [
-        *parts,
-        f'<circle class="first" stroke="var(--soft)" cx="{x + 5:g}" cy="15" r="4"/>',
-        f'<text x="{x + 15:g}" y="19">first step</text>',
-        f'<circle fill="var(--soft)" class="last" cx="{x + 90:g}" cy="15" r="5"/>',
-        f'<text x="{x + 100:g}" y="19">last step</text>',
+    left, middle = place(160)
+    parts += [
+        f'<circle class="first" stroke="var(--soft)" cx="{left + 5:g}" cy="{middle}" r="4"/>',
+        f'<text x="{left + 15:g}" y="{middle + 4}">{ends[0]}</text>',
+        f'<circle fill="var(--soft)" class="last" cx="{left + 90:g}" cy="{middle}" r="5"/>',
+        f'<text x="{left + 100:g}" y="{middle + 4}">{ends[1]}</text>',
     ]
+    return parts, _LEGEND + middle - 15
 
 
 def _panel(panel: Panel, x_label: str, names: Sequence[str]) -> list[str]:
@@ -143,23 +151,24 @@ def _panel(panel: Panel, x_label: str, names: Sequence[str]) -> list[str]:
     ]
     dots, lines, ends = [], [], []
     for series in drawn:
-        colour = _colour(names.index(series.name))
+        index = names.index(series.name)
+        colour = _colour(index)
         places = [(_place(x, xs, _LEFT, right), _place(y, ys, bottom, _TOP)) for x, y in series.points]
         line = [(_place(x, xs, _LEFT, right), _place(y, ys, bottom, _TOP)) for x, y in trend(series.points)]
         dots.append(f'<path class="dots" stroke="{colour}" d="{"".join(f"M{x:g} {y:g}h0" for x, y in places)}"/>')
-        lines += _line(line, colour)
+        lines += _line(line, _stroke(index))
         ends += _ends(line, colour)
     return [*parts, *dots, *lines, *ends]
 
 
-def _line(line: Sequence[Point], colour: str) -> list[str]:
+def _line(line: Sequence[Point], stroke: str) -> list[str]:
     """Pieces that become stronger with time."""
     pieces, last = min(_SHADES, len(line) - 1), len(line) - 1
     parts = []
     for piece in range(pieces):
         path = "L".join(f"{x:g} {y:g}" for x, y in line[piece * last // pieces : (piece + 1) * last // pieces + 1])
         shade = 0.35 + 0.65 * (piece + 1) / pieces
-        parts.append(f'<path class="line" stroke="{colour}" opacity="{shade:.2f}" d="M{path}"/>')
+        parts.append(f'<path class="line" {stroke} opacity="{shade:.2f}" d="M{path}"/>')
     return parts
 
 
@@ -211,6 +220,11 @@ def _box(name: str, x: float, y: float, width: float, height: float) -> str:
 
 def _colour(index: int) -> str:
     return f"var(--c{index % _COLOURS})"
+
+
+def _stroke(index: int) -> str:
+    """The colour of a line; when colours come again, it is dashed."""
+    return f'stroke="{_colour(index)}"' + (' stroke-dasharray="7 4"' if index // _COLOURS % 2 else "")
 
 
 def _cut(text: str, characters: int) -> str:

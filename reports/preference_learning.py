@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from reports import plots
 from reports.aggregate import Row
@@ -40,22 +40,11 @@ _STAGES = (
 _MEASURED = ("seconds", "peak_tensor_bytes", "peak_device_allocated_bytes", "peak_host_bytes")
 _SPEEDS = ("sampled_tokens_per_second", "learned_tokens_per_second")
 _KNOWN_DETAILS = ("preferences", "warm_start", "reward", "policy", "preference_tuning")
-_LARGEST = 1e12
-"""Numbers beyond it in a curve are a plugin's mistake, and would flatten everything else."""
 _FALLS = {"heldout_quality": 0.02, "preference_accuracy": 0.05, "reward_agreement": 0.15}
 """What may fall by how much before it counts as a fall: about a standard error of the difference for ROUGE-L over 48
 prompts, two for shares of 200 and 48 pairs."""
 _POOR_JUDGE = 0.6
 """Pair accuracy below which a reward model says little; 0.5 is chance."""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A plot, the file that holds it beside the Markdown, and what stands below it."""
-
-    plot: plots.Plot
-    file: str
-    caption: str
 
 
 @dataclass(frozen=True)
@@ -65,7 +54,7 @@ class Part:
     grids: tuple[tuple[str, Grid], ...]
     """(heading, grid)."""
     footnotes: tuple[str, ...]
-    curve: Curve | None
+    curve: plots.Figure | None
     stages: Grid | None
 
 
@@ -210,7 +199,7 @@ def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _curve(rows: Sequence[Row], file: str) -> Curve | None:
+def _curve(rows: Sequence[Row], file: str) -> plots.Figure | None:
     panels = tuple(panel for row in rows if (panel := _panel(row)).series)
     if not panels:
         return None
@@ -220,7 +209,7 @@ def _curve(rows: Sequence[Row], file: str) -> Curve | None:
         "Each batch that the policy sampled in training: its mean reward, and its KL to the warm start. Dots are "
         "batches, lines are means over neighbours, stronger with time."
     )
-    return Curve(plots.Plot("KL to the warm start (nats per response)", panels, description), file, caption)
+    return plots.Figure(plots.Plot("KL to the warm start (nats per response)", panels, description), file, caption)
 
 
 def _panel(row: Row) -> plots.Panel:
@@ -235,7 +224,7 @@ def _points(record: Record) -> tuple[plots.Point, ...]:
     """What of a trial's curve can be drawn, in its own order."""
     curve = _detail(record, "policy").get("curve")
     points = [(point.get("kl"), point.get("reward")) for point in _items(curve) if isinstance(point, Mapping)]
-    return tuple((float(kl), float(reward)) for kl, reward in points if _drawable(kl) and _drawable(reward))
+    return tuple((float(kl), float(reward)) for kl, reward in points if plots.drawable(kl) and plots.drawable(reward))
 
 
 def _path(panel: plots.Panel, series: plots.Series) -> str:
@@ -254,7 +243,3 @@ def _detail(record: Record, name: str) -> Mapping[str, Any]:
 
 def _items(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else ()
-
-
-def _drawable(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

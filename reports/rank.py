@@ -1,15 +1,19 @@
-"""The order of a table: candidates by the primary metric, the base as their measure, failures last."""
+"""The order of a table: candidates by the primary metric, the base as their measure, failures last.
+
+Rows that are not told apart from the best of their group share its rank (1, 1, 3). With two seeds or more that is said
+of the methods, with one of the trained models; where records lack the scores of their examples, of equal means.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.aggregate import Row, Table
+from reports.metrics import PRIMARY
 
-PRIMARY = "rougeL"
-"""The metric that ranks; higher is better."""
 TIE = 4
-"""Decimals to which rows must agree to share a rank."""
+"""Decimals to which means must agree to share a rank where nothing more is known."""
 
 
 @dataclass(frozen=True)
@@ -24,24 +28,46 @@ class Place:
 
 
 def places(table: Table) -> tuple[Place, ...]:
-    """Base, ranked candidates, fakes, failures; rows that agree to four decimals share a rank (1, 1, 3)."""
-    base = table.base.mean(PRIMARY) if table.base else None
-    scored = [(row, score) for row in table.rows if (score := row.mean(PRIMARY)) is not None]
+    """Base, ranked candidates, fakes, failures."""
+    bases = [row for row in table.all_rows if row.role == "base"]  # several only where tables are mixed
+    scored = [(row, score) for row in table.rows if row.role != "base" and (score := row.mean(PRIMARY)) is not None]
     scored.sort(key=lambda pair: (-round(pair[1], TIE), pair[0].variant))
-    candidates = [pair for pair in scored if pair[0].role == "candidate"]
-    made = [Place(table.base, None, None)] if table.base else []
-    rank, before = 0, None
-    for number, (row, score) in enumerate(candidates, start=1):
-        if round(score, TIE) != before:
-            rank, before = number, round(score, TIE)
-        made.append(Place(row, rank, None if base is None else score - base))
-    made += [
-        Place(row, None, None if base is None else score - base) for row, score in scored if row.role != "candidate"
-    ]
+    candidates = [row for row, _ in scored if row.role == "candidate"]
+    made = [Place(base, None, None) for base in bases]
+    ranked = zip(candidates, _ranks(table, candidates), strict=True)
+    made += [Place(row, rank, gain(table, row)) for row, rank in ranked]
+    made += [Place(row, None, gain(table, row)) for row, _ in scored if row.role != "candidate"]
     done = {id(place.row) for place in made}
     return (*made, *(Place(row, None, None) for row in table.rows if id(row) not in done))
+
+
+def gain(table: Table, row: Row) -> float | None:
+    """Primary metric of a row minus that of its base; `None` where either is missing."""
+    base, mean = table.base_of(row), row.mean(PRIMARY)
+    measure = base.mean(PRIMARY) if base else None
+    return None if measure is None or mean is None else mean - measure
 
 
 def best(table: Table) -> tuple[Place, ...]:
     """The rows that share the first rank; none where no candidate has a result."""
     return tuple(place for place in places(table) if place.rank == 1)
+
+
+def _ranks(table: Table, ordered: Sequence[Row]) -> list[int]:
+    """Rank of each row, best first: the first one that is told apart from the best of a group begins the next."""
+    ranks: list[int] = []
+    leader: Row | None = None
+    for number, row in enumerate(ordered, start=1):
+        if leader is None or _differ(table, leader, row):
+            leader = row
+            ranks.append(number)
+        else:
+            ranks.append(ranks[-1])
+    return ranks
+
+
+def _differ(table: Table, better: Row, worse: Row) -> bool:
+    found = table.verdict.difference(better.variant, worse.variant)
+    if found is None:
+        return round(better.mean(PRIMARY) or 0.0, TIE) != round(worse.mean(PRIMARY) or 0.0, TIE)
+    return found.told_apart if found.interval.seeds > 1 else found.models_told_apart

@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from reports.errors import RecordError
+from reports.metrics import Metric
 from reports.secrets import ours, without_secrets
 
 SCHEMA_VERSION = 3
@@ -120,7 +121,7 @@ class Record:
     details: Mapping[str, Any] = field(default_factory=dict)
     """What a method adds of its own; JSON types."""
     phase: str | None = None
-    """Where a trial that is not ok ended: `start`, `load`, `train`, `evaluate` or `save`."""
+    """Where a trial that is not ok ended: `start`, `load`, `train`, `save`, `evaluate` or `score`."""
     step: int | None = None
     """Last optimiser step done, for a trial that is not ok."""
     message: str | None = None
@@ -133,8 +134,8 @@ class Record:
     """Metric → one value for each example of its data, in their order; the metric is their mean."""
     learning_curve: tuple[Mapping[str, float | None], ...] = ()
     """Quality on the validation split during training: `step`, `tokens`, `seconds`, `loss` and the metrics measured."""
-    declared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Metric of a plugin → what `reports.metrics.Metric` says of those that come with the harness."""
+    declared: Mapping[str, Metric] = field(default_factory=dict)
+    """Of metrics that are not in `reports.metrics.METRICS`: what that would say of them."""
     started_at: str | None = None
     """UTC, ISO 8601."""
     finished_at: str | None = None
@@ -150,7 +151,10 @@ def redacted(record: Record) -> Record:
     """The record without the secrets of this process's environment and whatever looks like one, in any of its texts."""
     clean = without_secrets(record, ours())
     # A password as common as `interrupted` must not make it unreadable.
-    return dataclasses.replace(clean, trial_id=record.trial_id, status=record.status, role=record.role)
+    told = zip(clean.declared.items(), record.declared.values(), strict=False)
+    declared = {name: dataclasses.replace(new, unit=old.unit, direction=old.direction) for (name, new), old in told}
+    kept: Any = {"trial_id": record.trial_id, "status": record.status, "role": record.role}
+    return dataclasses.replace(clean, **kept, declared=declared)
 
 
 def dump(record: Record) -> str:
@@ -193,6 +197,7 @@ def from_dict(data: Any, origin: str = "record") -> Record:
             "environment": Environment(**data["environment"]),
             "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
             "curve": tuple(data.get("curve", ())),
+            "declared": {name: Metric(**told) for name, told in data.get("declared", {}).items()},
             "scores": {name: tuple(values) for name, values in data.get("scores", {}).items()},
             "learning_curve": tuple(data.get("learning_curve", ())),
             "schema_version": SCHEMA_VERSION,

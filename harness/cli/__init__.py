@@ -1,6 +1,7 @@
 """The command line: one file per subcommand. Nothing here imports torch until a run is planned.
 
-Exit codes: 0 all well; 1 some trial failed; 2 the request was wrong and nothing was started; 130 interrupted.
+Exit codes: 0 all well; 1 some trial failed, or nothing can be recommended; 2 the request was wrong and nothing was
+started; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from harness.cli import list_command, models_command, report_command, run_command
+from harness.cli import list_command, models_command, recommend_command, report_command, run_command
 from harness.errors import HarnessError
 from methods.errors import MethodError
 from reports.errors import ReportError
 from reports.secrets import ours
 
-COMMANDS = (run_command, list_command, report_command, models_command)
+COMMANDS = (run_command, list_command, report_command, recommend_command, models_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

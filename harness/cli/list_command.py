@@ -9,15 +9,16 @@ from typing import Any
 EXAMPLES = """examples:
   python -m harness list methods
   python -m harness list methods --knobs
+  python -m harness list metrics
 """
 
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "list", help="list methods, models or tasks", epilog=EXAMPLES, allow_abbrev=False
+        "list", help="list methods, models, tasks or metrics", epilog=EXAMPLES, allow_abbrev=False
     )
-    parser.add_argument("what", choices=["methods", "models", "tasks"])
+    parser.add_argument("what", choices=["methods", "models", "tasks", "metrics"])
     parser.add_argument("--knobs", action="store_true", help="with methods: every knob and its default")
     parser.set_defaults(action=show)
     return parser
@@ -25,7 +26,9 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print names and one line each; a plugin that cannot be used is listed with the reason."""
-    rows = {"methods": _methods, "models": _models, "tasks": _tasks}[arguments.what](arguments.knobs)
+    rows = {"methods": _methods, "models": _models, "tasks": _tasks, "metrics": _metrics}[arguments.what](
+        arguments.knobs
+    )
     rows = list(rows)
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
@@ -59,3 +62,15 @@ def _tasks(_: bool) -> Iterable[tuple[str, str]]:
     from harness.tasks import summaries
 
     yield from summaries().items()
+
+
+def _metrics(_: bool) -> Iterable[tuple[str, str]]:
+    from harness.metrics.registry import all_metrics
+
+    for name, found in all_metrics():
+        if isinstance(found, Exception):
+            yield name, f"cannot be used: {found}"
+        else:
+            missing = found.missing()
+            yield name, found.summary + (f' (not installed: pip install "{missing}")' if missing else "")
+    yield "MODULE:FUNCTION", "a function of yours: docs/metrics.md"

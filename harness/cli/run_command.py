@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
+    from harness.plan import Plan, Planner
     from harness.spec import Spec
     from reports.record import Record
     from reports.store import RunStore
@@ -20,6 +20,7 @@ EXAMPLES = """examples:
   python -m harness run --methods full,lora,prefix --seeds 0,1,2 --budget steps=300
   python -m harness run --model smollm2-135m-instruct --task dialogsum --data DIR --methods lora --set lora.r=16
   python -m harness run --task file --data mine.jsonl --input-field text --target-field summary --methods lora
+  python -m harness run --methods full,lora --tune lr --tries 6 --seeds 0,1,2
   python -m harness run --methods rlhf,dpo --preferences pairs.jsonl
   python -m harness run --config spec.yaml
 """
@@ -53,6 +54,11 @@ FLAGS = (
         "rouge, MODULE:FUNCTION, a model's directory or ORG/NAME, instead of a learned reward model",
     ),
     (
+        "--metrics",
+        "metrics",
+        "comma-separated (rouge, which is always measured); see `list metrics`; your own as MODULE:FUNCTION",
+    ),
+    (
         "--general-text",
         "general_text",
         "embedded (default), none, a file of passages or ORG/NAME: what forgetting is measured on",
@@ -62,6 +68,8 @@ FLAGS = (
     ("--test-examples", "test_examples", "use at most this many test examples"),
     ("--split-seed", "split_seed", "seed of splits that are made here (0)"),
     ("--seeds", "seeds", "comma-separated (0)"),
+    ("--tune", "tune", "knobs to search on the validation split, such as lr or lr,lora.r=4|8|16 or warmup=0..0.2"),
+    ("--tries", "tries", "settings that each method's search tries (8)"),
     ("--budget", "budget", "steps=N, epochs=N, tokens=N or minutes=N, the same for every method (steps=300)"),
     ("--batch-size", "batch_size", "examples per forward pass (8)"),
     ("--accumulation", "accumulation", "forward passes per optimiser step (1)"),
@@ -75,12 +83,16 @@ FLAGS = (
     ("--on-oom", "on_oom", "record (default), or halve-batch: try again with half the batch, the effective one kept"),
     ("--rerun", "rerun", "failed (default), all, or a trial's id: what runs again although it has a record"),
     ("--checkpoint-every", "checkpoint_every", "steps=N, minutes=N or never (minutes=10): how a killed trial goes on"),
+    ("--evaluate-every", "evaluate_every", "steps=N, tokens=N or never (never): points of a learning curve"),
+    ("--curve-examples", "curve_examples", "evaluate the learning curve on the first so many validation examples (50)"),
+    ("--target-quality", "target_quality", "ROUGE-L, 0 to 1: report time and tokens until the learning curve is there"),
     ("--price-per-hour", "price_per_hour", "price of this machine, for the cost column"),
 )
 SWITCHES = (
     ("--save-models", "save_models", "keep what each method ships"),
     ("--keep-checkpoints", "keep_checkpoints", "keep the last checkpoint of trials that have finished"),
     ("--allow-unusable", "allow_unusable", "go on although more than 1%% of the rows cannot be used"),
+    ("--allow-mixed", "allow_mixed", "one leaderboard of what cannot be compared, with a warning"),
     ("--trust-remote-code", "trust_remote_code", "let a model run its own code; only for models you trust"),
 )
 
@@ -95,6 +107,9 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     for flag, key, text in SWITCHES:
         parser.add_argument(flag, dest=key, action="store_const", const=True, help=text)
     parser.add_argument("--set", action="append", metavar="METHOD.KNOB=VALUE", help="change a knob; may be given often")
+    parser.add_argument(
+        "--plugin", action="append", metavar="FILE", help="run a Python file and use its methods; may be given often"
+    )
     parser.add_argument("--config", type=Path, help="YAML file with the same keys; flags override it")
     parser.set_defaults(action=run)
     return parser
@@ -107,14 +122,15 @@ def run(arguments: argparse.Namespace) -> int:
 
     spec = build_spec(request_of(arguments))
 
-    from harness.plan import make_plan
+    from harness.plan import prepare
     from harness.progress import say
     from reports.store import RunStore
 
     with as_keyboard_interrupt():
-        plan = make_plan(spec)
+        planner = prepare(spec)
+        plan = planner.plan()  # whatever is wrong with it is said before anything runs
         store = RunStore(spec.directory)
-        chosen = to_rerun(spec.rerun, plan)
+        chosen = to_rerun(spec, plan, store)
         with store.lock():
             for sentence in store.tidy():
                 say(f"set aside: {sentence}")
@@ -122,23 +138,26 @@ def run(arguments: argparse.Namespace) -> int:
                 store.ask_again(store.asked_again() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
-            return _run(spec, plan, store)
+            return _run(planner, plan, store)
 
 
-def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
+def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
     """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
     from rich.console import Console
 
     from harness.interruption import Interruption
     from harness.launchers.local import LocalLauncher
     from harness.progress import progress_for, say
-    from harness.runner import run as run_plan
+    from harness.runner import Runner
+    from harness.tuning import count_trials, tuned
     from reports.errors import ReportError
     from reports.leaderboard import short, write
     from reports.secrets import ours
 
     what = f"{plan.model.name} on {plan.task.name}"
-    say(f"{len(plan.trials)} trials of {what}; device {plan.device}; {store.directory}")
+    spec = planner.spec
+    count = count_trials(planner)
+    say(f"{count} trials of {what}; device {plan.device}; {store.directory}")
     if plan.given.preferences is not None:
         say(f"preferences: {plan.given.preferences.note}")
     records: list[Record] = []
@@ -147,13 +166,14 @@ def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
         launcher = LocalLauncher(spec.trial_timeout, interruption)
         try:
             try:
-                with progress_for(len(plan.trials), Console()) as progress:
-                    records = run_plan(plan, store, launcher, progress, asked_to_end=lambda: interruption.asked)
+                with progress_for(count, Console()) as progress:
+                    runner = Runner(store, launcher, progress, asked_to_end=lambda: interruption.asked)
+                    records = runner.run(tuned(planner, runner) if spec.tune else plan)
             except KeyboardInterrupt:
                 interrupted = True
             if not interruption.at_once and (not interrupted or store.read()[0]):
-                paths = write([store.directory], store.directory)
-                say(f"\n{short([store.directory])}\n")
+                paths = write([store.directory], store.directory, allow_mixed=spec.allow_mixed)
+                say(f"\n{short([store.directory], allow_mixed=spec.allow_mixed)}\n")
                 say("\n".join(f"wrote {path}" for path in paths))
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.
@@ -166,11 +186,18 @@ def _run(spec: Spec, plan: Plan, store: RunStore) -> int:
     return 0 if all(record.ok for record in records) else 1
 
 
-def to_rerun(wanted: str, plan: Plan) -> frozenset[str]:
-    """Ids of the finished trials that are to run again. Raises `SpecError` for an id that is none of the plan's."""
+def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
+    """Ids of the finished trials that are to run again. Raises `SpecError` for an id that is none of the plan's.
+
+    What a search will ask for cannot be known before; there it must be one that has a record.
+    """
     from harness.errors import SpecError
 
-    known = [trial.trial_id for trial in plan.trials]
+    wanted, known = spec.rerun, [trial.trial_id for trial in plan.trials]
+    if spec.tune and wanted == "all":
+        raise SpecError("--rerun all and --tune do not go together; choose another --out to begin anew")
+    if spec.tune:
+        known += [record.trial_id for record in store.read()[0]]
     if wanted == "failed":  # whatever is not ok runs again in any case
         return frozenset()
     if wanted != "all" and wanted not in known:
@@ -187,6 +214,7 @@ def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
     for method, knobs in parse_changes(arguments.set or []).items():
         changes.setdefault(method, {}).update(knobs)
     flags = {key: getattr(arguments, key) for _, key, _ in (*FLAGS, *SWITCHES)}
+    flags["plugin"] = arguments.plugin
     request.update({key: value for key, value in flags.items() if value is not None})
     request["set"] = {f"{method}.{knob}": value for method, knobs in changes.items() for knob, value in knobs.items()}
     return request

@@ -50,13 +50,17 @@ class GeneralText:
         return {"general_text": told} if self.passages else {}
 
 
+NONE = GeneralText("none")
+"""Nothing is measured."""
+
+
 def load_general_text(source: str) -> GeneralText:
     """`embedded`, `none`, a file or a hub id → passages. Raises `DataError` with one sentence.
 
     A `.txt` file holds passages between blank lines; other files and hub data sets a column `text`.
     """
     if source == "none":
-        return GeneralText("none")
+        return NONE
     if source == "embedded":
         return GeneralText("embedded", tuple(_usable(row.fields[FIELD] for row in _paragraphs(EMBEDDED))))
     table = file_or_hub(source, flag="--general-text", what="general text", also={".txt": _paragraphs}, most=MOST_ROWS)

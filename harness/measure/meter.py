@@ -44,40 +44,40 @@ class Meter:
         self._tensors = TensorPeak() if device == "cpu" else None
         self._device = DevicePeak() if device == "cuda" else None
         self._energy = EnergyCounter() if device == "cuda" else None
-        self._throughput = Throughput(self._now)
+        self._throughput = Throughput(self.now)
         self._curve = Curve()
         self._open: list[_Open] = []  # the phases that are under way, outermost first
-        # What phases of the name have measured up to now, also in the process that wrote the checkpoint gone on from.
-        self._earlier: dict[str, Phase] = {}
+        self._earlier: dict[str, Phase] = {}  # of the process that wrote the checkpoint this one goes on from
+        self._aside_seconds = self._aside_joules = 0.0
+        self._standing: tuple[float, float | None] | None = None  # clock and energy counter while they stand still
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Measure what happens inside; a phase that fails is measured up to there.
 
         Phases nest: a stage of training, such as `train.policy`, has figures of its own and counts for `train` too.
-        A phase may come in several parts, which are measured together.
         """
         self._mark()
         watch = self._tensors if self._tensors is not None and not self._open else contextlib.nullcontext()
-        joules = self._energy.joules() if self._energy is not None else None
-        self._open.append(_Open(name, self._now(), joules))
+        self._open.append(_Open(name, self.now(), self._joules()))
         try:
             with watch:
                 yield
         finally:
-            self.phases[name] = self._earlier[name] = self._measured(self._open[-1])
+            self.phases[name] = self._measured(self._open[-1])
             self._open.pop()
 
     def _measured(self, phase: _Open) -> Phase:
-        """A phase up to now, together with what was measured of it before."""
-        seconds = self._now() - phase.started
-        joules = self._energy.joules() if self._energy is not None else None
+        """A phase up to now, together with what an earlier process had measured of it."""
+        seconds, joules = self.now() - phase.started, self._joules()
         self._mark()
         spent = None if joules is None or phase.joules is None else joules - phase.joules
         return together(self._earlier.get(phase.name), Phase(seconds=seconds, **phase.peaks, energy_joules=spent))
 
     def _mark(self) -> None:
         """Fold the peaks since the last mark into every open phase, and start new ones."""
+        if self._standing is not None:
+            return
         if self._open:
             found: dict[str, int | None] = {"peak_host_bytes": self._host.stop()}
             if self._tensors is not None:
@@ -87,6 +87,9 @@ class Meter:
                 found |= {"peak_device_allocated_bytes": allocated, "peak_device_reserved_bytes": reserved}
             for peaks in (phase.peaks for phase in self._open):
                 peaks |= {name: max(value, peaks.get(name, 0)) for name, value in found.items() if value is not None}
+        self._start_peaks()
+
+    def _start_peaks(self) -> None:
         self._host.start()
         if self._device is not None:
             self._device.start()
@@ -104,9 +107,30 @@ class Meter:
         if event.stage in SUPERVISED:
             self._curve.add(event)
 
-    def skip(self) -> None:
-        """The time since the last step was spent on something else than training, such as writing a checkpoint."""
-        self._throughput.skip()
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What happens inside is no part of what is measured, such as the writing of a checkpoint.
+
+        Clock and energy counter stand still, for phases, throughput and budgets alike, and no peak inside counts. The
+        total alone goes on: it is the time that the trial takes.
+        """
+        self._mark()
+        began, joules = self._standing = self.now(), self._joules()
+        try:
+            yield
+        finally:
+            self._standing = None
+            self._aside_seconds += self.now() - began
+            after = self._joules()
+            if joules is not None and after is not None:
+                self._aside_joules += after - joules
+            self._start_peaks()
+
+    def seconds(self, phase: str) -> float:
+        """How long a phase that is under way has taken by now, what earlier processes spent on it included."""
+        started = next(held.started for held in self._open if held.name == phase)
+        earlier = self._earlier.get(phase)
+        return self.now() - started + (earlier.seconds if earlier else 0.0)
 
     def state(self) -> dict[str, Any]:
         """All that was measured up to now, as JSON types, for another process that goes on from here."""
@@ -153,13 +177,22 @@ class Meter:
             "cost": None if price_per_hour is None else cost(total, price_per_hour),
         }
 
-    def _now(self) -> float:
-        """The clock, read when the device has done what it was told."""
+    def now(self) -> float:
+        """Monotonic seconds without those set aside, read when the device has done what it was told."""
+        if self._standing is not None:
+            return self._standing[0]
         if self._device_name in ("cuda", "mps"):
             import torch
 
             getattr(torch, self._device_name).synchronize()
-        return self._clock()
+        return self._clock() - self._aside_seconds
+
+    def _joules(self) -> float | None:
+        """The energy counter without what was set aside."""
+        if self._standing is not None:
+            return self._standing[1]
+        joules = self._energy.joules() if self._energy is not None else None
+        return None if joules is None else joules - self._aside_joules
 
     def _largest(self, name: str) -> Any:
         return max((v for phase in self.phases.values() if (v := getattr(phase, name)) is not None), default=None)

@@ -38,10 +38,6 @@ class Throughput:
             self._examples += event.examples
         self._last = now
 
-    def skip(self) -> None:
-        """Leave out the time since the last step, which was spent on something else."""
-        self._last = self.clock()
-
     def state(self) -> dict[str, float]:
         """The sums, for a checkpoint."""
         return {"tokens": self._tokens, "examples": self._examples, "seconds": self._seconds}

@@ -78,10 +78,11 @@ _SEQ2SEQ_SETTINGS = _embedded_settings(
         "peft": "none",
         "learning_rate": 1e-3,
         "reward_learning_rate": 1e-3,
-        "policy_learning_rate": 4e-4,
-        "prompts": 16,
+        "reward_pairs": 24,
+        "policy_learning_rate": 8e-4,
+        "prompts": 20,
         "kl": 0.02,
-        "supervised_weight": 0.25,
+        "supervised_weight": 0.15,
     },
 )
 

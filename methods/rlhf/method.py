@@ -153,7 +153,7 @@ class RLHF(Staged):
             return dataclasses.replace(job, batch_size=batch, accumulation=size // batch)
 
         def train() -> tuple[reward_model.Judge, float]:
-            part = sized(ledger.part("reward_model", self.config.reward_model))
+            part = sized(ledger.part("reward_model", self.config.reward_model, evaluable=False))
             rates = dataclasses.replace(self.config, learning_rate=self.config.reward_learning_rate)
             encoded = pairs.encode(self, encoder, ledger.job.templates, found.train)
             judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded, measured, found.heldout)

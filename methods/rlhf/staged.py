@@ -190,8 +190,11 @@ class Ledger:
         """Leave a share unspent."""
         self.spent += share
 
-    def part(self, stage: str, share: float) -> TrainingJob:
-        """The job of one stage, with this share of the whole budget; of steps it gets whole ones, and at least one."""
+    def part(self, stage: str, share: float, *, evaluable: bool = True) -> TrainingJob:
+        """The job of one stage, with this share of the whole budget; of steps it gets whole ones, and at least one.
+
+        `evaluable` says whether it is the policy that trains.
+        """
         job, before, steps = self.job, self.spent, self.steps
         self.skip(share)
         amount = job.budget.amount * share
@@ -201,7 +204,8 @@ class Ledger:
         def emit(event: StepEvent) -> None:
             self.steps = steps + event.step
             progress = min(1.0, before + share * event.progress)
-            job.emit(dataclasses.replace(event, step=self.steps, progress=progress, stage=stage))
+            of_whole = dataclasses.replace(event, step=self.steps, progress=progress)
+            job.emit(dataclasses.replace(of_whole, stage=stage, evaluable=evaluable))
 
         checkpoint = _StageCheckpoint(self, stage, self._under_way.pop(stage, None))
         return dataclasses.replace(job, budget=Budget(job.budget.unit, amount), emit=emit, checkpoint=checkpoint)

@@ -1,13 +1,21 @@
-"""What several tests of the harness need: a plugin with a method of its own, and tiny models that score texts."""
+"""What several tests of the harness need: a plugin with a method of its own, tiny models that score texts, and workers
+that can be killed."""
 
 from __future__ import annotations
 
+import io
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import harness.worker
+from harness.checkpoint import Stop
+from harness.plan import make_plan
+from harness.spec import build_spec
+from harness.worker import Worker
 from methods import registry
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -60,3 +68,50 @@ def classifier(tokenizer, tmp_path_factory):
         return folder, model
 
     return make
+
+
+class Killed(BaseException):
+    """What becomes of a worker whose events nobody takes any more."""
+
+
+class Dying(io.StringIO):
+    """Takes events until that of a step or phase, then kills who writes."""
+
+    def __init__(self, moment=None):
+        super().__init__()
+        self.moment = moment
+
+    def write(self, text):
+        event = json.loads(text)
+        if self.moment is not None and self.moment in (event.get("step"), event.get("name")):
+            raise Killed
+        return super().write(text)
+
+
+@pytest.fixture
+def make_request(tmp_path):
+    """A function that makes the request of a small trial, with its places in a folder of this name."""
+
+    def make(method="lora", *, name="trial", every="steps=3", budget="steps=8", **changes):
+        few = {"train_examples": 60, "validation_examples": 8, "test_examples": 8}
+        asked = {"methods": method, "budget": budget, "checkpoint_every": every, "save_models": True, "device": "cpu"}
+        request = make_plan(build_spec({**few, **asked, **changes})).trials[1].request
+        places = {place: str(tmp_path / name / place) for place in ("artifacts", "predictions", "stages")}
+        file = str(tmp_path / name / "trial.safetensors")
+        return {**request, **places, "checkpoint": {**request["checkpoint"], "file": file}}
+
+    return make
+
+
+@pytest.fixture
+def work(monkeypatch):
+    """Run a request in a worker of this process; gives its outcome, or None where it was killed at the moment."""
+    monkeypatch.setattr(harness.worker, "TELL_EVERY_SECONDS", 0)
+
+    def work(request, moment=None):
+        try:
+            return Worker(request, Dying(moment), Stop()).run()
+        except Killed:
+            return None
+
+    return work

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import signal
@@ -13,64 +12,16 @@ from pathlib import Path
 
 import pytest
 
-import harness.worker
 from harness import tensor_file
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.launchers.local import LocalLauncher
-from harness.plan import make_plan
 from harness.protocol import INTERRUPTED
-from harness.spec import build_spec
-from harness.worker import Worker
 from methods.checkpoint import State
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"train_examples": 60, "validation_examples": 8, "test_examples": 8}
 MEASURED = ("seconds", "bytes", "per_second", "cost", "energy")
 """Parts of the names of metrics that differ from run to run; shipped bytes aside."""
-
-
-class Killed(BaseException):
-    """What becomes of a worker whose events nobody takes any more."""
-
-
-class Dying(io.StringIO):
-    """Takes events until that of a step or phase, then kills who writes."""
-
-    def __init__(self, moment=None):
-        super().__init__()
-        self.moment = moment
-
-    def write(self, text):
-        event = json.loads(text)
-        if self.moment is not None and self.moment in (event.get("step"), event.get("name")):
-            raise Killed
-        return super().write(text)
-
-
-@pytest.fixture
-def make_request(tmp_path):
-    def make(method="lora", *, name="trial", every="steps=3", budget="steps=8", **changes):
-        asked = {"methods": method, "budget": budget, "checkpoint_every": every, "save_models": True, "device": "cpu"}
-        request = make_plan(build_spec({**SMALL, **asked, **changes})).trials[1].request
-        places = {place: str(tmp_path / name / place) for place in ("artifacts", "predictions", "stages")}
-        file = str(tmp_path / name / "trial.safetensors")
-        return {**request, **places, "checkpoint": {**request["checkpoint"], "file": file}}
-
-    return make
-
-
-@pytest.fixture
-def work(monkeypatch):
-    """Run a request in a worker of this process; gives its outcome, or None where it was killed at the moment."""
-    monkeypatch.setattr(harness.worker, "TELL_EVERY_SECONDS", 0)
-
-    def work(request, moment=None):
-        try:
-            return Worker(request, Dying(moment), Stop()).run()
-        except Killed:
-            return None
-
-    return work
 
 
 def file_of(request) -> Path:

@@ -97,6 +97,16 @@ def test_report_makes_the_same_bytes_again(tmp_path):
     assert {path.name: path.read_bytes() for path in reports} == before
 
 
+def test_trials_of_several_budgets_stand_apart_unless_they_are_asked_to_stand_together(tmp_path):
+    harness(*TOY, "--out", "out", cwd=tmp_path)
+    longer = [*TOY[:-1], "steps=6", "--out", "out"]
+    assert "cannot be compared" not in harness(*longer, cwd=tmp_path).stdout
+    assert "budget.amount" in harness(*longer, "--allow-mixed", cwd=tmp_path).stdout
+    table = (tmp_path / "out" / "leaderboard.md").read_text()
+    assert "toy (steps=5)" in table
+    assert "toy (steps=6)" in table
+
+
 def test_a_failed_trial_keeps_its_row_and_stops_nothing(tmp_path):
     done = harness(*TOY[:-4], "--methods", "toy[ending=error],toy", "--out", "out", cwd=tmp_path, check=1)
     statuses = {record["variant"]: record["status"] for record in records(tmp_path / "out")}

@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = {"torch", "transformers", "peft", "datasets", "evaluate", "pandas", "numpy", "bitsandbytes"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "evaluate",
+    "pandas",
+    "numpy",
+    "bitsandbytes",
+    "sacrebleu",
+    "sentence_transformers",
+}
 FORBIDDEN = {"methods": {"harness", "reports"}, "reports": {"harness", "methods"}}
 
 
@@ -80,7 +91,8 @@ def test_no_import_cycle():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["list", "methods"], ["list", "models"], ["list", "tasks"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["list", "methods"], ["list", "models"], ["list", "tasks"], ["list", "metrics"]],
 )
 def test_light_commands_import_nothing_heavy(arguments):
     code = (

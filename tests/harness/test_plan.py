@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SpecError
-from harness.plan import code_hash, in_order, make_plan
+from harness.identity import code_hash
+from harness.plan import in_order, make_plan
 from harness.spec import Variant, build_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +99,7 @@ def test_presets_recommend_and_users_decide():
 
 def test_a_method_that_cannot_serve_the_model_is_known_before_anything_is_loaded():
     trials = plan(methods="lora,toy").trials
-    assert [bool(trial.unsupported) for trial in trials] == [False, True, False]
+    assert [bool(trial.refused) for trial in trials] == [False, True, False]
 
 
 def test_limits_that_do_not_fit_the_model_are_refused():
@@ -190,7 +191,7 @@ def test_the_code_of_a_method_that_is_a_package_is_all_of_its_files(tmp_path):
     )
     (tmp_path / "plugged.py").write_text("from methods.rlhf.probe import Probe\nclass Mine(Probe): pass\n")
     code = (
-        "from harness.plan import code_hash; from methods.toy import Toy; from methods.lora import LoRA\n"
+        "from harness.identity import code_hash; from methods.toy import Toy; from methods.lora import LoRA\n"
         "from plugged import Mine, Probe; print(*map(code_hash, (LoRA, Toy, Probe, Mine)))"
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from reports.leaderboard import render
+from reports.metrics import Metric
 from reports.record import Phase, Record
 from reports.store import RunStore
 
@@ -68,6 +69,7 @@ def spread(make, number: int) -> Record:
         return EVIL[next(order) % len(EVIL)]
 
     whole = make(f"v{number}", seed=number)
+    named = {name: Metric(evil(), evil(), "score", None, evil()) for name in (evil(), evil(), "model", "rank", "gain")}
     return dataclasses.replace(
         whole,
         variant=f"{evil()}",
@@ -88,7 +90,15 @@ def spread(make, number: int) -> Record:
             },
             versions={EVIL[14]: EVIL[29], "torch": EVIL[30]},
         ),
-        metrics={**whole.metrics, evil(): 0.5, "reward_start": 0.1, "reward_final": 0.5, "policy_kl": 1.0},
+        declared=named,
+        metrics={
+            **whole.metrics,
+            **dict.fromkeys(named, 0.25),
+            evil(): 0.5,
+            "reward_start": 0.1,
+            "reward_final": 0.5,
+            "policy_kl": 1.0,
+        },
         phases={**whole.phases, f"train.{evil()}": Phase(seconds=1.0), evil(): Phase(seconds=1.0)},
         details={
             evil(): evil(),
@@ -149,8 +159,9 @@ def test_nothing_that_a_terminal_obeys_or_that_turns_directions(files, name):
 def test_a_plot_is_still_xml(files):
     import xml.etree.ElementTree as ElementTree
 
-    names = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(files["reward-kl.svg"]).iter()}
-    assert names <= {"svg", "style", "rect", "path", "circle", "text", "title", "g"}
+    for file in ("reward-kl.svg", "trade-offs.svg"):
+        names = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(files[file]).iter()}
+        assert names <= {"svg", "style", "rect", "path", "circle", "text", "title", "g"}
 
 
 def test_no_cell_of_a_spreadsheet_is_a_formula(files):
@@ -190,16 +201,19 @@ def test_lists_in_a_cell_stay_json(make):
 
 def test_markdown_has_only_the_blocks_of_its_template(files):
     lines = files["leaderboard.md"].splitlines()
-    ours = {"Fine-tuning methods compared", "What was compared", "Ranking", "Preference learning", "Reward and policy",
-            "What the judge is worth", "Reward against KL", "Stages of training", "What failed, and why",
-            "Settings that differ", "Warnings"}  # fmt: skip
+    ours = {"Fine-tuning methods compared", "What was compared", "Ranking", "Trade-offs", "Outputs",
+            "Preference learning",
+            "Are the differences real?", "Probability of improvement", "Means, deviations and intervals", "Tuning",
+            "Learning curves",
+            "Reward and policy", "What the judge is worth", "Reward against KL", "Stages of training",
+            "What failed, and why", "Settings that differ", "Warnings"}  # fmt: skip
     headings = [re.sub("^[>\\- ]*#+ ", "", line) for line in lines if re.match(r"[>\- ]*#+ ", line)]
     assert [heading for heading in headings if heading not in ours] == [
         line.removeprefix("## ") for line in lines if line.startswith("## ")
     ]
     assert not [line for line in lines if re.match(r"[>\- ]*(```|~~~|\[[^\]]*\]:|---+$|> >|- -|\d+[.)] )", line)]
     unescaped = re.sub(r"\\.", "", files["leaderboard.md"])
-    assert re.findall(r"\]\(([^)]*)\)", unescaped) == ["reward-kl.svg"]
+    assert re.findall(r"\]\(([^)]*)\)", unescaped) == ["trade-offs.svg", "reward-kl.svg"]
     assert "<" not in unescaped
     assert "`" not in unescaped
     for table in re.findall(r"(?:^\|.*\n)+", unescaped, re.MULTILINE):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.plots import STYLE, Panel, Plot, Series, svg, trend
+from reports.axes import STYLE
+from reports.plots import Panel, Plot, Series, svg, trend
 
 SPACE = "{http://www.w3.org/2000/svg}"
 LEFT, RIGHT, TOP, BOTTOM = 66, 426, 36, 246

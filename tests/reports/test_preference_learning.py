@@ -15,7 +15,7 @@ import pytest
 from reports.aggregate import tables
 from reports.content import sections
 from reports.leaderboard import render, write
-from reports.metrics import METRICS, PREFERENCE_LEARNING
+from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
 from reports.record import Phase, dump, load
 from reports.store import RunStore
 
@@ -94,7 +94,8 @@ def warned(*trials):
 
 def test_the_reports_are_the_golden_files(records, request):
     files = render(records)
-    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv", "reward-kl.svg"}
+    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv", "reward-kl.svg",
+                          "trade-offs.svg", "differences.csv"}  # fmt: skip
     for name, text in files.items():
         if request.config.getoption("--update-golden", default=False):
             (GOLDEN / name).write_text(text, encoding="utf-8", newline="")
@@ -110,7 +111,7 @@ def test_the_reports_are_the_same_every_time_and_from_files(records):
 
 def test_rows_without_any_of_it_bring_no_part_and_no_columns(make):
     files = render([make("base"), make("lora", phases=phases("warm_start"), details={"adapter": {"r": 8}})])
-    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "records.csv"}
+    assert set(files) == {"leaderboard.md", "leaderboard.html", "leaderboard.csv", "differences.csv", "records.csv"}
     assert "Preference learning" not in files["leaderboard.md"] + files["leaderboard.html"]
     assert "<svg" not in files["leaderboard.html"]
     columns = {name.removeprefix("metrics.") for f in ("leaderboard.csv", "records.csv") for name in header(files[f])}
@@ -245,9 +246,9 @@ def test_the_page_loads_nothing_and_names_break_out_of_nothing(records):
         assert "<i>" not in files[name]
         assert "<b>module" not in files[name]
     images = re.findall(r"!\[((?:[^\]\\]|\\.)*)\]\(([^)]*)\)", files["leaderboard.md"])
-    assert [file for _, file in images] == ["reward-kl.svg"]
-    assert "rlhf seed 1: from -0.510 at 0.50 nats to 0.700 at 6.00 nats." in images[0][0]
-    assert "rlhf\\[\\<i>|kl=0\\] seed 0: from" in images[0][0]
+    assert [file for _, file in images] == ["trade-offs.svg", "reward-kl.svg"]
+    assert "rlhf seed 1: from -0.510 at 0.50 nats to 0.700 at 6.00 nats." in images[1][0]
+    assert "rlhf\\[\\<i>|kl=0\\] seed 0: from" in images[1][0]
 
 
 def test_the_plot_is_linked_only_where_it_is_and_an_old_one_goes(make, rlhf, tmp_path):
@@ -261,9 +262,9 @@ def test_the_plot_is_linked_only_where_it_is_and_an_old_one_goes(make, rlhf, tmp
     (tmp_path / "reward-kl-2.svg").write_text("stale")
     store.add(rlhf(details={"policy": {}}), replace=True)
     paths = write([tmp_path], tmp_path)
-    assert sorted(path.name for path in tmp_path.glob("*.svg")) == ["reward-kl-mine.svg"]
+    assert sorted(path.name for path in tmp_path.glob("reward*.svg")) == ["reward-kl-mine.svg"]
     assert all(path.is_file() for path in paths)
-    assert ".svg" not in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "reward-kl" not in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
 
 
 def test_every_table_has_a_plot_of_its_own(rlhf, make):
@@ -334,7 +335,7 @@ def test_a_failed_trial_has_no_numbers_here(rlhf, make):
 def test_csv_has_the_metrics_and_the_lengths_of_curves(records):
     files = render(records)
     rows = {row["variant"]: row for row in csv.DictReader(io.StringIO(files["leaderboard.csv"]))}
-    assert set(METRICS) <= set(rows["rlhf"])
+    assert set(METRICS) - LEARNING_CURVES <= set(rows["rlhf"])
     assert (rows["rlhf"]["policy_kl"], rows["dpo"]["policy_kl"], rows["lora"]["policy_kl"]) == ("7.5", "", "")
     trials = [row for row in csv.DictReader(io.StringIO(files["records.csv"])) if row["variant"] == "rlhf"]
     assert {row["details.policy.curve"] for row in trials} == {"12"}

@@ -9,7 +9,8 @@ import pytest
 
 from reports.errors import RecordError
 from reports.leaderboard import render
-from reports.record import SCHEMA_VERSION, dump, from_dict, load
+from reports.metrics import Metric
+from reports.record import SCHEMA_VERSION, dump, from_dict, load, redacted
 
 VERSIONS = Path(__file__).parent / "golden" / "versions"
 
@@ -58,6 +59,37 @@ def test_a_foreign_value_in_any_field_is_refused_or_shown(make):
                 continue
             assert render([*others, record]), (path, value)
     assert refused > 300
+
+
+DECLARED = {"name": "mine", "title": "my metric", "unit": "score", "direction": "higher", "formula": "mine"}
+
+
+def test_a_foreign_value_in_what_a_metric_declares_is_refused_or_shown(make):
+    data = json.loads(dump(make("lora", metrics={"mine": 0.5})))
+    data["declared"] = {"mine": DECLARED}
+    assert "my metric" in render([from_dict(data)])["leaderboard.md"]
+    assert load(dump(from_dict(data))) == from_dict(data)
+    refused = 0
+    for path in paths({"declared": data["declared"]}):
+        for value in (*FOREIGN, "higher"):
+            bad = json.loads(json.dumps(data))
+            holder = bad
+            for name in path[:-1]:
+                holder = holder[name]
+            holder[path[-1]] = value
+            try:
+                record = from_dict(bad)
+            except RecordError:
+                refused += 1
+                continue
+            assert render([make("base"), record]), (path, value)
+    assert refused > 40
+
+
+def test_a_secret_that_is_a_unit_leaves_the_record_readable(make, monkeypatch):
+    monkeypatch.setenv("MY_PASSWORD", "nats/token")
+    record = make("lora", declared={"mine": Metric("mine", "in nats/token", "nats/token", "lower", "x")})
+    assert load(dump(redacted(record))).declared["mine"].title == "in [redacted]"
 
 
 @pytest.mark.parametrize(

@@ -150,15 +150,71 @@ def test_a_phase_in_two_processes_has_the_larger_peaks():
     assert together(None, later) == later
 
 
-def test_what_is_skipped_is_no_training(clock):
+def test_what_is_done_aside_is_no_training(clock):
     meter = Meter("none", clock)
-    with meter.phase("train"):
+    with meter.phase("train"), meter.phase("train.warm_start"):
         for number in range(1, 7):
             clock.now += 2
             meter.on_step(step(number, tokens=50))
-            clock.now += 100  # a checkpoint is written
-            meter.skip()
-    assert meter.metrics(None)["train_tokens_per_second"] == 25
+            with meter.aside():
+                clock.now += 60  # a checkpoint is written
+                kept = meter.state()
+                clock.now += 40
+            assert meter.now() == 100 + 2 * number
+            assert meter.seconds("train") == kept["phases"]["train"]["seconds"] == 2 * number
+    metrics = meter.metrics(None)
+    assert metrics["train_tokens_per_second"] == 25
+    assert metrics["train_seconds"] == meter.phases["train.warm_start"].seconds == 12
+    assert metrics["total_seconds"] == 6 * 102
+
+
+def test_time_aside_ends_with_an_exception_too(clock):
+    meter = Meter("none", clock)
+
+    def fail():
+        clock.now += 5
+        raise RuntimeError
+
+    with meter.phase("train"):
+        with pytest.raises(RuntimeError), meter.aside():
+            fail()
+        clock.now += 1
+    assert meter.phases["train"].seconds == 1
+
+
+def test_energy_that_is_spent_aside_does_not_count(clock):
+    class Counter:
+        spent = 7.0
+
+        def joules(self):
+            return self.spent
+
+    meter = Meter("none", clock)
+    meter._energy = counter = Counter()  # of a device that is not here
+    with meter.phase("train"):
+        counter.spent += 30
+        with meter.aside():
+            counter.spent += 500
+            meter.state()
+        counter.spent += 4
+    assert meter.phases["train"].energy_joules == 34
+
+
+def test_no_peak_counts_that_is_reached_aside():
+    torch = pytest.importorskip("torch")
+    meter = Meter("cpu")
+    with meter.phase("train"):
+        kept = torch.zeros(1 << 20)  # 4 MiB
+        torch.zeros(1 << 19)  # 2 MiB more, freed at once
+        with meter.aside():
+            torch.zeros(64 << 20).fill_(1)  # 256 MiB
+            resident = meter.live()["host_bytes"]
+            told = meter.state()["phases"]["train"]
+        torch.zeros(1 << 18)
+    found = meter.phases["train"]
+    assert found.peak_tensor_bytes == told["peak_tensor_bytes"] == 6 << 20
+    assert found.peak_host_bytes < resident + (128 << 20)
+    assert kept.numel() == 1 << 20
 
 
 def test_a_thinned_curve_goes_on_as_if_in_one_process():

@@ -1,0 +1,66 @@
+"""`recommend`: name the method to use within limits, the reason, the runner-up, and how sure that is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from reports.limits import RESIDENT, parse
+from reports.metrics import METRICS
+from reports.recommend import PREFERENCES
+
+EXAMPLES = """examples:
+  python -m harness recommend runs/embedded-embedded
+  python -m harness recommend runs/a --max-memory 8GiB --max-time 1h --min-rougeL 0.3 --prefer memory
+
+Every metric of records.csv that has a better end can be limited by its name: --max-heldout_loss 1.2,
+--max-total_seconds 2h, --min-train_tokens_per_second 5000.
+"""
+NAMED: tuple[tuple[str, Literal["min", "max"], tuple[str, ...], str], ...] = (
+    ("--max-memory", "max", RESIDENT, "peak of the accelerator's memory, of the process where there is none: 8GiB"),
+    ("--max-time", "max", ("train_seconds",), "train time: 90s, 30min, 1h"),
+    ("--max-size", "max", ("shipped_bytes",), "size to ship: 100MiB"),
+    ("--max-cost", "max", ("cost",), "cost, where run was given --price-per-hour"),
+    ("--min-rougeL", "min", ("rougeL",), "quality, from 0 to 1"),
+)
+
+
+def flags() -> Iterator[tuple[str, Literal["min", "max"], tuple[str, ...], str]]:
+    """(flag, side, metrics, help) of every limit; those with an empty help are not listed one by one."""
+    yield from NAMED
+    taken = {flag for flag, *_ in NAMED}
+    for metric in METRICS.values():
+        side: Literal["min", "max"] = "min" if metric.direction == "higher" else "max"
+        if metric.direction and (flag := f"--{side}-{metric.name}") not in taken:
+            yield flag, side, (metric.name,), ""
+
+
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "recommend", help="say which method to use within limits", epilog=EXAMPLES, allow_abbrev=False
+    )
+    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
+    for flag, _, _, text in flags():
+        parser.add_argument(flag, dest=flag, metavar="LIMIT", help=text or argparse.SUPPRESS)
+    parser.add_argument("--prefer", choices=PREFERENCES, default="quality", help="what decides within the limits")
+    parser.add_argument(
+        "--allow-mixed", action="store_true", help="choose among what cannot be compared, with a warning"
+    )
+    parser.set_defaults(action=recommend)
+    return parser
+
+
+def recommend(arguments: argparse.Namespace) -> int:
+    """Print an answer for each table; 1 where one of them can name no method."""
+    from reports.leaderboard import compared, read
+    from reports.recommend import answers
+
+    given = vars(arguments)
+    limits = [parse(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None]
+    records, _ = read(arguments.directories)
+    made = answers(compared(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
+    print("\n\n".join(map(str, made)))
+    return 0 if made and all(answer.method for answer in made) else 1

@@ -1,0 +1,156 @@
+"""The learning curve of a trial: quality on validation examples from time to time while it trains.
+
+It costs the trial nothing that is measured (`Meter.aside`) and changes nothing of it: modes of modules and random
+numbers are afterwards what they were, so that training goes on as if nobody had looked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.checkpoint import Stop
+from harness.evaluate import Evaluation
+from harness.measure.meter import Meter
+from methods.base import Example, ModelFacts
+from methods.checkpoint import random_state, restore_random
+from reports.record import Record
+
+MOST_POINTS = 200
+"""When there are so many, every second one is dropped, and the interval doubles."""
+QUALITY = "rougeL"
+_SHARED_PEAKS = ("peak_host_bytes", "peak_device_reserved_bytes")
+"""Peaks that see what allocators keep for later; the others see what lives."""
+
+Point = dict[str, float | None]
+Evaluate = Callable[[Sequence[Example], Callable[[float], None]], Evaluation]
+"""The final evaluation's own code, for these examples; the function is told the share that has its answer."""
+
+
+class LearningCurve:
+    """Points of `step`, `tokens`, `seconds`, `loss` and `rougeL`; none where `asked` is None.
+
+    `asked` is the request's: `every` with `unit` (steps or tokens) and `amount`, `examples` and `target_quality`.
+    """
+
+    def __init__(self, asked: Mapping[str, Any] | None, meter: Meter, stop: Stop) -> None:
+        self.points: list[Point] = []
+        self.measuring = False
+        """Whether an evaluation is under way, or has failed."""
+        self._asked = asked
+        self._every = asked["every"]["amount"] if asked else 1
+        self._last = 0
+        """What was done, in the unit of the interval, when the last point was taken."""
+        self._spent = 0.0
+        self._meter = meter
+        self._stop = stop
+
+    def begin(self, model: Any, facts: ModelFacts, validation: Sequence[Example], evaluate: Evaluate) -> None:
+        """Name the model that is about to train, and what it is evaluated on."""
+        self._model = model
+        self._facts = facts
+        self._examples = validation[: self._asked["examples"]] if self._asked else ()
+        self._evaluate = evaluate
+
+    def after_step(self, done: Mapping[str, int]) -> None:
+        """Take a point if a multiple of the interval was passed; `done` counts `steps` and `tokens`."""
+        if self._asked is None or self._stop.asked:
+            return
+        now = done[self._asked["every"]["unit"]]
+        if now // self._every > self._last // self._every and self._measure(done):
+            self._last = now
+        if len(self.points) >= MOST_POINTS:
+            self.points, self._every = self.points[1::2], 2 * self._every
+
+    def end(self, done: Mapping[str, int]) -> None:
+        """Take the last point, unless the last step has one."""
+        if self._asked is not None and (not self.points or self.points[-1]["step"] != done["steps"]):
+            self._measure(done)
+
+    def _measure(self, done: Mapping[str, int]) -> bool:
+        """Add a point; not if the trial is asked to end in the meantime, which then need not wait for it."""
+        began, self.measuring, evaluation = time.monotonic(), True, None
+        with self._meter.aside(), contextlib.suppress(_AbandonedError), self._undisturbed():
+            evaluation = self._evaluate(self._examples, self._look)
+        self.measuring = False
+        self._spent += time.monotonic() - began
+        if evaluation is None:
+            return False
+        values = {"loss": evaluation.metrics.get("heldout_loss"), QUALITY: evaluation.metrics[QUALITY]}
+        self.points.append(
+            {
+                "step": done["steps"],
+                "tokens": done["tokens"],
+                "seconds": self._meter.seconds("train"),
+                **{name: v if v is not None and math.isfinite(v) else None for name, v in values.items()},
+            }
+        )
+        return True
+
+    def _look(self, share: float) -> None:
+        if self._stop.asked:
+            self._stop.check()
+            raise _AbandonedError
+
+    @contextlib.contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Switch to evaluation; afterwards every module's mode and all random numbers are what they were."""
+        if self._facts.family == "toy":  # neither has modes nor draws numbers
+            yield
+            return
+        modes = [(module, module.training) for module in self._model.modules()]
+        numbers = random_state(self._facts.device)
+        self._model.eval()
+        try:
+            yield
+        finally:
+            for module, training in modes:
+                module.training = training
+            restore_random(numbers, self._facts.device)
+
+    def metrics(self) -> dict[str, float | None]:
+        """Time and tokens to the quality that is aimed at; nothing where none is."""
+        target = self._asked["target_quality"] if self._asked else None
+        return {} if target is None else to_quality(self.points, target)
+
+    def details(self) -> dict[str, Any]:
+        """What the record's details say of it beside what was asked for."""
+        if self._asked is None:
+            return {}
+        cost = {"evaluation_seconds": self._spent, "peaks_that_may_include_evaluation": list(_SHARED_PEAKS)}
+        return {"learning_curve": cost}
+
+    def state(self) -> dict[str, Any]:
+        """All that another process needs to go on, as JSON types."""
+        return {"points": self.points, "every": self._every, "last": self._last, "spent": self._spent}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from where another process was."""
+        self.points, self._every = list(state["points"]), state["every"]
+        self._last, self._spent = state["last"], state["spent"]
+
+
+class _AbandonedError(Exception):
+    """The trial was asked to end while it was evaluated."""
+
+
+def to_quality(points: Sequence[Mapping[str, float | None]], target: float) -> dict[str, float | None]:
+    """Training time and tokens at the first point whose quality is at least the target; None where none is."""
+    first = next((p for p in points if (quality := p.get(QUALITY)) is not None and quality >= target), {})
+    return {"seconds_to_quality": first.get("seconds"), "tokens_to_quality": first.get("tokens")}
+
+
+def aimed(record: Record, asked: Mapping[str, Any] | None) -> Record:
+    """A finished record with time and tokens to the quality that is aimed at now, read off the curve that it has."""
+    told = record.details.get("learning_curve")
+    target = asked["target_quality"] if asked else None
+    if not asked or not isinstance(told, Mapping) or told.get("target_quality") == target:
+        return record
+    found = {} if target is None else to_quality(record.learning_curve, target)
+    metrics = {name: value for name, value in record.metrics.items() if not name.endswith("_to_quality")}
+    details = {**record.details, "learning_curve": {**told, "target_quality": target}}
+    return dataclasses.replace(record, metrics={**metrics, **found}, details=details)

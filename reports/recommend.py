@@ -1,0 +1,167 @@
+"""Which method to use within given limits, why, what comes second, and how sure that is; or what fails by how much."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from reports import mixed, pareto, sureness
+from reports.aggregate import Row, Table
+from reports.format import format_gain, format_value
+from reports.limits import Limit, Miss, miss, value
+from reports.metrics import METRICS, PRIMARY
+from reports.rank import TIE, gain
+from reports.text import seen
+
+Preference = Literal["quality", "memory", "time", "size"]
+PREFERENCES: tuple[Preference, ...] = get_args(Preference)
+_WORTH_SAYING = 0.05
+"""Share from which on one cost counts as lower than another."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is said of one table."""
+
+    heading: str
+    method: str | None
+    """`None` where nothing qualifies."""
+    lines: tuple[tuple[str, str], ...]
+    """(label, text) pairs."""
+
+    def __str__(self) -> str:
+        """For a terminal."""
+        width = max((len(label) for label, _ in self.lines), default=0)
+        body = [f"  {label.ljust(width)}  {seen(' '.join(text.split()))}" for label, text in self.lines]
+        return "\n".join([seen(" ".join(self.heading.split())), *body])
+
+
+def answers(tables: Sequence[Table], limits: Sequence[Limit], prefer: Preference = "quality") -> tuple[Answer, ...]:
+    """One answer for each table; several are numbered, and each says what sets it apart."""
+    marks = mixed.marks([table.key for table in tables])
+    made = []
+    for number, (table, mark) in enumerate(zip(tables, marks, strict=True), start=1):
+        record = table.records[0]
+        heading = f"{record.model.name} on {record.task.name}"
+        heading = f"{number}. {heading} ({mark})" if len(tables) > 1 else heading
+        made.append(_answer(table, heading, limits, prefer))
+    return tuple(made)
+
+
+def _answer(table: Table, heading: str, limits: Sequence[Limit], prefer: Preference) -> Answer:
+    rows = [row for row in table.rows if row.role == "candidate"]
+    by = {"quality": PRIMARY, "time": "train_seconds", "size": "shipped_bytes"}.get(prefer) or pareto.memory(rows)
+    judged = [(limit, limit.metric(rows)) for limit in limits]
+    misses = {row.variant: _misses(row, table, judged, by) for row in rows}
+    warning = [("warning", text)] if (text := mixed.warning(table)) else []
+    # A method that failed with one seed may fail again; it comes after all that did not.
+    fit = sorted((row for row in rows if not misses[row.variant]), key=lambda row: (bool(row.failed), *_order(row, by)))
+    if not fit:
+        return Answer(heading, None, (*warning, *_nothing(rows, misses)))
+    first, others = fit[0], fit[1:]
+    # All candidates are compared, since the correction for many comparisons depends on how many there are.
+    found = {} if table.parts else sureness.compare([*fit, *(row for row in rows if misses[row.variant])])
+    lines = [("recommended", first.variant), ("why", _why(first, table, by, len(fit), len(rows), judged))]
+    if others:
+        lines += [("runner-up", f"{others[0].variant}: {_numbers(others[0], table, by)}")]
+    lines += [("how sure", _sure(first, others, table, by, found))]
+    lines += [("cheaper", text) for row in others if by == PRIMARY and (text := _cheaper(first, row, rows, found))]
+    lines += [("note", text) for text in _notes(first, others, by, judged)]
+    lines += [
+        ("left out", f"{name}: {'; '.join(miss.text for miss in missed)}") for name, missed in misses.items() if missed
+    ]
+    return Answer(heading, first.variant, (*warning, *lines))
+
+
+def _misses(row: Row, table: Table, judged: Sequence[tuple[Limit, str]], by: str) -> list[Miss]:
+    if not row.ok:
+        return [Miss(f"{_endings(row)}, so it has no result", math.inf)]
+    if row.mean(by) is None:
+        return [Miss(f"no {METRICS[by].title} was measured", math.inf)]
+    missed = [found for limit, metric in judged if (found := miss(row, limit, metric))]
+    mean, over = row.mean(PRIMARY), gain(table, row)
+    if mean is not None and over is not None and over <= 0:
+        numbers = f"{METRICS[PRIMARY].title} {format_value(mean, 'score')}, {format_gain(over)}"
+        missed.append(Miss(f"it does not beat the untouched model ({numbers})", over and over / (over - mean)))
+    return missed
+
+
+def _endings(row: Row) -> str:
+    """How the failed seeds of a row ended."""
+    return ", ".join(
+        f"seed {record.seed} ended {record.status}" + (f" ({record.message})" if record.message else "")
+        for record in row.failed
+    )
+
+
+def _order(row: Row, by: str) -> tuple[float, float, float, str]:
+    """Best first; of rows that agree the one of higher quality, then the one that trains faster."""
+    quality, mean, time = row.mean(PRIMARY), row.mean(by) or 0.0, row.mean("train_seconds")
+    lead = -round(mean, TIE) if METRICS[by].direction == "higher" else mean
+    return lead, math.inf if quality is None else -round(quality, TIE), math.inf if time is None else time, row.variant
+
+
+def _nothing(rows: Sequence[Row], misses: dict[str, list[Miss]]) -> list[tuple[str, str]]:
+    if not rows:
+        return [("recommended", "nothing: no method was tried here")]
+    far = {name: max(miss.share for miss in missed) for name, missed in misses.items()}
+    names = sorted(far, key=lambda name: (far[name], name))
+    told = [f"{name}: {'; '.join(miss.text for miss in misses[name])}" for name in names]
+    labels = ["nearest miss" if far[names[0]] < math.inf else "left out", *("left out" for _ in told[1:])]
+    return [("recommended", "nothing: no method qualifies"), *zip(labels, told, strict=True)]
+
+
+def _why(first: Row, table: Table, by: str, fit: int, of: int, judged: Sequence[tuple[Limit, str]]) -> str:
+    best = "highest" if METRICS[by].direction == "higher" else "lowest"
+    place = "the only method tried" if of == 1 else f"the only one of {of} methods that qualifies"
+    if fit > 1:
+        place = f"the {best} of the {fit} methods that qualify ({of} tried)"
+    kept = ", ".join(
+        f"{limit.flag} ({METRICS[name].title} {format_value(value(first, name), METRICS[name].unit)})"
+        for limit, name in judged
+    )
+    return f"{_numbers(first, table, by, place)}" + (f"; it keeps {kept}." if kept else ".")
+
+
+def _numbers(row: Row, table: Table, by: str, place: str = "") -> str:
+    """The number that a row is chosen by and what place that is, and its quality."""
+    metric, mean, over = METRICS[by], row.mean(PRIMARY), gain(table, row)
+    above = "" if over is None else f" ({format_gain(over)} over the base)"
+    quality = "" if mean is None else f"{METRICS[PRIMARY].title} {format_value(mean, 'score')}{above}"
+    chosen = quality if by == PRIMARY else f"{metric.title} {format_value(row.mean(by), metric.unit)}"
+    return ", ".join(filter(None, (chosen, place, quality if by != PRIMARY else "")))
+
+
+def _sure(first: Row, others: Sequence[Row], table: Table, by: str, found: sureness.Pairs) -> str:
+    if not others:
+        return "nothing else qualifies, so there is nothing to choose between."
+    if table.parts:
+        return "not at all, since the rows differ in more than the method."
+    if by != PRIMARY:
+        return sureness.in_cost(first, others[0], METRICS[by])
+    return sureness.in_quality(first.variant, others[0].variant, found.get((first.variant, others[0].variant)))
+
+
+def _cheaper(first: Row, row: Row, rows: Sequence[Row], found: sureness.Pairs) -> str:
+    """What a row saves that is not told apart from the recommended one; empty where it is, or saves nothing."""
+    difference = found.get((first.variant, row.variant))
+    if difference is None or sureness.apart(difference):
+        return ""
+    costs = {pareto.memory(rows): "memory", "train_seconds": "train time", "shipped_bytes": "to ship"}
+    means = [(what, first.mean(name), row.mean(name)) for name, what in costs.items()]
+    shares = {what: theirs / ours - 1 for what, ours, theirs in means if ours and theirs is not None}
+    less = ", ".join(f"{-share:.0%} less {what}" for what, share in shares.items() if share <= -_WORTH_SAYING)
+    more = ", ".join(f"{share:.0%} more {what}" for what, share in shares.items() if share >= _WORTH_SAYING)
+    though = f", though {more}" if more else ""
+    return f"{row.variant} is not told apart from {first.variant} and takes {less}{though}." if less else ""
+
+
+def _notes(first: Row, others: Sequence[Row], by: str, judged: Sequence[tuple[Limit, str]]) -> list[str]:
+    notes = [sureness.of_limit(first, limit) for limit, name in judged if name == PRIMARY]
+    if first.failed:
+        notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
+    better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]
+    notes += [f"{row.variant} would come first, but is not sure to work: {_endings(row)}." for row in better]
+    return [note for note in notes if note]
