@@ -78,7 +78,7 @@ def evaluate(
         started = time.perf_counter()
         generations = generate(method, model, encoder, encoded, decoding, on_progress)
         generating = time.perf_counter() - started
-        loss = heldout_loss(model, encoder, encoded, min(decoding["batch_size"], LOSS_BATCH), dtype)
+        loss = loss_per_token(model, encoder, encoded, min(decoding["batch_size"], LOSS_BATCH), dtype)
         cut = sum(item.cut for item in encoded)
     return summarise(examples, generations, generating, loss, cut)
 
@@ -119,8 +119,10 @@ def generate(
     return [answers[i] for i in range(len(encoded))]
 
 
-def heldout_loss(model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch_size: int, dtype: Any) -> list[float]:
-    """Cross-entropy per target token in nats, end tokens included, as one value for each example (`as_mean`)."""
+def loss_per_token(
+    model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch_size: int, dtype: Any
+) -> list[float]:
+    """Cross-entropy per token of the responses in nats, as one value for each of them (`as_mean`)."""
     import torch
 
     losses, tokens = [0.0] * len(encoded), [0] * len(encoded)

@@ -32,7 +32,8 @@ def code_hash(cls: type[Method]) -> str:
     modules = [*map(inspect.getmodule, bases), *shared]
     files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
     files |= {
-        Path(__file__).parent / name for name in ("evaluate.py", "repetition.py", "rouge.py", "models/loading.py")
+        Path(__file__).parent / name
+        for name in ("evaluate.py", "general/forgetting.py", "repetition.py", "rouge.py", "models/loading.py")
     }
     # A method that is a package of its own is all of its files, those of its relatives too.
     root = Path(methods.base.__file__).parent

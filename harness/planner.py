@@ -12,6 +12,7 @@ from typing import Any
 from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
 from harness.feedback import Given, given_by
+from harness.general.text import NONE, GeneralText, load_general_text
 from harness.identity import code_hash, content_hash
 from harness.metrics.chosen import Chosen, chosen
 from harness.models.source import ModelSource, resolve
@@ -34,13 +35,15 @@ def prepare(spec: Spec) -> Planner:
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
     metrics = chosen(spec.metrics, task.train)
     given = given_by(spec, task)
+    general = load_general_text(spec.general_text)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
     fake = model.family == "toy"
     device = "cpu" if fake else choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     dtype = "float32" if fake else choose_dtype(asked, device)
-    return Planner(spec, model, task, given, metrics, limits, device, dtype, describe(device))
+    general = NONE if fake else general  # a fake has no loss
+    return Planner(spec, model, task, given, general, metrics, limits, device, dtype, describe(device))
 
 
 def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
@@ -71,6 +74,7 @@ class Planner:
     model: ModelSource
     task: Task
     given: Given
+    general: GeneralText
     metrics: Chosen
     limits: Limits
     device: str
@@ -128,6 +132,7 @@ class Planner:
             "batch_size": spec.eval_batch_size,
         }
         budget = {"unit": spec.budget.unit, "amount": spec.budget.amount}
+        general = self.general if split == "test" else NONE
         curve = _learning_curve(spec, task) if method.trains and split == "test" else None
         identity = {
             "model": [self.model.name, self.model.revision, self.dtype],
@@ -142,6 +147,7 @@ class Planner:
             # Neither seed nor budget can change what the untouched model answers.
             **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
             **given.identity(method),
+            **general.identity(),
             **(self.metrics.identity() if split == "test" else {}),
             **({"split": split} if split != "test" else {}),
             **({"tuning": choice.tuning} if choice.tuning else {}),
@@ -183,6 +189,7 @@ class Planner:
             split=split,
             details={
                 **given.details(method),
+                **general.facts(),
                 **({"warm_start": {"trial_id": start.trial_id}} if start else {}),
                 **({"tuning": choice.tuning} if choice.tuning else {}),
                 **({"learning_curve": {**curve, "every": str(spec.evaluate_every)}} if curve else {}),
@@ -212,6 +219,7 @@ class Planner:
             "plugin": [str(Path(file).resolve()) for file in spec.plugin],
             "learning_curve": curve,
             **given.request(method),
+            "general_text": general.passages,
             **(self.metrics.request() if split == "test" else {"metrics": []}),  # a search goes by ROUGE-L
         }
         reason = method.unsupported(facts)

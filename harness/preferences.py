@@ -8,7 +8,6 @@ counted and listed; past 1% of the rows the user has to allow it.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Any
 from harness.errors import DataError
 from harness.tasks.base import Task, fingerprint
 from harness.tasks.checks import MOST_FIELDS, TOLERATED, Checked, Located, listed
-from harness.tasks.reading import Row, Table, kind, path_of, read
+from harness.tasks.reading import Row, Table, file_or_hub, kind
 from harness.tasks.splits import split
 from methods.base import Example
 from methods.errors import nearest
@@ -29,8 +28,6 @@ TURN = "\n\nAssistant:"
 """Ends the prompt of a transcript."""
 MOST_HELD_OUT = 200
 """Upper bound of the pairs that are held out, which are a tenth."""
-_ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 _SPEAKERS = {"user": "Human", "assistant": "Assistant"}
 
@@ -66,7 +63,7 @@ def load_preferences(source: str, task: Task, *, seed: int = 0, allow_unusable: 
 
     Raises `DataError` with one sentence for a source, a field or a share of rows that cannot be used.
     """
-    table = _table(source)
+    table = file_or_hub(source, flag="--preferences", what="preferences")
     checked = _checked(table, {_key(example.input) for example in task.test}, allow_unusable)
     train, heldout = split(checked, "preference", seed, MOST_HELD_OUT, merge=False)
     # One prompt may have more pairs than are to be held out; the rest of them cannot be trained on either.
@@ -89,31 +86,6 @@ def load_preferences(source: str, task: Task, *, seed: int = 0, allow_unusable: 
 def _preference(example: Example) -> Preference:
     chosen, rejected = example.references
     return Preference(example.id, example.input, chosen, rejected)
-
-
-def _table(source: str) -> Table:
-    path = path_of(source, "--preferences")
-    if path.suffix.lower() not in _ENDINGS and _HUB_ID.fullmatch(source) and not os.path.lexists(path):
-        return _hub(source)
-    return read(path)
-
-
-def _hub(source: str) -> Table:
-    from datasets import load_dataset
-
-    identity, _, revision = source.partition("@")
-    try:
-        splits = load_dataset(identity, revision=revision or None)
-    except Exception as error:  # network, authorisation, cache, disk: for the user they are one
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(
-            f"the preferences {source} cannot be had from the hub ({reason}); "
-            "check the network and HF_HUB_OFFLINE, or pass --preferences FILE"
-        ) from error
-    if "train" not in splits:
-        raise DataError(f"the preferences {source} have no split 'train' (there: {', '.join(splits)}); pass a file")
-    rows = (Row(f"row {number}", number, fields) for number, fields in enumerate(splits["train"], start=1))
-    return Table(source, identity, tuple(rows))
 
 
 def _checked(table: Table, test_inputs: set[str], allow_unusable: bool) -> Checked:

@@ -110,6 +110,8 @@ class Spec:
     """Names, `NAME[knob=value]` or `MODULE:FUNCTION`; ROUGE is measured in any case, because it ranks."""
     reward: str | None = None
     """`rouge`, `MODULE:FUNCTION`, a directory or a hub id, instead of a reward model that the method learns."""
+    general_text: str = "embedded"
+    """What forgetting is measured on: `embedded`, `none`, a file of passages, or a hub id."""
 
     @property
     def directory(self) -> Path:

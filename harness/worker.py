@@ -27,6 +27,7 @@ from harness.errors import DataError
 from harness.evaluate import Evaluation, evaluate, with_metric
 from harness.failures import describe_failure
 from harness.feedback import feedback_of
+from harness.general.forgetting import GeneralLoss, compared
 from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter, process_age
 from harness.measure.parameters import count_parameters, directory_bytes
@@ -106,6 +107,9 @@ class Worker:
             self.meter.seed(model)
             if model_of(feedback.reward) is not None:
                 self.meter.seed(model_of(feedback.reward))
+            general = self._general(tokenizer, dtype, limits)
+            # Of the weights as they were loaded: no adapter, no start of one.
+            before = self._general_loss(general, model) if method.trains else None
             setting = Setting(self.facts, dtype, tokenizer, task.train, task.templates, limits, request["seed"])
             model = method.prepare(model, setting)
             trainable, total = count_parameters(model)
@@ -132,19 +136,35 @@ class Worker:
             examples = task.test if request["split"] == "test" else task.validation
             evaluation = evaluated(examples, self._on_evaluated)
             self.cut[request["split"]] = evaluation.cut
-            self._keep(evaluation)
+            self._keep(evaluation.metrics, evaluation.scores)
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
             self._write_predictions(evaluation)
+            if (after := self._general_loss(general, model)) is not None:
+                self._keep(*compared(before, after))
         if request["metrics"]:
             self._score(evaluation, examples)
 
-    def _keep(self, evaluation: Evaluation) -> None:
-        self.metrics.update(evaluation.metrics)
-        finite = {name: values for name, values in evaluation.scores.items() if all(map(math.isfinite, values))}
-        self.scores = {name: tuple(round(v, 6) for v in values) for name, values in finite.items()}
-        self.declared.update(evaluation.declared)
+    def _keep(self, metrics: Mapping[str, float | None], scores: Mapping[str, Sequence[float]]) -> None:
+        self.metrics.update(metrics)
+        finite = {name: values for name, values in scores.items() if all(map(math.isfinite, values))}
+        self.scores.update({name: tuple(round(v, 6) for v in values) for name, values in finite.items()})
+
+    def _general(self, tokenizer: Any, dtype: Any, limits: Limits) -> GeneralLoss | None:
+        """What measures forgetting; `None` where that was not asked for."""
+        passages = self.request["general_text"]
+        if not passages:
+            return None
+        size = self.request["decoding"]["batch_size"]
+        return GeneralLoss(passages, tokenizer, self.facts, limits, batch_size=size, dtype=dtype)
+
+    def _general_loss(self, general: GeneralLoss | None, model: Any) -> list[float] | None:
+        """The loss on general text, if it is measured. What that costs is no method's."""
+        if general is None:
+            return None
+        with self.meter.aside():
+            return general.of(model)
 
     def _score(self, evaluation: Evaluation, examples: Sequence[Example]) -> None:
         """The metrics that were asked for besides ROUGE. What they cost is no method's: it is in no phase."""
@@ -153,7 +173,8 @@ class Worker:
         metrics = as_planned(self.request["metrics"])
         for measured in metrics.measure(examples, [row["prediction"] for row in evaluation.rows]):
             evaluation = with_metric(evaluation, measured)
-            self._keep(evaluation)
+            self._keep(evaluation.metrics, evaluation.scores)
+            self.declared.update(evaluation.declared)
         self._write_predictions(evaluation)
 
     def _go_on(self) -> None:

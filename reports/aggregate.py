@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from reports import general_text
 from reports.metrics import PRIMARY
 from reports.record import Record, dump
 
@@ -203,12 +204,21 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
     key = comparison_key(records[0]) if records else _base_key(bases[0])
     latest = tuple(_latest_code(variant, group) for variant, group in sorted(rows.items()))
-    return Table(
+    table = Table(
         key=key,
         base=Row(base.variant, (base,)) if base is not None else None,
         rows=latest,
         superseded=len(records) - sum(len(row.records) for row in latest) + len(bases[1:]),
     )
+    if len(general_text.of(table.records)) < 2:
+        return table
+    return dataclasses.replace(
+        table, base=table.base and _without_general_text(table.base), rows=tuple(map(_without_general_text, latest))
+    )
+
+
+def _without_general_text(row: Row) -> Row:
+    return dataclasses.replace(row, records=tuple(map(general_text.without, row.records)))
 
 
 def _given(record: Record) -> str:

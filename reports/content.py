@@ -11,6 +11,7 @@ from reports import (
     answer,
     differences,
     facts,
+    general_text,
     learning_curves,
     mixed,
     outputs,
@@ -38,6 +39,7 @@ COLUMNS = (
     "rougeLsum",
     GAIN,
     "heldout_loss",
+    "forgetting",
     "trainable_parameters",
     "trainable_percent",
     "peak_device_allocated_bytes",
@@ -200,6 +202,8 @@ def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]
         notes.append("There is no result of the base model, so no gain can be given.")
     if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")
+    if "forgetting" in names:
+        notes.append(general_text.note(table.records))
     return tuple(notes)
 
 
@@ -210,6 +214,7 @@ def _why_not(name: str, table: Table) -> str:
         "peak_device_allocated_bytes": "" if accelerator else "no accelerator",
         "peak_tensor_bytes": "counted only without an accelerator" if accelerator else "",
         "energy_joules": "no energy counter",
+        "forgetting": general_text.why_not(table.records),
         "cost": "no --price-per-hour",
     }
     return f" ({reasons[name]})" if reasons.get(name) else ""

@@ -60,6 +60,15 @@ _DECLARED = (
         "lower",
         "summed cross-entropy of the test targets (first reference) over their tokens, end token included",
     ),
+    Metric(
+        "general_loss",
+        "general loss",
+        "nats/token",
+        "lower",
+        "summed cross-entropy of the second halves of general passages over their tokens, after training",
+    ),
+    Metric("general_loss_before", "general loss before", "nats/token", None, "the same, of the model as it was loaded"),
+    Metric("forgetting", "forgetting", "nats/token", "lower", "general loss after − before training"),
     Metric("trainable_parameters", "trainable", "parameters", "lower", "elements of tensors with requires_grad"),
     Metric(
         "total_parameters",

@@ -131,7 +131,8 @@ class Record:
     split: Split = "test"
     """Which split the metrics are of; `validation` for the tries of a search, which see no other."""
     scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    """Metric → one value for each example of its data, in their order; the metric is their mean."""
+    """Metric → one value for each example of its data, in their order; the metric is their mean. Of general loss
+    and forgetting they are the passages of the general text, else the examples of the split."""
     learning_curve: tuple[Mapping[str, float | None], ...] = ()
     """Quality on the validation split during training: `step`, `tokens`, `seconds`, `loss` and the metrics measured."""
     declared: Mapping[str, Metric] = field(default_factory=dict)

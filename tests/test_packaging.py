@@ -74,6 +74,7 @@ def test_the_wheel_carries_models_templates_and_all_packages(tmp_path):
         "reports/templates/leaderboard.html.j2",
         "methods/lora.py",
         "harness/tasks/embedded/generator.py",
+        "harness/general/passages.txt",
     ):
         assert wanted in names
     assert not [name for name in names if name.startswith("tests/")]

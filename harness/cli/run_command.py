@@ -59,6 +59,11 @@ FLAGS = (
         "metrics",
         "comma-separated (rouge, which is always measured); see `list metrics`; your own as MODULE:FUNCTION",
     ),
+    (
+        "--general-text",
+        "general_text",
+        "embedded (default), none, a file of passages or ORG/NAME: what forgetting is measured on",
+    ),
     ("--train-examples", "train_examples", "use at most this many training examples"),
     ("--validation-examples", "validation_examples", "use at most this many validation examples"),
     ("--test-examples", "test_examples", "use at most this many test examples"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.models.source import ModelSource
+from methods.qlora import keep_to_compute_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -49,6 +50,8 @@ def load(
             f"{source.name}: {len(missing)} weights are missing, such as {missing[0]}; get the model again"
         )
     _ensure_pad_token(tokenizer, source.name)
+    if "quantization_config" in options:  # before anything is evaluated, whoever does it first
+        keep_to_compute_dtype(model)
     model.generation_config = _plain_generation(model, tokenizer)
     if "device_map" not in options:  # placed already where there is one
         model.to(device)

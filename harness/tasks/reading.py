@@ -1,4 +1,4 @@
-"""From a data file to rows that know their place, so that every later complaint can name file and line.
+"""From a data file or a hub data set to rows that know their place, so that every complaint can name file and line.
 
 JSONL, JSON and CSV are read with the standard library, which gives exact line numbers; Parquet with pyarrow,
 which keeps null apart from NaN. Whatever is wrong with a file ends in a `DataError` of one sentence.
@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -43,16 +46,55 @@ class Table:
         return tuple(dict.fromkeys(name for row in self.rows for name in row.fields))
 
 
-def read(path: Path) -> Table:
-    """Read a .jsonl, .json, .csv, .tsv or .parquet file. Raises `DataError` with file and line otherwise."""
-    reader = _READERS.get(path.suffix.lower())
+Reader = Callable[[Path], Iterator[Row]]
+_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
+
+
+def file_or_hub(
+    source: str, *, flag: str, what: str, also: Mapping[str, Reader] | None = None, most: int | None = None
+) -> Table:
+    """Read a file, or the split `train` of a hub data set (`ORG/NAME[@REVISION]`). Raises `DataError`.
+
+    `flag` and `what` (such as `--preferences` and `preferences`) are for the sentence; `also` reads further endings.
+    Of a hub data set only the first `most` rows are read.
+    """
+    path = path_of(source, flag)
+    known = path.suffix.lower() in {**_READERS, **(also or {})}
+    if not known and _HUB_ID.fullmatch(source) and not os.path.lexists(path):
+        return _hub(source, flag, what, most)
+    return read(path, also)
+
+
+def _hub(source: str, flag: str, what: str, most: int | None) -> Table:
+    from datasets import load_dataset
+
+    identity, _, revision = source.partition("@")
+    try:
+        splits = load_dataset(identity, revision=revision or None)
+    except Exception as error:  # network, authorisation, cache, disk: for the user they are one
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(
+            f"the {what} {source} cannot be had from the hub ({reason}); "
+            f"check the network and HF_HUB_OFFLINE, or pass {flag} FILE"
+        ) from error
+    if "train" not in splits:
+        raise DataError(f"{source}: no split 'train' (there: {', '.join(splits)}); pass {flag} FILE")
+    found = islice(splits["train"], most)
+    rows = (Row(f"row {number}", number, fields) for number, fields in enumerate(found, start=1))
+    return Table(source, identity, tuple(rows))
+
+
+def read(path: Path, also: Mapping[str, Reader] | None = None) -> Table:
+    """Read a .jsonl, .json, .csv, .tsv or .parquet file, or one that `also` reads. Raises `DataError` otherwise."""
+    readers = {**_READERS, **(also or {})}
+    reader = readers.get(path.suffix.lower())
     try:
         if not path.exists():
             raise DataError(f"{path} does not exist; check the path")
         if not path.is_file():
             raise DataError(f"{path} is not a regular file; name the data file itself")
         if reader is None:
-            known = ", ".join(_READERS)
+            known = ", ".join(readers)
             raise DataError(f"{path} has the ending {path.suffix!r}; data files end in one of {known}")
         rows = tuple(reader(path))
     except (OSError, ValueError) as error:  # ValueError: a path with a NUL character
@@ -92,7 +134,7 @@ def find_or_fail(directory: Path, names: Sequence[str]) -> Path:
     return path
 
 
-def _text_lines(path: Path) -> Iterator[str]:
+def text_lines(path: Path) -> Iterator[str]:
     """Lines as UTF-8 text, a byte-order mark taken off, line ends kept."""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
@@ -107,7 +149,7 @@ def _text_lines(path: Path) -> Iterator[str]:
 
 
 def _jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(_text_lines(path), start=1):
+    for number, line in enumerate(text_lines(path), start=1):
         if line.strip():
             place = f"line {number}"
             yield Row(place, number, _object(path, place, _parse(path, line.rstrip("\r\n"), number)))
@@ -115,7 +157,7 @@ def _jsonl(path: Path) -> Iterator[Row]:
 
 def _json(path: Path) -> Iterator[Row]:
     """A list of objects, or JSONL under another name, which is common."""
-    text = "".join(_text_lines(path))
+    text = "".join(text_lines(path))
     if not text.lstrip().startswith("["):
         yield from _jsonl(path)
         return
@@ -142,7 +184,7 @@ def _object(path: Path, place: str, value: Any) -> Mapping[str, Any]:
 
 
 def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
-    reader = csv.reader(_text_lines(path), delimiter=delimiter, strict=True)
+    reader = csv.reader(text_lines(path), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     line = 1
     try:
@@ -191,7 +233,7 @@ def _parquet(path: Path) -> Iterator[Row]:
         yield Row(f"row {number}", number, fields)
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: dict[str, Reader] = {
     ".jsonl": _jsonl,
     ".json": _json,
     ".csv": _csv,

@@ -10,10 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness import preferences
 from harness.errors import DataError
 from harness.preferences import Preferences, load_preferences
-from harness.tasks import Task, TaskRequest, load_task
+from harness.tasks import Task, TaskRequest, load_task, reading
 from methods.feedback import Preference
 
 FIRST_TURN = "\n\nHuman: Name a fruit.\n\nAssistant:"
@@ -306,11 +305,11 @@ def test_hub_layout(tmp_path, monkeypatch):
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
         write(tmp_path / split / f"{split}.jsonl", [pair(i) for i in range(10)])
-    rows = preferences._hub(str(tmp_path / "train")).rows
+    rows = reading._hub(str(tmp_path / "train"), "--preferences", "preferences", None).rows
     assert [row.fields for row in rows] == [pair(i) for i in range(10)]
     assert rows[2].place == "row 3"
-    with pytest.raises(DataError, match=r"have no split 'train' \(there: test\)"):
-        preferences._hub(str(tmp_path / "test"))
+    with pytest.raises(DataError, match=r"no split 'train' \(there: test\)"):
+        reading._hub(str(tmp_path / "test"), "--preferences", "preferences", None)
 
 
 SETTINGS = settings(

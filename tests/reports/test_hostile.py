@@ -96,6 +96,7 @@ def spread(make, number: int) -> Record:
             **dict.fromkeys(named, 0.25),
             evil(): 0.5,
             "reward_start": 0.1,
+            "forgetting": 0.1,
             "reward_final": 0.5,
             "policy_kl": 1.0,
         },
@@ -103,6 +104,7 @@ def spread(make, number: int) -> Record:
         details={
             evil(): evil(),
             "warm_start": {"from": evil()},
+            "general_text": {"name": EVIL[16], "fingerprint": EVIL[17], "passages": EVIL[18]},
             "reward": {"name": evil(), "revision": evil()},
             "preferences": {"source": {"name": evil(), "fingerprint": evil()}, "derived": True},
             "policy": {"curve": [{"kl": 0.1, "reward": 0.2}, {"kl": 0.2, "reward": 0.3}]},
