@@ -140,7 +140,7 @@ def test_an_interruption_keeps_what_is_finished_and_resumes(tmp_path):
         time.sleep(0.1)
     time.sleep(1)
     parent.send_signal(signal.SIGINT)
-    output, errors = parent.communicate(timeout=30)
+    output, errors = parent.communicate(timeout=90)  # a worker that does not hear it has 30 seconds
     assert parent.returncode == 130, output + errors
     assert "to resume: python -m harness run" in errors
     statuses = sorted(record["status"] for record in records(tmp_path / "out"))
