@@ -19,7 +19,7 @@ def of(table: Table) -> str:
     said = f"Highest ROUGE-L: {names}, {score}{'' if gain is None else f' ({format_gain(gain)} over the base)'}."
     if gain is not None and gain <= 0:
         said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(gain)})."
-    if len(ranked) < 2:
+    if len(ranked) < 2 or table.parts:
         return said
     counts = sorted({len(place.row.values(PRIMARY)) for place in ranked})
     if counts[-1] > 1 and not table.verdict.differences:

@@ -23,6 +23,8 @@ COLUMNS = (
 
 def chapter(table: Table, metrics: Sequence[Metric]) -> Chapter | None:
     """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
+    if table.parts:  # of rows that cannot be compared there is nothing to say
+        return None
     rows = _by_score(table)
     said = (_sentence(table, a, b) for a, b in itertools.pairwise(rows))
     points = tuple(point for point in said if point)
@@ -100,7 +102,12 @@ def _intervals(table: Table, metrics: Sequence[Metric]) -> tuple[str, Grid | Non
 
 
 def interval(table: Table, row: Row, name: str) -> Interval | None:
-    """The 95% interval of a row's mean: over examples and seeds where examples have scores, else over seeds alone."""
+    """The 95% interval of a row's mean: over examples and seeds where examples have scores, else over seeds alone.
+
+    `None` in a table of what cannot be compared.
+    """
+    if table.parts:
+        return None
     found = table.intervals(name).get(row.variant)
     return found or seed_interval(row.values(name))
 
@@ -122,10 +129,10 @@ def _footnotes(table: Table, compared: bool) -> tuple[str, ...]:
             "table (Holm). The probability of improvement is the share of examples and seeds on which the row scores "
             "higher than the column, ties counting half; * means told apart."
         )
-    where = "examples only: another seed may lie outside of them" if one else "examples and seeds"
+    where = "examples, and with one seed say nothing of others" if one else "examples and seeds"
     notes.append(
-        f"± is the standard deviation over seeds. Intervals are 95% intervals, over {where}; those of figures "
-        "that are measured once a trial (time, memory, size) over seeds."
+        f"± is the standard deviation over seeds. Intervals are 95% intervals, over {where}; of what has no value for "
+        "each example, such as time and memory, over seeds alone."
     )
     return tuple(notes)
 

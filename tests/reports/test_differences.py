@@ -61,7 +61,7 @@ def test_one_seed_says_something_about_two_models_and_nothing_about_methods(scor
     text = render(records)["leaderboard.md"]
     assert "One seed cannot tell whether differences between methods are real." in text
     assert "with one seed only these two trained models are told apart" in text
-    assert "over examples only" in text
+    assert "over examples, and with one seed say nothing of others" in text
     (row,) = csv.DictReader(io.StringIO(render(records)["differences.csv"]))
     assert (row["seeds"], row["told_apart"]) == ("1", "False")
 
@@ -110,3 +110,14 @@ def test_a_row_below_a_group_that_is_not_told_apart_from_the_best_is_not_said_to
     assert ranks(records) == {"full": 1, "lora": 2, "prefix": 2}
     text = render(records)["leaderboard.md"]
     assert "Not told apart from it: prefix. Told apart from it: lora." in text
+
+
+def test_of_rows_that_cannot_be_compared_no_interval_and_no_difference_is_given(scored):
+    other = [type(r)(**{**vars(r), "budget": {"unit": "steps", "amount": 99.0}}) for r in scored("lora", [0.4, 0.41])]
+    files = render([*scored("full", [0.50, 0.51]), *other], allow_mixed=True)
+    assert "### Are the differences real?" not in files["leaderboard.md"]
+    assert "told apart" not in files["leaderboard.md"].lower()
+    assert len(files["differences.csv"].splitlines()) == 1
+    assert not [
+        row["rougeL_low"] for row in csv.DictReader(io.StringIO(files["leaderboard.csv"])) if "rougeL_low" in row
+    ]
