@@ -27,7 +27,7 @@ from methods.checkpoint import (
     unpacked,
 )
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what the file holds gets another meaning; older files are set aside then."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.checkpoint import Checkpoint
+from methods.checkpoint import Checkpoint, State
 from methods.feedback import Feedback, Observer
 
 if TYPE_CHECKING:
@@ -248,6 +248,23 @@ class Method(ABC):
 
         train_supervised(self, job)
 
+    def optimizer(self, model: Any) -> torch.optim.Optimizer:
+        """What takes the steps of supervised training: AdamW. A parameter group's `rate_factor` scales its rate."""
+        from methods.training import adamw, trainable_parameters
+
+        return adamw(trainable_parameters(model), self.config)
+
+    def after_step(self, model: Any, step: int, progress: float) -> None:  # noqa: B027 – most have nothing to do
+        """Called after each optimiser step (counted from 1) while its gradients are still there; for methods that
+        change what trains as training goes on. `progress` is the share of the budget that is spent, 0 to 1."""
+
+    def state(self, model: Any) -> State:
+        """What a checkpoint keeps of the method besides weights and optimiser: what `after_step` has gathered."""
+        return State()
+
+    def restore(self, model: Any, state: State) -> None:  # noqa: B027
+        """Take `state` back, in a training that goes on."""
+
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
         """Return generated ids, as `model.generate` does; for methods whose batched generation needs care."""
         return model.generate(**inputs, **decoding)
@@ -255,6 +272,17 @@ class Method(ABC):
     def save(self, model: Any, directory: Path) -> None:
         """Write what has to be shipped beside the base model (or instead of it) as safetensors."""
         model.save_pretrained(directory, safe_serialization=True)
+
+    def load(self, model: Any, directory: Path) -> Any:
+        """The tuned model again, of a freshly loaded base and what `save` wrote for it.
+
+        The default knows PEFT's adapters and whole models.
+        """
+        if (directory / "adapter_config.json").is_file():
+            import peft
+
+            return peft.PeftModel.from_pretrained(model, directory)
+        return type(model).from_pretrained(directory)
 
     @property
     def starts_from(self) -> str | None:

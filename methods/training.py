@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from methods.base import Example, Method, StepEvent, TrainingConfig, TrainingJob
-from methods.checkpoint import State, load_optimiser, optimiser_tensors
+from methods.checkpoint import State, load_optimiser, optimiser_tensors, packed, unpacked
 from methods.encoding import IGNORED, Encoder
 from methods.errors import DivergedError
 from methods.loss import target_loss
@@ -37,15 +37,17 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
 
     config: TrainingConfig = method.config
     hold_trainable_in_float32(job.model)
-    parameters = [p for p in job.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=config.learning_rate)
+    parameters = trainable_parameters(job.model)
+    optimizer = method.optimizer(job.model)
     scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
     encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
     kept = {}
     if (earlier := job.checkpoint.kept()) is not None:
-        load_optimiser(optimizer, earlier.tensors)
-        scaler.load_state_dict(earlier.values["scaler"])
-        kept = earlier.values["course"]
+        parts = unpacked(earlier)
+        load_optimiser(optimizer, parts["engine"].tensors)
+        scaler.load_state_dict(parts["engine"].values["scaler"])
+        method.restore(job.model, parts["method"])
+        kept = parts["engine"].values["course"]
         job.checkpoint.resume()
 
     job.model.train()
@@ -54,7 +56,8 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
     def state() -> State:
         # Once it is over, nothing will be asked of the optimiser any more.
         tensors = {} if course.over else optimiser_tensors(optimizer)
-        return State(tensors, {"course": course.values(), "scaler": scaler.state_dict()})
+        own = State(tensors, {"course": course.values(), "scaler": scaler.state_dict()})
+        return packed({"engine": own, "method": method.state(job.model)})
 
     batches = training_batches(job.examples, job.batch_size * job.accumulation, job.seed)
     for epoch, chosen in itertools.islice(batches, course.steps, None):
@@ -63,7 +66,7 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
         # The middle of the step: neither the first nor the last step is spent on a learning rate of zero.
         rate = config.learning_rate * schedule(course.middle, config.warmup, config.schedule)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("rate_factor", 1.0)
 
         encoded = encoder.encode_all(
             [method.write(job.examples[i], job.templates, phrasing(job, epoch, i)) for i in chosen]
@@ -75,9 +78,10 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
         scaler.step(optimizer)
         scaler.update()
+        course.advance(examples=len(chosen), tokens=tokens)
+        method.after_step(job.model, course.steps, min(course.progress, 1.0))
         optimizer.zero_grad(set_to_none=True)
 
-        course.advance(examples=len(chosen), tokens=tokens)
         cut = sum(item.cut for item in encoded)
         job.emit(StepEvent(course.steps, min(course.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
         job.checkpoint.step(state)
@@ -175,7 +179,19 @@ def schedule(progress: float, warmup: float, shape: str) -> float:
     return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[shape]
 
 
-def _groups(parameters: Sequence[torch.nn.Parameter], decay: float) -> list[dict[str, Any]]:
+def trainable_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The weights that train, in the model's order."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def adamw(parameters: Sequence[torch.nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW over these weights, as `TrainingConfig` describes it."""
+    import torch
+
+    return torch.optim.AdamW(parameter_groups(parameters, config.weight_decay), lr=config.learning_rate)
+
+
+def parameter_groups(parameters: Sequence[torch.nn.Parameter], decay: float) -> list[dict[str, Any]]:
     """Weight decay on matrices only; biases and norms are left out, as is usual."""
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},

@@ -1,168 +1,76 @@
-"""What every trained method must do, on a tiny model of each family: the contract behind the leaderboard."""
+"""The contract behind the leaderboard, run over every registered method; and that its checks can fail."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 
 import methods
-from methods.base import Budget, Example, Limits, ModelFacts, Setting, TrainingJob
+from harness.contract import Case, checks, served_families, tiny
+from harness.contract.cases import facts
+from methods.base import ModelFacts
 from methods.encoding import Encoder
-from methods.feedback import Feedback, Scorer
-from methods.qlora import keep_to_compute_dtype
 from methods.registry import build, get
 
-FAMILIES = ("decoder-only", "encoder-decoder")
-TEMPLATES = ("Say.\n{input}\nAnswer:\n", "{input}\nNow say:\n")
-EXAMPLES = tuple(Example(str(i), f"fox {i} " + "jumps " * (i % 4), ("dog",)) for i in range(32))
-LIMITS = Limits(64, 16)
 TRAINED = [name for name in methods.METHODS if get(name).trains and get(name).role == "candidate"]
 # Large enough for a random model of this size to learn one word in 40 steps.
 RATES = {"full": 1e-2, "instruction": 1e-2, "prefix": 3e-1}
 ADAPTER_RATE = 3e-2
-ADAPTERS = [name for name in TRAINED if name not in ("full", "instruction")]
+
+
+def settings(name):
+    return {"learning_rate": RATES.get(name, ADAPTER_RATE)}
 
 
 def served(names):
-    """Every (method, family) of these methods that the method does not call unsupported."""
-    facts = {family: ModelFacts("tiny", family, "Tiny", "cpu") for family in FAMILIES}
-    pairs = [(name, family) for name in names for family in FAMILIES if build(name).unsupported(facts[family]) is None]
+    pairs = [(name, family) for name in names for family in served_families(name)]
     return pytest.mark.parametrize(("name", "family"), pairs)
 
 
-def load(name, family, tiny_model, tokenizer, tmp_path):
-    """A model as the harness would load it for this method, saved and read again where it is quantised."""
-    import torch
-
-    method = build(name, {"learning_rate": RATES.get(name, ADAPTER_RATE)})
-    facts = ModelFacts("tiny", family, "Tiny", "cpu")
-    model = tiny_model(family)
-    options = method.load_options(facts, torch.float32)
-    if options:
-        model.save_pretrained(tmp_path / "base")
-        model = type(model).from_pretrained(tmp_path / "base", **options)
-        keep_to_compute_dtype(model)
-    torch.manual_seed(0)
-    setting = Setting(facts, torch.float32, tokenizer, EXAMPLES, TEMPLATES, LIMITS, 0)
-    return method, facts, model, setting
-
-
-def train(method, model, tokenizer, facts, steps):
-    import torch
-
-    events = []
-    method.train(
-        TrainingJob(
-            model=model,
-            tokenizer=tokenizer,
-            facts=facts,
-            examples=EXAMPLES,
-            validation=EXAMPLES[:8],
-            templates=TEMPLATES,
-            budget=Budget("steps", steps),
-            limits=LIMITS,
-            batch_size=8,
-            accumulation=1,
-            seed=0,
-            dtype=torch.float32,
-            emit=events.append,
-            clock=time.monotonic,
-            # For methods that want a reward: a reward model of so few steps would be noise.
-            feedback=Feedback(
-                reward=Scorer("length", lambda p, responses, r: [float(len(text)) for text in responses])
-            ),
-        )
-    )
-    return events
-
-
-def logits(method, model, tokenizer, family):
-    import torch
-
-    encoder = Encoder(tokenizer, family, LIMITS)
-    batch = encoder.training_batch([encoder.encode(method.write(example, TEMPLATES, 0)) for example in EXAMPLES[:5]])
-    with torch.no_grad():
-        return model(**batch, use_cache=False).logits
+@pytest.fixture
+def case(name, family, tmp_path):
+    return Case(name, family, tmp_path, settings(name))
 
 
 @served(TRAINED)
-def test_it_trains_saves_and_reloads(name, family, tiny_model, tokenizer, tmp_path):
-    import peft
-    import torch
-
-    method, facts, base, setting = load(name, family, tiny_model, tokenizer, tmp_path)
-    model = method.prepare(base, setting)
-    trainable = {key for key, p in model.named_parameters() if p.requires_grad}
-    frozen = {key: p.detach().clone() for key, p in model.named_parameters() if key not in trainable}
-    assert trainable
-    before = logits(method, model, tokenizer, family)
-
-    events = train(method, model, tokenizer, facts, 40)
-    losses = [event.loss for event in events if event.stage in ("", "warm_start")]  # other stages have other losses
-    assert losses[-1] < losses[0] * 0.7
-    assert events[-1].progress == 1
-    for key, value in model.named_parameters():
-        if key in frozen:
-            assert torch.equal(value, frozen[key]), f"{key} is frozen and changed"
-    after = logits(method, model, tokenizer, family)
-    assert not torch.allclose(before, after, atol=1e-3)
-
-    method.save(model, tmp_path / "shipped")
-    files = [path.name for path in (tmp_path / "shipped").iterdir()]
-    assert any(file.endswith(".safetensors") for file in files)
-    assert not any(file.endswith((".bin", ".pt", ".pkl")) for file in files)
-    _, _, fresh, _ = load(name, family, tiny_model, tokenizer, tmp_path)
-    if name in ADAPTERS:
-        again = peft.PeftModel.from_pretrained(fresh, tmp_path / "shipped")
-    else:
-        again = type(fresh).from_pretrained(tmp_path / "shipped")
-    torch.testing.assert_close(logits(method, again.eval(), tokenizer, family), after, rtol=1e-4, atol=1e-4)
+def test_it_learns_and_leaves_frozen_weights_alone(case):
+    checks.learns(case)
 
 
 @served(TRAINED)
-def test_a_padded_batch_answers_as_each_prompt_alone(name, family, tiny_model, tokenizer, tmp_path):
-    from harness.evaluate import generate
-
-    method, facts, base, setting = load(name, family, tiny_model, tokenizer, tmp_path)
-    model = method.prepare(base, setting)
-    train(method, model, tokenizer, facts, 4)
-    encoder = Encoder(tokenizer, family, LIMITS)
-    encoded = [encoder.encode(method.write(example, TEMPLATES, 0)) for example in EXAMPLES[:6]]
-    decoding = {"max_new_tokens": 8, "num_beams": 1, "do_sample": False}
-    together = generate(method, model, encoder, encoded, {**decoding, "batch_size": 6}, print)
-    alone = generate(method, model, encoder, encoded, {**decoding, "batch_size": 1}, print)
-    assert together == alone
+def test_it_reloads_to_the_same_logits(case):
+    checks.reloads(case)
 
 
-@served(ADAPTERS)
-def test_with_the_adapter_off_it_is_the_base(name, family, tiny_model, tokenizer, tmp_path):
-    import torch
+@served(TRAINED)
+def test_a_padded_batch_answers_as_each_prompt_alone(case):
+    checks.pads(case)
 
-    method, facts, base, setting = load(name, family, tiny_model, tokenizer, tmp_path)
-    expected = logits(method, base, tokenizer, family)
-    model = method.prepare(base, setting)
-    train(method, model, tokenizer, facts, 3)
-    with model.disable_adapter():
-        torch.testing.assert_close(logits(method, model, tokenizer, family), expected, rtol=1e-4, atol=1e-4)
+
+@served(TRAINED)
+def test_with_the_adapter_off_it_is_the_base(case):
+    checks.switches_off(case)
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_an_unknown_family_is_unsupported_in_one_sentence(name):
-    reason = build(name).unsupported(ModelFacts("x", "toy", "Toy", "cpu"))
-    assert reason is not None
-    assert reason.startswith(name)
+    checks.refuses(name, {})
+
+
+def test_adapters_can_be_switched_off(tmp_path):
+    for name in ("lora", "qlora", "prefix"):
+        assert hasattr(Case(name, "decoder-only", tmp_path, {}).prepared(), "disable_adapter")
 
 
 def test_full_writes_plain_pairs_and_the_others_instructions():
-    plain = build("full").write(EXAMPLES[0], TEMPLATES, 0)
+    example = tiny.EXAMPLES[0]
+    plain = build("full").write(example, tiny.TEMPLATES, 0)
     assert (plain.before, plain.chat) == ("", False)
     for name in TRAINED:
         if name == "full":
             continue
-        first, second = (build(name).write(EXAMPLES[0], TEMPLATES, choice) for choice in (0, 1))
-        assert first.before + first.input + first.after == TEMPLATES[0].format(input=EXAMPLES[0].input)
-        assert second.before + second.input + second.after == TEMPLATES[1].format(input=EXAMPLES[0].input)
+        first, second = (build(name).write(example, tiny.TEMPLATES, choice) for choice in (0, 1))
+        assert first.before + first.input + first.after == tiny.TEMPLATES[0].format(input=example.input)
+        assert second.before + second.input + second.after == tiny.TEMPLATES[1].format(input=example.input)
         assert first.response == "dog"
         assert first.chat
 
@@ -171,14 +79,14 @@ def test_qlora_names_a_device_without_4_bit_kernels():
     assert "not for mps" in build("qlora").unsupported(ModelFacts("x", "decoder-only", "Llama", "mps"))
 
 
-def test_prefix_starts_from_the_cache_of_real_text(tiny_model, tokenizer, tmp_path):
+def test_prefix_starts_from_the_cache_of_real_text(tmp_path):
     import torch
 
-    for family in FAMILIES:
-        method, _, base, setting = load("prefix", family, tiny_model, tokenizer, tmp_path)
-        model = method.prepare(base, setting)
-        encoder = Encoder(tokenizer, family, LIMITS)
-        prompts = [encoder.encode(method.write(example, TEMPLATES, 0)).prompt for example in EXAMPLES[:2]]
+    for family in tiny.FAMILIES:
+        case = Case("prefix", family, tmp_path, settings("prefix"))
+        model = case.prepared()
+        encoder = Encoder(tiny.tokenizer(), family, tiny.LIMITS)
+        prompts = [encoder.encode(case.method.write(example, tiny.TEMPLATES, 0)).prompt for example in tiny.EXAMPLES]
         text = [*prompts[0], *prompts[1]][:20]
         if family == "decoder-only":
             with torch.no_grad(), model.disable_adapter():
@@ -187,3 +95,99 @@ def test_prefix_starts_from_the_cache_of_real_text(tiny_model, tokenizer, tmp_pa
             stored = model.prompt_encoder["default"].embedding.weight[:, : keys.shape[1]]
             torch.testing.assert_close(stored, keys)
         assert model.prompt_encoder["default"].embedding.weight.requires_grad
+
+
+class Broken:
+    """Methods that break one rule each, and the check that finds it."""
+
+    @staticmethod
+    def case(tmp_path, family="decoder-only", **methods_of_it):
+        """A case whose method is LoRA with some of its methods replaced."""
+        found = Case("lora", family, tmp_path, settings("lora"))
+        cls = type("BrokenLoRA", (type(found.method),), methods_of_it)
+        found.__dict__["method"] = cls(found.method.config)
+        return found
+
+
+def test_a_method_that_learns_nothing_is_found(tmp_path):
+    case = Case("lora", "decoder-only", tmp_path, {"learning_rate": 1e-9})
+    with pytest.raises(AssertionError, match="the loss went from"):
+        checks.learns(case, 8)
+
+
+def test_a_method_that_stops_early_is_found(tmp_path):
+    import dataclasses
+
+    from methods.base import Budget
+    from methods.training import train_supervised
+
+    def train(self, job):
+        train_supervised(
+            self,
+            dataclasses.replace(
+                job,
+                budget=Budget("steps", 4),
+                emit=lambda event: job.emit(dataclasses.replace(event, progress=event.step / job.budget.amount)),
+            ),
+        )
+
+    with pytest.raises(AssertionError, match="stopped at 50%"):
+        checks.learns(Broken.case(tmp_path, train=train), 8)
+
+
+def test_frozen_weights_that_change_are_found(tmp_path):
+    def after_step(self, model, step, progress):
+        next(p for p in model.parameters() if not p.requires_grad).data.add_(1e-3)
+
+    with pytest.raises(AssertionError, match="is frozen and changed"):
+        checks.learns(Broken.case(tmp_path, after_step=after_step))
+
+
+def test_a_method_that_ships_half_of_what_it_trained_is_found(tmp_path):
+    def save(self, model, directory):
+        for name, p in model.named_parameters():
+            if "lora_B" in name and "layers.1" in name:
+                p.data.zero_()
+        model.save_pretrained(directory)
+
+    with pytest.raises(AssertionError, match="a reloaded model has other logits: off by"):
+        checks.reloads(Broken.case(tmp_path, save=save))
+
+
+def test_a_pickle_is_found(tmp_path):
+    def save(self, model, directory):
+        model.save_pretrained(directory)
+        (directory / "more.pt").write_bytes(b"")
+
+    with pytest.raises(AssertionError, match=r"'more\.pt'.* can hold code"):
+        checks.reloads(Broken.case(tmp_path, save=save))
+
+
+def test_answers_that_depend_on_padding_are_found(tmp_path):
+    def generate(self, model, inputs, **decoding):
+        inputs = {**inputs, "attention_mask": inputs["attention_mask"].new_ones(inputs["input_ids"].shape)}
+        return model.generate(**inputs, **decoding)
+
+    with pytest.raises(AssertionError, match="padded batch"):
+        checks.pads(Broken.case(tmp_path, generate=generate))
+
+
+def test_a_base_that_was_changed_is_found(tmp_path):
+    def prepare(self, model, setting):
+        next(model.parameters()).data.add_(0.5)
+        return get("lora").prepare(self, model, setting)
+
+    with pytest.raises(AssertionError, match="with its adapter off it is not the base model"):
+        checks.switches_off(Broken.case(tmp_path, prepare=prepare))
+
+
+def test_a_refusal_that_names_nothing_is_found():
+    with pytest.raises(AssertionError, match="unsupported says None"):
+        checks.refuses("base", {})
+
+
+def test_the_tiny_models_are_told_as_what_they_are():
+    for family in tiny.FAMILIES:
+        model = tiny.model(family)
+        assert type(model).__name__ == facts(family).architecture
+        assert model.config.is_encoder_decoder == (family == "encoder-decoder")
