@@ -94,14 +94,11 @@ def _chosen(planner: Planner, runner: Runner, variant: Variant) -> Choice:
         return Choice(variant)
     seed = planner.spec.seeds[0]
     last: list[Record] = []
-    seconds = 0.0
 
     def measure(values: Mapping[str, Any]) -> float | None:
-        nonlocal seconds
         tried = Variant(method=variant.method, changed={**variant.changed, **values})
         record = runner.trial(planner.trial(tried, seed, None, split="validation"))
         last[:] = [record]
-        seconds += record.metrics.get("total_seconds") or 0.0
         return record.metrics.get(PRIMARY) if record.ok else None
 
     found = search(space, planner.method(variant).settings(), planner.spec.tries, seed, measure)

@@ -76,6 +76,8 @@ class Table:
     base: Row | None
     rows: tuple[Row, ...]
     """All others, by variant name."""
+    tries: tuple[Record, ...] = ()
+    """Trials of searches whose choices stand in the rows; they were evaluated on the validation split."""
     superseded: int = 0
     """Records left out because another one, made with other code, has the same variant and seed."""
     parts: tuple[Table, ...] = ()
@@ -126,14 +128,18 @@ def tables(records: Iterable[Record]) -> tuple[Table, ...]:
     """Tables in the order of model, task and key. A base stands in every table that it can be compared with."""
     bases: dict[str, list[Record]] = {}
     groups: dict[str, list[Record]] = {}
+    tries: dict[str, list[Record]] = {}
     for record in unique(records):
         if record.split != "test":  # the tries of a search stand for nothing but what it chose
-            continue
-        if record.role == "base":
+            tries.setdefault(_text(comparison_key(record)), []).append(record)
+        elif record.role == "base":
             bases.setdefault(_text(_base_key(record)), []).append(record)
         else:
             groups.setdefault(_text(comparison_key(record)), []).append(record)
-    made = [_table(group, bases.get(_text(_base_key(group[0])), [])) for group in groups.values()]
+    made = [
+        dataclasses.replace(_table(group, bases.get(_text(_base_key(group[0])), [])), tries=tuple(tries.get(key, ())))
+        for key, group in groups.items()
+    ]
     served = {_text(_base_key(group[0])) for group in groups.values()}
     made += [_table([], group) for key, group in bases.items() if key not in served]
     return tuple(sorted(made, key=lambda t: (t.records[0].model.name, t.records[0].task.name, _text(t.key))))
@@ -197,23 +203,33 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     rows: dict[str, list[Record]] = {}
     given = {variant: {_given(r) for r in records if r.variant == variant} for variant in {r.variant for r in records}}
     for record in sorted(records, key=lambda r: (r.variant, r.seed, r.trial_id)):
-        # The same variant may have learned from other pairs or another reward: rows of their own, told apart by name.
+        # The same variant may have learned from other pairs or another reward, or have another setting where it was
+        # searched for twice: rows of their own, told apart by name.
         several = len(given[record.variant]) > 1
         rows.setdefault(f"{record.variant} ({_given(record)})" if several else record.variant, []).append(record)
     # Two bases in one table were made with different code; the latest is shown.
     base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
     key = comparison_key(records[0]) if records else _base_key(bases[0])
     latest = tuple(_latest_code(variant, group) for variant, group in sorted(rows.items()))
-    table = Table(
-        key=key,
-        base=Row(base.variant, (base,)) if base is not None else None,
-        rows=latest,
-        superseded=len(records) - sum(len(row.records) for row in latest) + len(bases[1:]),
+    return alike(
+        Table(
+            key=key,
+            base=Row(base.variant, (base,)) if base is not None else None,
+            rows=latest,
+            superseded=len(records) - sum(len(row.records) for row in latest) + len(bases[1:]),
+        )
     )
+
+
+def alike(table: Table) -> Table:
+    """The table without what was measured on general text, where that was not the same text for all rows."""
     if len(general_text.of(table.records)) < 2:
         return table
     return dataclasses.replace(
-        table, base=table.base and _without_general_text(table.base), rows=tuple(map(_without_general_text, latest))
+        table,
+        base=table.base and _without_general_text(table.base),
+        rows=tuple(map(_without_general_text, table.rows)),
+        bases={variant: _without_general_text(row) for variant, row in table.bases.items()},
     )
 
 
@@ -222,11 +238,16 @@ def _without_general_text(row: Row) -> Row:
 
 
 def _given(record: Record) -> str:
-    """The reward and the pairs that a trial was given, in a few words. A learned reward is none that was given."""
-    reward, pairs = record.details.get("reward"), record.details.get("preferences")
+    """What a trial was given besides its variant, in a few words: the setting that a search chose, reward and pairs.
+
+    A learned reward is none that was given.
+    """
+    reward, pairs, tuning = (record.details.get(name) for name in ("reward", "preferences", "tuning"))
     source = pairs.get("source") if isinstance(pairs, Mapping) else None
+    chosen = tuning.get("chosen") if isinstance(tuning, Mapping) else None
     told = [_named("reward", reward, "revision")] if _name(reward) not in ("", LEARNED) else []
     told += [_named("pairs", source, "fingerprint")] if _name(source) else []
+    told += [f"{knob}={value}" for knob, value in sorted(chosen.items())] if isinstance(chosen, Mapping) else []
     return ", ".join(told) or "derived pairs"
 
 

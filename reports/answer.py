@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from reports.aggregate import Table
+from collections.abc import Mapping, Sequence
+
+from reports.aggregate import Row, Table
 from reports.format import format_gain, format_value
 from reports.metrics import PRIMARY
 from reports.rank import TIE, Place, places
+from reports.stats import Difference
+
+_MORE_SEEDS = "Run it again with --seeds 0,1,2 or more: what is finished is kept."
 
 
 def of(table: Table) -> str:
@@ -13,28 +18,73 @@ def of(table: Table) -> str:
     ranked = [place for place in places(table) if place.rank is not None]
     if not ranked:
         return "No method has a result yet."
-    equal = [place for place in ranked if round(place.row.mean(PRIMARY) or 0.0, TIE) == _rounded(ranked[0])]
+    first = ranked[0]
+    equal = [place for place in ranked if _rounded(place) == _rounded(first)]
+    others = [place.row for place in ranked if place not in equal] or [place.row for place in equal[1:]]
+    return " ".join(filter(None, (_highest(table, ranked, equal), _certainty(table, first.row, others))))
+
+
+def over_base(table: Table, place: Place) -> str:
+    """A row's gain over the base, and whether it may be chance; empty where there is no gain."""
+    if place.gain is None:
+        return ""
+    base = table.base_of(place.row)
+    found = table.verdict.difference(place.row.variant, base.variant) if base else None
+    chance = f", not told apart from it: p = {found.p_shown:.2g}" if found is not None and not found.apart else ""
+    return f"{format_gain(place.gain)} {'over' if place.gain > 0 else 'against'} the base{chance}"
+
+
+def seeds_of(row: Row) -> str:
+    """How many seeds a row's mean is of, and of how many that were tried where some failed."""
+    done = len(row.ok)
+    return f"{done} of {done + len(row.failed)}" if done and row.failed else str(done or "")
+
+
+def _highest(table: Table, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
+    first = ranked[0]
     names = " and ".join(place.row.variant for place in equal)
-    score, gain = format_value(ranked[0].row.mean(PRIMARY), "score"), ranked[0].gain
-    said = f"Highest ROUGE-L: {names}, {score}{'' if gain is None else f' ({format_gain(gain)} over the base)'}."
-    if gain is not None and gain <= 0:
-        said = f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({format_gain(gain)})."
-    if len(ranked) < 2 or table.parts:
-        return said
-    counts = sorted({len(place.row.values(PRIMARY)) for place in ranked})
-    if counts[-1] > 1 and not table.verdict.differences:
-        seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-        return f"{said} Means over {seeds} seeds; without the scores of examples nothing is known of differences."
-    if table.verdict.seeds < 2:
-        few = "One seed" if counts[-1] < 2 else "Without two seeds in common, a run"
-        what = "cannot tell whether differences between methods are real"
-        return f"{said} {few} {what}. Run it again with --seeds 0,1,2 or more: what is finished is kept."
-    others = [place.row.variant for place in ranked if place not in equal]
-    found = {name: table.verdict.difference(ranked[0].row.variant, name) for name in others}
-    for what, apart in (("Not told apart from it", False), ("Told apart from it", True)):
-        if held := [name for name, difference in found.items() if difference and difference.told_apart is apart]:
-            said += f" {what}: {', '.join(held)}."
-    return f"{said} ({table.verdict.seeds} seeds, 95% level, all pairs accounted for.)"
+    score, over = format_value(first.row.mean(PRIMARY), "score"), over_base(table, first)
+    failed = f" {seeds_of(first.row)} seeds ended ok." if first.row.failed else ""
+    if first.gain is not None and first.gain <= 0:
+        return f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({over}).{failed}"
+    lead = "Highest ROUGE-L"
+    if any(_rounded(place) > _rounded(first) for place in ranked):  # it has the higher mean of other seeds
+        lead = "Best in ROUGE-L on the seeds that rows have in common"
+    return f"{lead}: {names}, {score}{f' ({over})' if over else ''}.{failed}"
+
+
+def _certainty(table: Table, first: Row, others: Sequence[Row]) -> str:
+    """Which rows are told apart from the first one, by the seeds that each has in common with it."""
+    if not others or table.parts:
+        return ""
+    found = {row.variant: table.verdict.difference(first.variant, row.variant) for row in others}
+    known = {name: difference for name, difference in found.items() if difference is not None}
+    if not known:
+        counts = {len(row.values(PRIMARY)) for row in (first, *others)}
+        if max(counts) < 2:
+            return f"One seed cannot tell whether differences between methods are real. {_MORE_SEEDS}"
+        if all(row.scores(PRIMARY) for row in (first, *others)):
+            return f"It has no seed in common with the others, so nothing is known of differences. {_MORE_SEEDS}"
+        seeds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
+        return f"Means over {seeds} seeds; without the scores of examples nothing is known of differences."
+    if all(difference.interval.seeds < 2 for difference in known.values()):
+        few = "One seed cannot" if len(table.seeds) < 2 else "With one seed in common, a run cannot"
+        return f"{few} tell whether differences between methods are real. {_MORE_SEEDS}"
+    return _by_verdict(found)
+
+
+def _by_verdict(found: Mapping[str, Difference | None]) -> str:
+    several = {name: difference for name, difference in found.items() if difference and difference.interval.seeds > 1}
+    apart = [name for name, difference in several.items() if difference.told_apart]
+    groups = {
+        "Not told apart from it": [name for name in several if name not in apart],
+        "Told apart from it": apart,
+        "Not compared, for want of two seeds in common": [name for name in found if name not in several],
+    }
+    said = [f"{what}: {', '.join(names)}." for what, names in groups.items() if names]
+    counts = sorted({difference.interval.seeds for difference in several.values()})
+    seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    return f"{' '.join(said)} ({seeds} seeds, 95% level, all pairs accounted for.)"
 
 
 def _rounded(place: Place) -> float:

@@ -123,7 +123,7 @@ def _chapters(
     parts = (
         differences.chapter(table, [metrics[name] for name in names if name in metrics]),
         trade_offs.chapter(table, traded, f"trade-offs{suffix}.svg"),
-        tuning.chapter(rows),
+        tuning.chapter(rows, table.tries),
         outputs.chapter(rows),
         preference_learning.chapter(rows, f"reward-kl{suffix}.svg"),
         learning_curves.chapter(rows, f"learning-curve{suffix}.svg"),
@@ -145,16 +145,18 @@ def _ranking(
     table: Table, order: Sequence[Place], names: Sequence[str], metrics: Mapping[str, Metric], *, several: bool
 ) -> Grid:
     titles = [_TITLES.get(name) or metrics[name].title for name in names]
+    if INTERVAL in names and len(table.seeds) < 2:
+        titles[names.index(INTERVAL)] += " (examples)"
     header = ("rank", "method", "seeds", *titles)
     rows = []
     for place in order:
         cells = [_cell(table, place, name, metrics, several=several) for name in names]
-        rows.append((_rank(place), place.row.variant, str(len(place.row.ok) or ""), *cells))
+        rows.append((_rank(table, place), place.row.variant, answer.seeds_of(place.row), *cells))
     return Grid(
         header,
         (True, False, *(True for _ in header[2:])),
         tuple(rows),
-        emphasised=tuple(place.rank == 1 for place in order),
+        emphasised=tuple(place.rank == 1 and not table.parts and (place.gain or 1) > 0 for place in order),
         values=tuple(
             (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
         ),
@@ -173,9 +175,9 @@ def _number(place: Place, name: str) -> float | None:
     return place.gain if name == GAIN else place.row.mean(name)
 
 
-def _rank(place: Place) -> str:
+def _rank(table: Table, place: Place) -> str:
     if place.rank is not None:
-        return str(place.rank)
+        return "–" if table.parts else str(place.rank)
     if place.row.role != "candidate":
         return "base" if place.row.role == "base" else "not ranked"
     return place.row.failed[-1].status if place.row.failed else "not measured"
@@ -202,6 +204,9 @@ def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]
         notes.append("There is no result of the base model, so no gain can be given.")
     if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")
+    if table.verdict.differences:
+        what = "methods" if len(table.seeds) > 1 else "these trained models, not of the methods"
+        notes.append(f"A rank is 1 more than the number of rows that are better and told apart: ranks are of {what}.")
     if "forgetting" in names:
         notes.append(general_text.note(table.records))
     return tuple(notes)
@@ -231,6 +236,12 @@ def _warnings(table: Table) -> tuple[str, ...]:
                 cut.setdefault(said, []).append(row.variant)
     warnings = [f"{', '.join(variants)}: {said}" for said, variants in cut.items()]
     warnings += filter(None, map(facts.smaller_batches, table.records))
+    seeds = {tuple(record.seed for record in row.ok) for row in table.rows if row.ok}
+    if len(seeds) > 1 and not table.parts:
+        warnings.append(
+            "Rows do not all have the same seeds: their means are of different seeds, and two rows are compared on the "
+            "seeds that both have."
+        )
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
         warnings.append(

@@ -81,7 +81,8 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
 
 
 def _spread(table: Table, row: Row, name: str) -> dict[str, float]:
-    found = interval(table, row, name)
+    declared = known(table.records).get(name)  # it may be another table's
+    found = interval(table, row, declared) if declared else None
     if found is None:
         return {}
     return {"low": found.low, "high": found.high} | ({} if found.deviation is None else {"deviation": found.deviation})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +10,7 @@ from reports.aggregate import Row, Table
 from reports.chapter import Chapter
 from reports.format import format_value
 from reports.grid import Grid
-from reports.metrics import METRICS, PRIMARY, Metric, Unit
+from reports.metrics import METRICS, PRIMARY, Metric
 from reports.rank import places
 from reports.stats import Interval, seed_interval
 
@@ -17,7 +18,8 @@ _MANY = 12
 """Rows from which on the matrix would be wider than a page; the file of all pairs has them."""
 COLUMNS = (
     *("table", "metric", "first", "second", "seeds", "difference", "low", "high"),
-    *("p", "p_holm", "p_examples", "effect_size", "probability_of_improvement", "told_apart"),
+    *("p", "p_holm", "p_examples", "p_examples_holm", "effect_size", "probability_of_improvement"),
+    *("told_apart", "models_told_apart"),
 )
 
 
@@ -54,8 +56,12 @@ def _sentence(table: Table, better: Row, worse: Row) -> str | None:
     found = table.verdict.difference(better.variant, worse.variant)
     if found is None:
         return None
+    if found.interval.mean < 0:  # its mean is higher over other seeds than the two have in common
+        better, worse, found = worse, better, found.turned()
     interval, title = found.interval, METRICS[PRIMARY].title
-    amount = f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_holm)})"
+    amount = (
+        f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_shown)})"
+    )
     pair = f"{better.variant} and {worse.variant}"
     if found.told_apart:
         return f"{better.variant} scores higher than {worse.variant}: by {amount}, over {interval.seeds} seeds."
@@ -69,13 +75,14 @@ def _sentence(table: Table, better: Row, worse: Row) -> str | None:
     return f"{pair}: with one seed, not even these two trained models are told apart: {amount}."
 
 
-def _p(value: float | None) -> str:
-    return "" if value is None else f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
+def _p(value: float) -> str:
+    return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
 def _matrix(table: Table, rows: Sequence[Row]) -> tuple[str, Grid | None]:
     heading = "Probability of improvement"
-    rows = [row for row in rows if row.variant in table.verdict.intervals]
+    compared = {name for pair in table.verdict.differences for name in pair}
+    rows = [row for row in rows if row.variant in compared]
     if not 2 <= len(rows) <= _MANY:
         return heading, None
     body = [(row.variant, *(_chance(table, row, other) for other in rows)) for row in rows]
@@ -92,47 +99,63 @@ def _chance(table: Table, row: Row, other: Row) -> str:
 
 def _intervals(table: Table, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
     rows = [row for row in table.all_rows if row.ok]
-    columns = [(metric, {row.variant: interval(table, row, metric.name) for row in rows}) for metric in metrics]
+    columns = [(metric, {row.variant: interval(table, row, metric) for row in rows}) for metric in metrics]
     columns = [(metric, found) for metric, found in columns if any(found.values())]
     if not columns:
         return "", None
-    body = [(row.variant, *(_cell(found[row.variant], metric.unit) for metric, found in columns)) for row in rows]
+    body = [(row.variant, *(_cell(row, found[row.variant], metric) for metric, found in columns)) for row in rows]
     header = ("method", *(metric.title for metric, _ in columns))
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
 
 
-def interval(table: Table, row: Row, name: str) -> Interval | None:
+def interval(table: Table, row: Row, metric: Metric) -> Interval | None:
     """The 95% interval of a row's mean: over examples and seeds where examples have scores, else over seeds alone.
 
-    `None` in a table of what cannot be compared.
+    It ends where the metric's values do. `None` in a table of what cannot be compared, and where nothing varies.
     """
     if table.parts:
         return None
-    found = table.intervals(name).get(row.variant)
-    return found or seed_interval(row.values(name))
-
-
-def _cell(found: Interval | None, unit: Unit) -> str:
+    found = table.intervals(metric.name).get(row.variant) or seed_interval(row.values(metric.name))
     if found is None:
-        return ""
-    deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, unit).lstrip('+')}"
-    low, high = (format_value(end, unit) for end in (found.low, found.high))
-    return f"{format_value(found.mean, unit)}{deviation} [{low}, {high}]"
+        return None
+    least, most = metric.range
+    return dataclasses.replace(found, low=max(found.low, least), high=min(found.high, most))
+
+
+def over(found: Interval) -> str:
+    """What an interval of scores is over, in brackets; empty where it is over seeds as well."""
+    return " (examples)" if found.seeds < 2 else ""
+
+
+def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
+    if found is None:
+        return format_value(row.mean(metric.name), metric.unit)
+    deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, metric.unit).lstrip('+')}"
+    low, high = (format_value(end, metric.unit) for end in (found.low, found.high))
+    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{over(found)}"
 
 
 def _footnotes(table: Table, compared: bool) -> tuple[str, ...]:
-    one = table.verdict.seeds < 2
-    notes = []
+    pairs, notes = len(table.verdict.differences), []
     if compared:
+        several = any(found.interval.seeds > 1 for found in table.verdict.differences.values())
+        test = "a paired bootstrap over examples and seeds" if several else "a randomisation test over examples"
         notes.append(
-            "Paired on the same examples and seeds; p-values of a paired bootstrap, corrected for all pairs of the "
-            "table (Holm). The probability of improvement is the share of examples and seeds on which the row scores "
-            "higher than the column, ties counting half; * means told apart."
+            "Paired on the same examples and on the seeds that both rows have. An interval is of its pair alone; "
+            f"p-values, of {test}, count all {pairs} pairs of the table (Holm): an interval may leave out 0 although "
+            "the pair is not told apart. differences.csv has every pair."
         )
-    where = "examples, and with one seed say nothing of others" if one else "examples and seeds"
+        few = len({name for pair in table.verdict.differences for name in pair}) <= _MANY
+        notes.append(
+            "The probability of improvement is the chance that the row scores higher than the column on an example, "
+            "each with any of its seeds; ties count half; * means told apart."
+            if few
+            else "The matrix of probabilities of improvement is too wide to be shown; differences.csv has them."
+        )
     notes.append(
-        f"± is the standard deviation over seeds. Intervals are 95% intervals, over {where}; of what has no value for "
-        "each example, such as time and memory, over seeds alone."
+        "± is the standard deviation over seeds. Intervals are 95% intervals: over examples and seeds; over examples "
+        "alone where there is one seed or the row is the base, which says nothing of other seeds; over seeds alone of "
+        "what has no value for each example, such as time and memory. What never varies has none."
     )
     return tuple(notes)
 
@@ -151,7 +174,9 @@ def _lines(number: int, table: Table) -> Iterator[dict[str, object]]:
             "p": found.p,
             "p_holm": found.p_holm,
             "p_examples": found.p_examples,
+            "p_examples_holm": found.p_examples_holm,
             "effect_size": found.effect,
             "probability_of_improvement": found.improvement,
             "told_apart": found.told_apart,
+            "models_told_apart": found.models_told_apart,
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from reports.aggregate import Table
@@ -31,6 +32,7 @@ def of(table: Table) -> tuple[tuple[str, str], ...]:
         ("Token limits", _limits(record)),
         ("Decoding", _decoding(record)),
         ("Seeds", ", ".join(str(seed) for seed in table.seeds)),
+        ("Time", _time(table)),
         ("Hardware", _hardware(record)),
         ("Versions", _versions(record)),
         ("Code", _code(record)),
@@ -86,6 +88,18 @@ def _budget(record: Record) -> str:
     batch, accumulation = training.get("batch_size"), training.get("accumulation")
     effective = f", batch {batch}" + (f" × {accumulation} accumulated" if accumulation != 1 else "")
     return f"{amount:g} {unit if amount != 1 else str(unit).rstrip('s')}{effective}{_ALIKE}"
+
+
+def _time(table: Table) -> str:
+    """What all trials took one after another, as far as their records say."""
+    told, searches = (
+        math.fsum(record.metrics.get("total_seconds") or 0.0 for record in records)
+        for records in ((*table.records, *table.tries), table.tries)
+    )
+    if not told:
+        return ""
+    share = f", {format_value(searches, 's')} of it in searches" if searches else ""
+    return f"{format_value(told, 's')} in {len(table.records) + len(table.tries)} trials{share}"
 
 
 def _limits(record: Record) -> str:

@@ -6,6 +6,7 @@ and do not rank.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -45,8 +46,19 @@ class Metric:
     unit: Unit
     direction: Literal["higher", "lower"] | None
     formula: str
-    """How it is computed, in words; shown in docs and in the HTML report."""
+    """How it is computed, in words; the report shows that of metrics that do not come with the harness."""
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Ends between which every value lies, as far as they are known."""
+        if self.name.startswith("rouge"):
+            return 0.0, 1.0
+        amounts = ("bytes", "parameters", "%", "tokens/s", "examples/s", "s", "J", "money", "tokens")
+        return 0.0 if self.unit in amounts or self.name in _LOSSES else -math.inf, math.inf
+
+
+_LOSSES = ("heldout_loss", "general_loss", "general_loss_before")
+"""Never below 0; differences of them, which have the same unit, may be."""
 
 _DECLARED = (
     Metric("rouge1", "ROUGE-1", "score", "higher", "mean over examples of the best reference's unigram F1, stemmed"),

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.aggregate import TRAINING, Row, Table, differences, flatten
+from reports.aggregate import TRAINING, Row, Table, alike, differences, flatten
 from reports.format import format_value
 
 _CONTENT = 8
@@ -31,13 +31,16 @@ def together(tables: Sequence[Table]) -> tuple[Table, ...]:
     made = [(_named(row, mark), bases.get(base)) for table, mark, base in served for row in table.rows]
     made.sort(key=lambda pair: pair[0].variant)
     return (
-        Table(
-            key=keys[0],
-            base=bases.get(""),
-            rows=(*(base for mark, base in bases.items() if mark), *(row for row, _ in made)),
-            superseded=sum(table.superseded for table in tables),
-            parts=tuple(tables),
-            bases={row.variant: base for row, base in made if base is not None},
+        alike(
+            Table(
+                key=keys[0],
+                base=bases.get(""),
+                rows=(*(base for mark, base in bases.items() if mark), *(row for row, _ in made)),
+                tries=tuple(record for table in tables for record in table.tries),
+                superseded=sum(table.superseded for table in tables),
+                parts=tuple(tables),
+                bases={row.variant: base for row, base in made if base is not None},
+            )
         ),
     )
 

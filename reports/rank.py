@@ -1,18 +1,18 @@
 """The order of a table: candidates by the primary metric, the base as their measure, failures last.
 
-Rows that are not told apart from the best of their group share its rank (1, 1, 3). With two seeds or more that is said
-of the methods, with one of the trained models; where records lack the scores of their examples, of equal means.
+A row's rank is one more than the number of rows that are better and told apart from it (1, 1, 3). With two seeds or
+more that is said of the methods, with one of the trained models; where records lack the scores of their examples, of
+means.
+Two rows are compared on the seeds that both have, so that one with the lower mean over all its seeds may be the better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 from reports.aggregate import Row, Table
 from reports.metrics import PRIMARY
-from reports.stats import groups
+from reports.stats import ranks
 
 TIE = 4
 """Decimals to which means must agree to share a rank where nothing more is known."""
@@ -34,10 +34,11 @@ def places(table: Table) -> tuple[Place, ...]:
     bases = [row for row in table.all_rows if row.role == "base"]  # several only where tables are mixed
     scored = [(row, score) for row in table.rows if row.role != "base" and (score := row.mean(PRIMARY)) is not None]
     scored.sort(key=lambda pair: (-round(pair[1], TIE), pair[0].variant))
-    candidates = [row for row, _ in scored if row.role == "candidate"]
+    candidates = {row.variant: row for row, _ in scored if row.role == "candidate"}
     made = [Place(base, None, None) for base in bases]
-    ranks = _ranks(table, candidates)
-    made += [Place(row, ranks[row.variant], gain(table, row)) for row in candidates]
+    found = ranks(list(candidates), lambda first, second: _above(table, candidates[first], candidates[second]))
+    by_rank = sorted(candidates.values(), key=lambda row: found[row.variant])  # of equal rank the higher mean first
+    made += [Place(row, found[row.variant], gain(table, row)) for row in by_rank]
     made += [Place(row, None, gain(table, row)) for row, _ in scored if row.role != "candidate"]
     done = {id(place.row) for place in made}
     return (*made, *(Place(row, None, None) for row in table.rows if id(row) not in done))
@@ -55,11 +56,12 @@ def best(table: Table) -> tuple[Place, ...]:
     return tuple(place for place in places(table) if place.rank == 1)
 
 
-def _ranks(table: Table, candidates: Sequence[Row]) -> dict[str, int]:
-    means = {row.variant: round(row.mean(PRIMARY) or 0.0, TIE) for row in candidates}
-    return groups(means, {(a, b): _differ(table, means, a, b) for a, b in combinations(means, 2)})
-
-
-def _differ(table: Table, means: Mapping[str, float], first: str, second: str) -> bool:
-    found = table.verdict.difference(first, second)
-    return means[first] != means[second] if found is None else found.apart
+def _above(table: Table, first: Row, second: Row) -> bool:
+    """Whether the first row is better and told apart from the second."""
+    found = table.verdict.difference(first.variant, second.variant)
+    if found is not None:
+        return found.above
+    theirs = [set(row.scores(PRIMARY)) for row in (first, second)]
+    if all(theirs) and not set.intersection(*theirs) and not table.parts:
+        return False  # they could be compared, had they a seed in common
+    return round(first.mean(PRIMARY) or 0.0, TIE) > round(second.mean(PRIMARY) or 0.0, TIE)

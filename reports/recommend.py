@@ -61,7 +61,7 @@ def _answer(table: Table, heading: str, limits: Sequence[Limit], prefer: Prefere
     if not fit:
         return Answer(heading, None, (*warning, *_nothing(rows, misses)))
     first, others = fit[0], fit[1:]
-    lines = [("recommended", first.variant), ("why", _why(first, table, by, len(fit), len(rows), judged))]
+    lines = [("recommended", first.variant), ("why", _why(first, table, by, fit, len(rows), judged))]
     if others:
         lines += [("runner-up", f"{others[0].variant}: {_numbers(others[0], table, by)}")]
     lines += [("how sure", _sure(first, others, table, by))]
@@ -111,11 +111,16 @@ def _nothing(rows: Sequence[Row], misses: dict[str, list[Miss]]) -> list[tuple[s
     return [("recommended", "nothing: no method qualifies"), *zip(labels, told, strict=True)]
 
 
-def _why(first: Row, table: Table, by: str, fit: int, of: int, judged: Sequence[tuple[Limit, str]]) -> str:
+def _why(first: Row, table: Table, by: str, fit: Sequence[Row], of: int, judged: Sequence[tuple[Limit, str]]) -> str:
     best = "highest" if METRICS[by].direction == "higher" else "lowest"
     place = "the only method tried" if of == 1 else f"the only one of {of} methods that qualifies"
-    if fit > 1:
-        place = f"the {best} of the {fit} methods that qualify ({of} tried)"
+    whole = [row for row in fit if not row.failed]
+    if len(fit) > 1:
+        rivals = whole if whole and first in whole else fit
+        ended = "" if len(rivals) == len(fit) else " and ended ok with every seed"
+        place = f"the {best} of the {len(rivals)} methods that qualify{ended} ({of} tried)"
+        if len(rivals) == 1:
+            place = f"the only one of {of} methods that qualifies and ended ok with every seed"
     kept = ", ".join(
         f"{limit.flag} ({METRICS[name].title} {format_value(value(first, name), METRICS[name].unit)})"
         for limit, name in judged
@@ -133,10 +138,14 @@ def _numbers(row: Row, table: Table, by: str, place: str = "") -> str:
 
 
 def _sure(first: Row, others: Sequence[Row], table: Table, by: str) -> str:
-    if not others:
-        return "nothing else qualifies, so there is nothing to choose between."
     if table.parts:
         return "not at all, since the rows differ in more than the method."
+    if not others:
+        base = table.base_of(first)
+        found = table.verdict.difference(first.variant, base.variant) if base else None
+        if base is None or found is None:
+            return "nothing else qualifies, so there is nothing to choose between."
+        return f"nothing else qualifies. {sureness.in_quality(first.variant, base.variant, found)}"
     if by != PRIMARY:
         return sureness.in_cost(first, others[0], METRICS[by])
     second = others[0].variant
@@ -159,6 +168,7 @@ def _cheaper(first: Row, row: Row, rows: Sequence[Row], table: Table) -> str:
 
 def _notes(first: Row, others: Sequence[Row], table: Table, by: str, judged: Sequence[tuple[Limit, str]]) -> list[str]:
     notes = [sureness.of_limit(table, first, limit) for limit, name in judged if name == PRIMARY]
+    notes.append(sureness.over_base(table, first))
     if first.failed:
         notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
     better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]

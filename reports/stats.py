@@ -7,7 +7,7 @@ the methods that made them. docs/statistics.md says what is computed and why, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from reports.resampling import ROUNDING, Resampler
 if TYPE_CHECKING:
     from reports.resampling import Floats
 
-__all__ = ["LEVEL", "Difference", "Interval", "Resampler", "differences", "groups", "intervals", "seed_interval"]
+__all__ = ["LEVEL", "Difference", "Interval", "Resampler", "differences", "intervals", "ranks", "seed_interval"]
 
 LEVEL = 0.95
 
@@ -70,6 +70,16 @@ class Difference:
         """Whether there is a difference in what can be told: of the methods, or with one seed of their two models."""
         return self.told_apart if self.interval.seeds > 1 else self.models_told_apart
 
+    @property
+    def above(self) -> bool:
+        """Whether the first row is the better one, and told apart."""
+        return self.apart and self.interval.mean > 0
+
+    @property
+    def p_shown(self) -> float:
+        """The adjusted p-value that decides whether they are told `apart`."""
+        return self.p_holm if self.interval.seeds > 1 else self.p_examples_holm
+
     def turned(self) -> Difference:
         """The second row minus the first."""
         held = self.interval
@@ -84,7 +94,7 @@ class Difference:
 def intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Interval | None]:
     """One interval for each (seeds, examples) array of scores; all have the same examples.
 
-    `None` for a row that is a single score, which says nothing about others.
+    `None` for a row of a single score, or of scores that never vary, which say nothing about others.
     """
     import numpy as np
 
@@ -92,19 +102,19 @@ def intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Interval | N
         return []
     parts = resampler.by_examples(np.stack([scores.mean(axis=0) for scores in rows]))
     return [
-        _interval(scores, resampler.deviations(scores, part)) if scores.size > 1 else None
+        _interval(scores, resampler.deviations(scores, part)) if _varies(np.ptp(scores), scores.mean()) else None
         for scores, part in zip(rows, parts, strict=True)
     ]
 
 
 def seed_interval(values: Sequence[float]) -> Interval | None:
-    """Interval over seeds alone, for what is measured once per seed (time, memory); `None` for one value.
+    """Interval over seeds alone, for what is measured once per seed (time, memory); `None` where no two differ.
 
     Student's t: it holds where seeds spread like a normal distribution, which a handful of values cannot show.
     """
     import numpy as np
 
-    if len(values) < 2:
+    if len(values) < 2 or not _varies(float(np.ptp(values)), float(np.mean(values))):
         return None
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     half = _student(len(values) - 1) * spread / len(values) ** 0.5
@@ -146,23 +156,12 @@ def differences(
     }
 
 
-def groups(
-    means: Mapping[str, float], told_apart: Mapping[tuple[str, str], bool], higher: bool = True
-) -> dict[str, int]:
-    """Rank of each row, best first; rows that are not told apart from the best of a group share its rank (1, 1, 3).
+def ranks(names: Sequence[str], above: Callable[[str, str], bool]) -> dict[str, int]:
+    """Rank of each row: one more than the number of rows that are above it, so that rows may share one (1, 1, 3).
 
-    The first row that is told apart from it begins the next group. A pair is looked up either way round; one that is
-    missing is not told apart. Rows with equal means come in the order of their names.
+    `above(a, b)` says that a is better than b and told apart from it.
     """
-    ranks: dict[str, int] = {}
-    leader = ""
-    for number, name in enumerate(sorted(means, key=lambda n: (-means[n] if higher else means[n], n)), start=1):
-        apart = told_apart.get((leader, name), told_apart.get((name, leader), False))
-        if number == 1 or apart:
-            leader, ranks[name] = name, number
-        else:
-            ranks[name] = ranks[leader]
-    return ranks
+    return {name: 1 + sum(above(other, name) for other in names if other != name) for name in names}
 
 
 def _interval(scores: Floats, deviations: Floats) -> Interval:

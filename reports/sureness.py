@@ -25,13 +25,23 @@ def of_limit(table: Table, row: Row, limit: Limit) -> str:
     return f"{limit.flag} is not sure to hold: {interval}." if beyond else ""
 
 
+def over_base(table: Table, row: Row) -> str:
+    """Says that a row's gain over the untouched model may be chance; empty where it is told apart or unknown."""
+    base = table.base_of(row)
+    found = table.verdict.difference(row.variant, base.variant) if base else None
+    if found is None or found.apart:
+        return ""
+    interval = f"95% interval {found.interval.low:+.3f} to {found.interval.high:+.3f}, p = {found.p_shown:.2g}"
+    return f"{row.variant} is not told apart from the untouched model ({interval}): it may gain nothing."
+
+
 def in_quality(first: str, second: str, difference: Difference | None) -> str:
     """What the difference of two methods supports; `None` where there are no scores that could be compared."""
     title = METRICS[PRIMARY].title
     if difference is None:
         return (
-            f"no interval can be given, since the records hold no {title} of the same examples for both (those before "
-            "schema version 3 hold none)."
+            f"no interval can be given: the records hold no {title} of the same examples and seeds for both (those "
+            "before schema version 3 hold none)."
         )
     found = difference.interval
     lead = f"{found.mean:+.3f} {title} against {second} (95% interval {found.low:+.3f} to {found.high:+.3f})"
@@ -43,6 +53,8 @@ def in_quality(first: str, second: str, difference: Difference | None) -> str:
             f"methods: whether {first} is the better one takes more seeds."
         )
     chance = "p < 0.001" if difference.p_holm < 0.001 else f"p = {difference.p_holm:.3f}"
+    if difference.told_apart and found.mean < 0:
+        return f"{second} scored higher on the seeds that both have, told apart over {found.seeds}: {lead}, {chance}."
     if difference.told_apart:
         return f"told apart over {found.seeds} seeds: {lead}, {chance}, {odds}."
     return f"not told apart over {found.seeds} seeds: {lead}, {chance}, {odds}. Either may be the better one."

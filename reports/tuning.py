@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reports.aggregate import Row
 from reports.chapter import Chapter
+from reports.format import format_value
 from reports.grid import Grid
+from reports.record import Record
 
 
-def chapter(rows: Sequence[Row]) -> Chapter | None:
-    """A line for each row that a search has chosen the setting of."""
+def chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | None:
+    """A line for each row that a search has chosen the setting of; `tries` are the trials of all searches."""
     found = [(row, told) for row in rows if (told := _told(row))]
     if not found:
         return None
     untuned = [row.variant for row in rows if row.role == "candidate" and not _told(row)]
-    header = ("method", "tries", "failed", "searched", "chosen", "validation ROUGE-L", "as it stands")
+    header = ("method", "tries", "failed", "searched", "chosen", "validation ROUGE-L", "as it stands", "search time")
     body = [
         (
             row.variant,
@@ -26,16 +29,17 @@ def chapter(rows: Sequence[Row]) -> Chapter | None:
             _pairs(told.get("chosen")),
             _score(told.get("score")),
             _score(told.get("score_as_it_stands")),
+            format_value(_seconds(row, told, tries), "s"),
         )
         for row, told in found
     ]
     notes = [
-        "Every try had the budget of the table and saw the validation split alone; the test split was seen once, by "
-        "the chosen setting."
+        "Every try trained with the budget of the table and one seed, and was scored on the validation split; the test "
+        "split was seen by the chosen setting alone, once with each seed."
     ]
     if untuned:
         notes.append(f"Not searched, and so at a disadvantage or at none: {', '.join(untuned)}.")
-    right = (False, True, True, False, False, True, True)
+    right = (False, True, True, False, False, True, True, True)
     return Chapter("Tuning", grids=(("", Grid(header, right, tuple(body))),), footnotes=tuple(notes))
 
 
@@ -55,6 +59,19 @@ def warnings(rows: Sequence[Row]) -> tuple[str, ...]:
             "The searches of this table did not try equally many settings: the comparison favours those with more."
         )
     return tuple(said)
+
+
+def _seconds(row: Row, told: Mapping[str, Any], tries: Sequence[Record]) -> float | None:
+    """What the tries of a row's search took in all; they are those that differ from it in what was searched alone."""
+    space = told.get("space")
+    searched = set(space) if isinstance(space, Mapping) else set()
+    done = row.records[0]
+
+    def rest(record: Record) -> tuple[str, dict[str, Any]]:
+        return record.method, {knob: value for knob, value in record.settings.items() if knob not in searched}
+
+    times = [record.metrics.get("total_seconds") for record in tries if rest(record) == rest(done)]
+    return math.fsum(time for time in times if time is not None) if any(times) else None
 
 
 def _told(row: Row) -> Mapping[str, Any]:

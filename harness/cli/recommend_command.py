@@ -15,7 +15,7 @@ EXAMPLES = """examples:
   python -m harness recommend runs/embedded-embedded
   python -m harness recommend runs/a --max-memory 8GiB --max-time 1h --min-rougeL 0.3 --prefer memory
 
-Every metric of records.csv that has a better end can be limited by its name: --max-heldout_loss 1.2,
+Every metric that comes with the harness and has a better end can be limited by its name: --max-heldout_loss 1.2,
 --max-total_seconds 2h, --min-train_tokens_per_second 5000.
 """
 NAMED: tuple[tuple[str, Literal["min", "max"], tuple[str, ...], str], ...] = (

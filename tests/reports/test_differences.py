@@ -61,7 +61,7 @@ def test_one_seed_says_something_about_two_models_and_nothing_about_methods(scor
     text = render(records)["leaderboard.md"]
     assert "One seed cannot tell whether differences between methods are real." in text
     assert "with one seed only these two trained models are told apart" in text
-    assert "over examples, and with one seed say nothing of others" in text
+    assert "alone where there is one seed or the row is the base, which says nothing of other seeds" in text
     (row,) = csv.DictReader(io.StringIO(render(records)["differences.csv"]))
     assert (row["seeds"], row["told_apart"]) == ("1", "False")
 
@@ -107,9 +107,83 @@ def test_a_row_below_a_group_that_is_not_told_apart_from_the_best_is_not_said_to
         *scored("lora", [0.450, 0.451, 0.449]),
         *scored("prefix", [0.100, 0.440, 0.750]),
     ]
-    assert ranks(records) == {"full": 1, "lora": 2, "prefix": 2}
+    assert ranks(records) == {"full": 1, "prefix": 1, "lora": 2}
     text = render(records)["leaderboard.md"]
     assert "Not told apart from it: prefix. Told apart from it: lora." in text
+
+
+# What a reader could be misled by: rows with other seeds, failures, the base, one seed
+
+
+def test_the_better_of_two_rows_is_the_one_that_is_better_on_the_seeds_that_both_have(scored):
+    records = [
+        *scored("early", [0.30, 0.31, 0.29, 0.80, 0.81, 0.79]),  # the mean is the higher one, of later seeds
+        *scored("late", [0.40, 0.41, 0.39]),
+    ]
+    assert ranks(records) == {"late": 1, "early": 2}
+    text = render(records)["leaderboard.md"]
+    assert "Best in ROUGE-L on the seeds that rows have in common: late, 0.400. Told apart from it: early." in text
+    assert "- late scores higher than early: by 0.100 ROUGE-L" in text
+    assert "Rows do not all have the same seeds" in text
+
+
+def test_seeds_that_failed_are_told_beside_the_seeds_and_in_the_first_sentence(scored, failed):
+    records = [*scored("full", [0.50, 0.51]), *(failed("full", "diverged", "no", seed=s) for s in (2, 3, 4))]
+    text = render([*records, *scored("lora", [0.40, 0.41, 0.39, 0.40, 0.40])])["leaderboard.md"]
+    assert "Highest ROUGE-L: full, 0.505. 2 of 5 seeds ended ok." in text
+    assert "| 2 of 5 |" in text
+
+
+def test_what_is_not_told_apart_from_the_base_is_said_to_be_so(scored, make):
+    base = make("base", metrics={"rougeL": 0.2}, scores=scored("base", [0.2])[0].scores)
+    text = render([base, *scored("lora", [0.15, 0.25, 0.26])])["leaderboard.md"]
+    assert "(+0.020 over the base, not told apart from it: p = " in text
+    assert "not told apart from it" not in render([base, *scored("lora", [0.40, 0.41, 0.39])])["leaderboard.md"]
+
+
+def test_a_row_below_the_base_is_never_printed_as_a_winner(scored, make):
+    base = make("base", metrics={"rougeL": 0.5}, scores=scored("base", [0.5])[0].scores)
+    text = render([base, *scored("lora", [0.40, 0.41, 0.39])])["leaderboard.md"]
+    assert "**lora**" not in text
+    assert "**lora**" in render(scored("lora", [0.40, 0.41, 0.39]))["leaderboard.md"]
+
+
+def test_with_one_seed_the_p_value_is_that_of_the_verdict(scored):
+    records = [*scored("full", [0.5]), *scored("lora", [0.4]), *scored("prefix", [0.3])]
+    text = render(records)["leaderboard.md"]
+    assert "told apart, by 0.100 ROUGE-L" in text
+    assert "p-values, of a randomisation test over examples, count all 3 pairs" in text
+    for row in csv.DictReader(io.StringIO(render(records)["differences.csv"])):
+        assert row["models_told_apart"] == str(float(row["p_examples_holm"]) < 0.05)
+        assert f"p = {float(row['p_examples_holm']):.2g}" in text or float(row["p_examples_holm"]) < 0.001
+    assert "95% interval (examples)" in text
+    assert "ranks are of these trained models, not of the methods" in text
+
+
+def test_a_row_with_one_seed_takes_nothing_from_what_is_known_of_the_others(scored):
+    five = [*scored("full", [0.500, 0.502, 0.498, 0.501, 0.499]), *scored("lora", [0.400, 0.402, 0.398, 0.401, 0.399])]
+    text = render([*five, *scored("prefix", [0.3])])["leaderboard.md"]
+    assert "Told apart from it: lora. Not compared, for want of two seeds in common: prefix. (5 seeds" in text
+    assert text.count("] (examples)") == 1
+
+
+def test_rows_without_a_common_seed_share_a_rank_and_the_reason_is_given(scored):
+    early, late = scored("lora", [0.5, 0.51, 0.49]), scored("full", [0, 0, 0, 0.40, 0.41, 0.39])[3:]
+    assert ranks([*early, *late]) == {"lora": 1, "full": 1}
+    assert "It has no seed in common with the others" in render([*early, *late])["leaderboard.md"]
+
+
+def test_intervals_end_where_a_metric_does(scored):
+    records = scored("lora", [0.01, 0.9, 0.95])
+    text = render([*records, *scored("full", [0.4, 0.4, 0.4])])["leaderboard.md"]
+    assert "[0.000, 1.000]" in text
+
+
+def test_more_rows_than_a_matrix_has_room_for_are_said_to_stand_in_the_file(scored):
+    records = [record for number in range(13) for record in scored(f"lora[r={number}]", [0.4, 0.41])]
+    text = render(records)["leaderboard.md"]
+    assert "The matrix of probabilities of improvement is too wide" in text
+    assert len(render(records)["differences.csv"].splitlines()) == 1 + 78
 
 
 def test_of_rows_that_cannot_be_compared_no_interval_and_no_difference_is_given(scored):

@@ -72,6 +72,13 @@ def test_several_texts_make_none_and_the_report_says_why(measured, other):
     }
 
 
+def test_several_texts_make_no_column_of_mixed_rows_either(measured):
+    longer = measured("lora", "b", name="mine.txt", budget={"unit": "steps", "amount": 99.0})
+    page = render([measured("full", "a"), longer], allow_mixed=True)["leaderboard.md"]
+    assert "| forgetting |" not in page
+    assert "forgetting (measured, but on different texts" in page
+
+
 def test_records_without_any_text_stand_beside_those_with_one(measured, make):
     page = render([measured("full", "a"), make("lora")])["leaderboard.md"]
     assert "| forgetting |" in page

@@ -254,5 +254,8 @@ def test_reporting_imports_nothing_heavy():
 
 def test_where_no_method_beats_the_base_the_answer_says_so(make):
     text = render([make("base", metrics={"rougeL": 0.5}), make("lora"), make("full", metrics={"rougeL": 0.3})])
-    assert "No method beats the base in ROUGE-L; the highest is lora, 0.400 (-0.100)." in text["leaderboard.md"]
+    assert (
+        "No method beats the base in ROUGE-L; the highest is lora, 0.400 (-0.100 against the base)."
+        in text["leaderboard.md"]
+    )
     assert "over the base" not in text["leaderboard.md"]

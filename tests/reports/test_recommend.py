@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,42 @@ def test_a_method_with_a_failed_seed_is_named_only_where_there_is_no_other(three
     assert said(answer, "note") == ["full is not sure to work: seed 1 ended oom (out of memory)."]
 
 
+def test_the_reason_says_that_a_higher_one_failed_with_some_seed(make, failed):
+    """Five seeds of one method, and two of another that is better wherever it works."""
+    steady = [row(make, "lora", 0.405, seed=s, scores={"rougeL": (0.4, 0.41)}) for s in range(5)]
+    other = [row(make, "full", 0.505, seed=s, scores={"rougeL": (0.5, 0.51)}) for s in range(2)]
+    answer = one([*steady, *other, *(failed("full", "diverged", "no", seed=s) for s in (2, 3, 4))])
+    assert answer.method == "lora"
+    (why,), (sure,) = said(answer, "why"), said(answer, "how sure")
+    assert "the only one of 2 methods that qualifies and ended ok with every seed" in why
+    assert "-0.100 ROUGE-L against full" in sure
+    assert not sure.startswith("told apart")
+
+
+def test_what_is_not_told_apart_from_the_base_is_recommended_with_that_note(make):
+    """Where nothing else qualifies, doing nothing is what there is to choose instead."""
+    dice = random.Random(0)
+    examples = [dice.random() for _ in range(40)]
+    base = row(make, "base", 0.5, scores={"rougeL": tuple(examples)})
+    lora = [
+        row(
+            make, "lora", 0.51, seed=s, scores={"rougeL": tuple(value + dice.uniform(-0.3, 0.32) for value in examples)}
+        )
+        for s in range(3)
+    ]
+    answer = one([base, *lora])
+    (sure,), (note,) = said(answer, "how sure"), said(answer, "note")
+    assert sure.startswith("nothing else qualifies. not told apart over 3 seeds: ")
+    assert "ROUGE-L against base" in sure
+    assert note.startswith("lora is not told apart from the untouched model (95% interval ")
+
+
+def test_one_mixed_row_is_not_sure_either(make):
+    longer = row(make, "prefix", 0.05, trial_id="1" * 16, budget={"unit": "steps", "amount": 100.0})
+    answer = one([row(make, "base", 0.1), row(make, "lora", 0.5), longer], allow_mixed=True)
+    assert said(answer, "how sure") == ["not at all, since the rows differ in more than the method."]
+
+
 def test_failures_fakes_and_the_base_are_never_recommended(make, failed):
     records = [row(make, "base", 0.1), failed("full", "error", "no"), row(make, "toy", 0.9, role="fake")]
     answer = one(records)
@@ -196,7 +233,9 @@ def test_mixed_tables_get_one_answer_that_warns_first_and_is_not_sure(three, mak
 
 def test_without_scores_no_interval_is_claimed(three):
     (text,) = said(one(three), "how sure")
-    assert text.startswith("no interval can be given, since the records hold no ROUGE-L of the same examples for both")
+    assert text.startswith(
+        "no interval can be given: the records hold no ROUGE-L of the same examples and seeds for both"
+    )
 
 
 def test_how_sure_a_cost_is(make):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reports.resampling import mean_squares
-from reports.stats import Resampler, _holm, differences, groups, intervals, seed_interval
+from reports.stats import Resampler, _holm, differences, intervals, ranks, seed_interval
 
 T_975 = {1: 12.7062, 2: 4.30265, 4: 2.77645, 9: 2.26216, 999: 1.96234}
 """Quantiles of Student's t by degrees of freedom, from printed tables."""
@@ -45,8 +45,8 @@ def test_seeds_alone_make_students_interval(freedom):
 
 
 def test_seed_interval_of_equal_values_and_of_one():
-    found = seed_interval([2.5, 2.5, 2.5])
-    assert (found.mean, found.low, found.high, found.deviation, found.seeds) == (2.5, 2.5, 2.5, 0.0, 3)
+    assert seed_interval([2.5, 2.5, 2.5]) is None
+    assert seed_interval([1.58, 1.58, 1.58 * (1 + 2e-16)]) is None
     assert seed_interval([2.5]) is None
     assert seed_interval([]) is None
 
@@ -105,10 +105,9 @@ def test_skewed_scores_make_a_skewed_interval():
     assert found.high - found.mean > 1.2 * (found.mean - found.low)
 
 
-def test_scores_that_never_vary_have_an_interval_of_no_width():
-    found, other = intervals([np.full((3, 5), 0.1), np.full((3, 5), 1.0)], Resampler(5))
-    assert (found.low, found.high) == (pytest.approx(0.1, abs=1e-12), pytest.approx(0.1, abs=1e-12))
-    assert (other.mean, other.low, other.high, other.deviation) == (1.0, 1.0, 1.0, 0.0)
+def test_scores_that_never_vary_have_no_interval():
+    """None of twelve right says little about a thirteenth; an interval of no width would be sure."""
+    assert intervals([np.full((3, 5), 0.1), np.zeros((1, 5))], Resampler(5)) == [None, None]
 
 
 def test_a_single_score_says_nothing_about_others():
@@ -276,10 +275,11 @@ def test_a_large_table_draws_more_so_that_holm_can_be_passed():
 # Ranks
 
 
-def test_rows_that_are_not_told_apart_share_a_place():
-    means = {"a": 0.50, "b": 0.49, "c": 0.30}
-    apart = {("a", "b"): False, ("a", "c"): True, ("c", "b"): True}
-    assert groups(means, apart) == {"a": 1, "b": 1, "c": 3}
-    assert groups(means, apart, higher=False) == {"a": 2, "b": 2, "c": 1}
-    assert groups(means, {}) == {"a": 1, "b": 1, "c": 1}
-    assert groups({"a": 1.0}, {}) == {"a": 1}
+def test_a_rank_counts_the_rows_that_are_above():
+    def ranked(*above):
+        return ranks(["a", "b", "c"], lambda first, second: (first + second) in above)
+
+    assert ranked("ac", "bc") == {"a": 1, "b": 1, "c": 3}
+    assert ranked("ac") == {"a": 1, "b": 1, "c": 2}
+    assert ranked("ab", "ac", "bc") == {"a": 1, "b": 2, "c": 3}
+    assert ranked() == {"a": 1, "b": 1, "c": 1}

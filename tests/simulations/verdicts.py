@@ -71,7 +71,26 @@ class Bounded:
         return scores * (dice.random(EXAMPLES) >= half) * (dice.random(scores.shape) >= half)
 
 
-Case = Spread | Bounded
+@dataclass(frozen=True)
+class Collapsing:
+    """Methods of which now and then a seed fails to learn: a share of the seeds scores a quarter of the others."""
+
+    share: float
+    seed: float = field(default=0.005, init=False)
+    """Standard deviation of the means of seeds that did learn."""
+    kept: float = field(default=0.25, init=False)
+
+    @property
+    def mean(self) -> float:
+        return Spread(0, 0).mean * (1 - self.share * (1 - self.kept))
+
+    def __call__(self, dice: np.random.Generator, methods: int, seeds: int) -> np.ndarray:
+        """(methods, seeds, examples) scores of methods that are equal."""
+        scores = Spread(self.seed, 0.0)(dice, methods, seeds)
+        return scores * np.where(dice.random((methods, seeds, 1)) < self.share, self.kept, 1.0)
+
+
+Case = Spread | Bounded | Collapsing
 
 CASES: dict[str, Case] = {
     "seeds make no difference": Spread(0.0, 0.0),
@@ -84,6 +103,8 @@ CASES: dict[str, Case] = {
     "like ROUGE, small spread of seeds": Bounded(0.03, 0.15, 10.0),
     "like ROUGE, large spread of seeds": Bounded(0.2, 0.15, 10.0),
     "like exact match (0 or 1)": Bounded(0.1, 0.1, 0.0),
+    "one seed in ten collapses": Collapsing(0.1),
+    "one seed in five collapses": Collapsing(0.2),
 }
 SEEDS = (1, 2, 3, 5, 10)
 FEWER = (
