@@ -202,6 +202,9 @@ def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]
         notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
     if not any(row.role == "base" for row in table.all_rows):
         notes.append("There is no result of the base model, so no gain can be given.")
+    lower = [metrics[name].title for name in names if name in metrics and metrics[name].direction == "lower"]
+    if lower:
+        notes.append(f"Lower is better in: {', '.join(lower)}; higher in all others.")
     if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")
     if table.verdict.differences:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reports.axes import BOTTOM, LEFT, RIGHT, TOP, cut, frame, page, place, span
+from reports.axes import BOTTOM, LEFT, RIGHT, TOP, cut, frame, page, place, safe, span
 from reports.metrics import Metric, Unit
 
 _COLOUR = "var(--c0)"
 _NAME = 24
-"""Characters of a name that are shown; the whole name shows under the pointer."""
+"""Characters of a name that are shown."""
+_CROWD = 12
+"""Dots from which on only those on the front have their name beside them."""
 _LETTER, _LINE = 6.5, 13
 """Width of a letter and height of a line, in pixels."""
 _SCALES: dict[Unit, tuple[tuple[float, str], ...]] = {
@@ -84,8 +86,8 @@ def _panel(panel: Panel) -> list[str]:
     return [
         *frame(f"{panel.y.title} against {panel.x.title}", x_label, y_label, xs, ys),
         *(_base(place(level / by_y, ys, BOTTOM, TOP), LEFT, RIGHT) for level in levels),
-        *(_dot(x, y, dot.front) for dot, (x, y) in zip(panel.dots, at, strict=True)),
-        *_names([dot.name for dot in panel.dots], at),
+        *(_dot(x, y, dot.front, dot.name) for dot, (x, y) in zip(panel.dots, at, strict=True)),
+        *_names(_shown(panel.dots), at),
     ]
 
 
@@ -97,11 +99,20 @@ def _scaled(metric: Metric, values: Sequence[float]) -> tuple[float, str]:
     return factor, f"{metric.title} ({unit})" if unit else metric.title
 
 
+def _shown(dots: Sequence[Dot]) -> list[str]:
+    """The name beside each dot, without the settings that all have in common; empty where there are too many."""
+    settings = {"[".join(["", *dot.name.split("[")[1:]]) for dot in dots}
+    common = settings.pop() if len(settings) == 1 else ""
+    crowd = len(dots) > _CROWD
+    return ["" if crowd and not dot.front else dot.name.removesuffix(common) for dot in dots]
+
+
 def _names(names: Sequence[str], at: Sequence[tuple[float, float]]) -> list[str]:
     """Names beside their dots, each below the ones that it would cover."""
     taken: list[tuple[float, float, float]] = []
     parts = []
-    for name, (x, y) in sorted(zip(names, at, strict=True), key=lambda pair: (pair[1][1], pair[1][0], pair[0])):
+    named = [pair for pair in zip(names, at, strict=True) if pair[0]]
+    for name, (x, y) in sorted(named, key=lambda pair: (pair[1][1], pair[1][0], pair[0])):
         width = _LETTER * min(len(name), _NAME)
         left = x + 9 + width > RIGHT
         start = x - 9 - width if left else x + 9
@@ -113,10 +124,11 @@ def _names(names: Sequence[str], at: Sequence[tuple[float, float]]) -> list[str]
     return parts
 
 
-def _dot(x: float, y: float, front: bool) -> str:
-    if front:
-        return f'<circle class="last" fill="{_COLOUR}" cx="{x:g}" cy="{y:g}" r="5"/>'
-    return f'<circle class="first" stroke="{_COLOUR}" cx="{x:g}" cy="{y:g}" r="4"/>'
+def _dot(x: float, y: float, front: bool, name: str = "") -> str:
+    """A dot, with its whole name under the pointer."""
+    look = f'class="last" fill="{_COLOUR}" r="5"' if front else f'class="first" stroke="{_COLOUR}" r="4"'
+    title = f"<title>{safe(name)}</title>" if name else ""
+    return f'<circle {look} cx="{x:g}" cy="{y:g}">{title}</circle>'
 
 
 def _base(y: float, start: float, end: float) -> str:

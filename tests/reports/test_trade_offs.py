@@ -127,6 +127,28 @@ def test_names_do_not_cover_each_other():
     assert all(b - a >= 13 for a, b in itertools.pairwise(ys))
 
 
+def shown(*dots):
+    plot = Scatter((Panel(METRICS["cost"], METRICS["rougeL"], dots, None),), "")
+    panel = ET.fromstring(svg(plot, alone=False)).find("g")
+    names = {"".join(text.itertext()) for text in panel.iter("text")}
+    return names, {title.text for title in panel.iter("title")}
+
+
+def test_settings_that_all_rows_have_are_left_out_beside_the_dots_and_stand_under_the_pointer():
+    dots = [Dot(f"{name}[learning_rate=tuned]", 1.0, 0.5, True) for name in ("full", "lora")]
+    names, titles = shown(*dots)
+    assert {"full", "lora"} <= names
+    assert {"full[learning_rate=tuned]", "lora[learning_rate=tuned]"} <= titles
+    assert {"lora[r=4]", "lora[r=8]"} <= shown(*(Dot(f"lora[r={r}]", 1.0, 0.5, True) for r in (4, 8)))[0]
+
+
+def test_in_a_crowd_only_the_front_has_names_beside_it():
+    names, titles = shown(*(Dot(f"row {n}", float(n), 0.5, n == 0) for n in range(13)))
+    assert "row 0" in names
+    assert "row 1" not in names
+    assert {f"row {n}" for n in range(13)} <= titles
+
+
 def test_a_hostile_name_breaks_out_of_nothing(make):
     evil = ["<script>alert(1)</script>", "a | b ](http://evil.test)", '" onload="x', "\x1b[31m‮"]
     files = render([make(name, metrics={"rougeL": 0.1 * n}) for n, name in enumerate(evil)])
