@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -108,6 +109,14 @@ def split_outside_brackets(text: str) -> list[str]:
 def slug(name: str) -> str:
     """A safe file name made from a model or task name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
+
+
+def is_path(text: str) -> bool:
+    """Whether a file could be called so: no NUL, no half of a character."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import SpecError
+from harness.launchers.registry import get as get_launcher
 from harness.parsing import (
+    is_path,
     parse_budget,
     parse_changes,
     parse_interval,
@@ -25,6 +26,7 @@ from harness.parsing import (
     slug,
     split_outside_brackets,
 )
+from harness.plugins import add_files
 from harness.search_space import Wanted, parse_tune, require_knobs
 from harness.tasks.base import TaskRequest
 from methods import registry
@@ -103,7 +105,9 @@ class Spec:
     """Show what cannot be compared in one leaderboard, with a warning, where the run directory holds such records."""
     trust_remote_code: bool = False
     plugin: tuple[str, ...] = ()
-    """Python files whose methods are registered for this run; their code runs, here and in the workers."""
+    """Python files that bring methods, metrics, tasks or launchers; their code runs, here and in the workers."""
+    launcher: str = "local"
+    """Where trials run; no part of what they are."""
     preferences: str | None = None
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
     metrics: tuple[str, ...] = ("rouge",)
@@ -146,7 +150,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     for name in _WHOLE & set(values):
         if isinstance(values[name], bool):  # pydantic would take it for 1
             raise SpecError(f"{name} must be a whole number, not {values[name]}")
-    values["plugin"] = load_plugins(values.get("plugin", ()))  # before any of their methods is named
+    values["plugin"] = add_files(values.get("plugin", ()))  # before any of their methods is named
     methods, changes = values.pop("methods", None), values.pop("set", {})
     if not methods:
         raise SpecError("no methods given: name at least one, such as --methods lora,qlora")
@@ -176,8 +180,9 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
             raise SpecError(f"{name} must be a number above 0 and below a billion")
     if spec.rerun not in ("failed", "all") and not re.fullmatch(r"[0-9a-f]{16}", spec.rerun):
         raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
-    if spec.out is not None and not _is_path(spec.out):
+    if spec.out is not None and not is_path(spec.out):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
+    get_launcher(spec.launcher)
     _check_tuning(spec)
     for name in ("curve_examples", "target_quality"):
         if name in values and spec.evaluate_every is None:
@@ -197,24 +202,6 @@ def _check_tuning(spec: Spec) -> None:
     waiting = [name for name, method in built.items() if method.starts_from is not None]
     if spec.tune and waiting:
         raise SpecError(f"{waiting[0]} starts from another variant, which --tune cannot search for it; leave one out")
-
-
-def load_plugins(value: Any) -> tuple[str, ...]:
-    """A file or a list of them → the same as a tuple, their methods registered. Raises `SpecError` or `MethodError`."""
-    files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
-    if files is None or not all(isinstance(file, str) and _is_path(file) for file in files):
-        raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
-    for file in files:
-        registry.add_file(Path(file))
-    return files
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file could be called so: no NUL, no half of a character."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
 
 
 def _require_use(name: str, value: str | None, variants: Sequence[Variant]) -> None:
