@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,35 +22,15 @@ from harness.parsing import (
     parse_interval,
     parse_metrics,
     parse_seeds,
-    read_name,
     slug,
-    split_outside_brackets,
 )
 from harness.plugins import add_files
 from harness.search_space import Wanted, parse_tune, require_knobs
 from harness.tasks.base import TaskRequest
+from harness.variants import Variant, parse_variants
 from methods import registry
 from methods.base import Budget
 from methods.errors import nearest, wanted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """A method with the knobs that the user changed; one row of the leaderboard."""
-
-    method: str
-    changed: Mapping[str, Any] = field(default_factory=dict)
-    tuned: Mapping[str, Any] = field(default_factory=dict)
-    """The knobs that a search has chosen."""
-
-    @property
-    def name(self) -> str:
-        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order; a tuned one's value is `tuned`."""
-        knobs = ",".join(
-            f"{knob}={value:g}" if isinstance(value, float) else f"{knob}={value}"
-            for knob, value in sorted({**self.changed, **dict.fromkeys(self.tuned, "tuned")}.items())
-        )
-        return f"{self.method}[{knobs}]" if knobs else self.method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,36 +195,6 @@ def _require_use(name: str, value: str | None, variants: Sequence[Variant]) -> N
         f"--{name} is given, but no method of this run learns from it ({', '.join(v.name for v in variants)}); "
         f"add one that does: {', '.join(able)}"
     )
-
-
-def parse_variants(value: Any, changes: Mapping[str, Mapping[str, Any]]) -> tuple[Variant, ...]:
-    """`lora,prefix[virtual_tokens=10]` or a list → variants with `changes` applied, knobs checked and typed.
-
-    Raises `SpecError` or `MethodError` for unknown methods and knobs, and for a variant named twice.
-    """
-    items = split_outside_brackets(value) if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise SpecError(f"cannot read the methods {value!r}: give names separated by commas, such as lora,qlora")
-    variants = [_variant(item.strip(), changes) for item in items]
-    for method in changes:
-        registry.get(method)  # an unknown name gets its nearest names
-        if method not in {variant.method for variant in variants}:
-            raise SpecError(f"a setting is given for {method!r}, which is not among the methods of this run")
-    names = [variant.name for variant in variants]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"the variant {name!r} is named twice")
-    return tuple(variants)
-
-
-def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
-    name, own = read_name(item, "method")
-    given = {**changes.get(name, {}), **own}
-    method = registry.build(name, given)
-    if method.role == "base":
-        raise SpecError("the base model is evaluated in every run; leave it out of the methods")
-    typed = method.settings()
-    return Variant(method=name, changed={knob: typed[knob] for knob in sorted(given)})
 
 
 @functools.cache

@@ -79,7 +79,7 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     return method
 
 
-def configured(kind: str, name: str, config: type[Any], settings: Mapping[str, Any]) -> Any:
+def configured(kind: str, name: str, config: type, settings: Mapping[str, Any]) -> Any:
     """The config of a plugin with these knobs changed. Raises `UnknownKnobError` or `InvalidSettingError`."""
     from pydantic import ValidationError
 

@@ -28,7 +28,7 @@ EXAMPLES = """examples:
 
 # flag, key of the request, help; the spec checks and types every value
 FLAGS = (
-    ("--methods", "methods", "comma-separated, such as lora,qlora or lora[r=8],lora[r=64]"),
+    ("--methods", "methods", "comma-separated, such as lora,qlora or lora[r=8],lora[r=64], or a grid: lora[r=8|64]"),
     (
         "--model",
         "model",
