@@ -19,7 +19,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
-"""What can be typed between commas and brackets."""
+"""What others may call theirs: it can be typed between commas and brackets, and is never `MODULE:FUNCTION`."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Catalogue(Generic[T]):
 
     kind: str
     """What one of them is called; with an s it is the end of the group's name."""
-    table: Mapping[str, str]
-    """The project's own: name → `module:attribute`."""
+    table: Callable[[], Mapping[str, str]]
+    """Gives the project's own: name → `module:attribute`."""
     check: Callable[[str, Any, str], T]
     """Given name, object and origin: the object, if it can be used; else raises `error`."""
     error: type[Exception]
@@ -46,7 +46,7 @@ class Catalogue(Generic[T]):
 
     def origins(self) -> Mapping[str, tuple[str, ...]]:
         """Name → where it comes from, the project's own first; more than one origin for a name taken twice."""
-        found = {name: [origin] for name, origin in self.table.items()}
+        found = {name: [origin] for name, origin in self.table().items()}
         points, _ = _installed(tuple(map(str, sys.path)))
         brought = ((name, origin) for name, (origin, _) in self.brought.items())
         for name, origin in (*(point[1:] for point in points if point[0] == self.group), *brought):
@@ -104,7 +104,7 @@ class Catalogue(Generic[T]):
         self.brought.update(accepted)
 
     def _checked(self, name: str, found: Any, origin: str) -> T:
-        if not NAME.fullmatch(name):
+        if not NAME.fullmatch(name) and name not in self.table():
             raise self.error(f"{origin} is registered as {name!r}; use letters, digits, hyphens, underscores and dots")
         try:
             return self.check(name, found, origin)

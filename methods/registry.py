@@ -58,7 +58,7 @@ def checked(name: str, found: Any, origin: str) -> type[Method]:
     return found
 
 
-CATALOGUE = Catalogue("method", METHODS, checked, InvalidMethodError, _unknown)
+CATALOGUE = Catalogue("method", lambda: METHODS, checked, InvalidMethodError, _unknown)
 
 
 def all_methods() -> Iterator[tuple[str, type[Method] | Exception]]:

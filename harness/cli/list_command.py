@@ -35,7 +35,7 @@ def show(arguments: argparse.Namespace) -> int:
     rows = list(ROWS[arguments.what](arguments.knobs))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        print(f"{name:<{width}}  {text}".rstrip())
+        print(f"{name:<{width}}  {' '.join(text.split())}".rstrip())  # what others say of theirs may have line ends
     return 0
 
 

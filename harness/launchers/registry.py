@@ -37,7 +37,7 @@ def checked(name: str, found: Any, origin: str) -> type[Launcher]:
     return found
 
 
-CATALOGUE = Catalogue("launcher", LAUNCHERS, checked, LauncherError, _unknown)
+CATALOGUE = Catalogue("launcher", lambda: LAUNCHERS, checked, LauncherError, _unknown)
 
 
 def all_launchers() -> Iterator[tuple[str, type[Launcher] | Exception]]:

@@ -39,7 +39,7 @@ def checked(name: str, found: Any, origin: str) -> type[MetricPlugin]:
     return found
 
 
-CATALOGUE = Catalogue("metric", METRICS, checked, MetricError, _unknown)
+CATALOGUE = Catalogue("metric", lambda: METRICS, checked, MetricError, _unknown)
 
 
 def all_metrics() -> Iterator[tuple[str, type[MetricPlugin] | Exception]]:

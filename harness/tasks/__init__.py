@@ -51,7 +51,9 @@ def _unknown(name: str) -> SpecError:
     return SpecError(f"unknown task {name!r}{nearest(name, CATALOGUE.origins().keys() - {'toy'})}")
 
 
-CATALOGUE = Catalogue("task", {name: entry.loader for name, entry in TASKS.items()}, checked, DataError, _unknown)
+CATALOGUE = Catalogue(
+    "task", lambda: {name: entry.loader for name, entry in TASKS.items()}, checked, DataError, _unknown
+)
 
 
 def summaries() -> dict[str, str]:
