@@ -4,7 +4,8 @@
     ├── SpecError             flags, YAML file or settings
     ├── DataError             a data file: which file, which line or field, and what to do
     ├── ModelError            a model that cannot be found, read or loaded
-    └── MetricError           a metric that cannot be used, or that fails on an example
+    ├── MetricError           a metric that cannot be used, or that fails on an example
+    └── LauncherError         a launcher that cannot be used
 
 `methods.errors.MethodError` and `reports.errors.ReportError` are the same for their packages.
 """
@@ -30,3 +31,7 @@ class ModelError(HarnessError):
 
 class MetricError(HarnessError):
     """A metric cannot be used, or gives something else than one finite number for each example."""
+
+
+class LauncherError(HarnessError):
+    """A launcher cannot be used."""

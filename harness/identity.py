@@ -35,9 +35,12 @@ def code_hash(cls: type[Method]) -> str:
         Path(__file__).parent / name
         for name in ("evaluate.py", "general/forgetting.py", "repetition.py", "rouge.py", "models/loading.py")
     }
-    # A method that is a package of its own is all of its files, those of its relatives too.
+    # A method that is a package of its own is all of its files, those of its relatives too; so is one from elsewhere.
     root = Path(methods.base.__file__).parent
     files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}
+    own = inspect.getmodule(cls)
+    if own is not None and own.__file__ and own.__package__ and root not in Path(own.__file__).parents:
+        files |= set(Path(own.__file__).parent.rglob("*.py"))
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.name, file)):
         digest.update(file.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,12 +94,12 @@ def parse_changes(value: Any) -> dict[str, dict[str, Any]]:
     return changes
 
 
-def split_outside_brackets(text: str) -> list[str]:
-    """Split at commas that stand outside `[...]`, which may be nested."""
+def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
+    """Split at commas, or another character, that stand outside `[...]`, which may be nested."""
     parts, depth = [""], 0
     for character in text:
         depth += (character == "[") - (character == "]")
-        if character == "," and depth <= 0:
+        if character == separator and depth <= 0:
             parts.append("")
         else:
             parts[-1] += character
@@ -110,6 +111,14 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
 
 
+def is_path(text: str) -> bool:
+    """Whether a file could be called so: no NUL, no half of a character."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+
+
 def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:
     """`NAME[knob=value,…]` → the name and its knobs, as texts. Raises `SpecError`; `kind` says what is named so."""
     match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", item)  # a value may be a variant, with brackets of its own
@@ -119,7 +128,10 @@ def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:
     pairs = [pair.partition("=") for pair in split_outside_brackets(inside)] if inside else []
     if any(not (knob and equals) for knob, equals, _ in pairs):
         raise SpecError(f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]")
-    return name, {knob.strip(): value.strip() for knob, _, value in pairs}
+    knobs = {knob.strip(): value.strip() for knob, _, value in pairs}
+    if len(knobs) < len(pairs):
+        raise SpecError(f"a knob stands twice in {item!r}: give it once")
+    return name.strip(), knobs
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

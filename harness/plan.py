@@ -14,8 +14,8 @@ from harness.errors import SpecError
 from harness.feedback import Given
 from harness.identity import content_hash
 from harness.models.source import ModelSource
-from harness.spec import Variant
 from harness.tasks import Task
+from harness.variants import Variant
 from reports.record import Record, Status
 
 BASE = Variant(method="base")

@@ -18,8 +18,9 @@ from harness.metrics.chosen import Chosen, chosen
 from harness.models.source import ModelSource, resolve
 from harness.plan import BASE, CHOSEN, Choice, Plan, Trial, in_order, refuse_twins
 from harness.search_space import Domain, space
-from harness.spec import Spec, Variant
+from harness.spec import Spec
 from harness.tasks import Task, load_task
+from harness.variants import Variant
 from methods import registry
 from methods.base import Limits, Method
 from reports.record import Environment, ModelInfo, Record, Split, TaskInfo

@@ -6,27 +6,22 @@ A failed trial never stops the others. One that was interrupted is recorded, and
 from __future__ import annotations
 
 import dataclasses
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.launchers.base import Launcher
 from harness.learning_curve import aimed
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
+from methods.catalogue import reason
 from reports.record import Record, redacted
 from reports.store import RunStore
 
 _NO_RETURN = ("ok", "diverged", "unsupported")
 """Endings after which no other try could go on from a checkpoint."""
-
-
-class Launcher(Protocol):
-    """Where a trial runs."""
-
-    def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
-        """Run one trial to its end and return its outcome."""
-        ...
 
 
 class Progress(Protocol):
@@ -156,7 +151,7 @@ def _attempt(
     }
     tried: list[dict[str, Any]] = []
     while True:
-        outcome = launcher.launch(request, store.log_path(trial.trial_id), progress.event)
+        outcome = _launched(launcher, request, store.log_path(trial.trial_id), progress.event)
         smaller = halved(request, outcome.phase) if outcome.status == "oom" else None
         if smaller is None or trial.request["on_oom"] != "halve-batch":
             break
@@ -168,6 +163,25 @@ def _attempt(
     # The fields of training and decoding stay as asked for: the trial is still comparable with those that had room.
     smaller_batches = {"tried": tried, "used": _sizes(request)}
     return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller_batches})
+
+
+def _launched(
+    launcher: Launcher, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]
+) -> Outcome:
+    """What became of a trial; a launcher that fails costs this trial and no other."""
+    try:
+        outcome: Any = launcher.launch(request, log, on_event)
+    except OSError:  # of the run directory: no other trial would fare better
+        raise
+    except Exception as error:  # it may be anyone's code
+        with log.open("a", encoding="utf-8") as lines:
+            traceback.print_exc(file=lines)
+        outcome = f"failed: {type(error).__name__}: {reason(error)}"
+    else:
+        if isinstance(outcome, Outcome):
+            return outcome
+        outcome = f"gave {type(outcome).__name__}, not an outcome"
+    return Outcome(status="error", phase="start", message=f"the launcher {launcher.name} {outcome}")
 
 
 def halved(request: Mapping[str, Any], phase: str | None) -> dict[str, Any] | None:

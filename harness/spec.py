@@ -7,48 +7,30 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import SpecError
+from harness.launchers.registry import get as get_launcher
 from harness.parsing import (
+    is_path,
     parse_budget,
     parse_changes,
     parse_interval,
     parse_metrics,
     parse_seeds,
-    read_name,
     slug,
-    split_outside_brackets,
 )
+from harness.plugins import add_files
 from harness.search_space import Wanted, parse_tune, require_knobs
 from harness.tasks.base import TaskRequest
+from harness.variants import Variant, parse_variants
 from methods import registry
 from methods.base import Budget
 from methods.errors import nearest, wanted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """A method with the knobs that the user changed; one row of the leaderboard."""
-
-    method: str
-    changed: Mapping[str, Any] = field(default_factory=dict)
-    tuned: Mapping[str, Any] = field(default_factory=dict)
-    """The knobs that a search has chosen."""
-
-    @property
-    def name(self) -> str:
-        """`lora`, or `lora[r=64]` with its changed knobs in alphabetical order; a tuned one's value is `tuned`."""
-        knobs = ",".join(
-            f"{knob}={value:g}" if isinstance(value, float) else f"{knob}={value}"
-            for knob, value in sorted({**self.changed, **dict.fromkeys(self.tuned, "tuned")}.items())
-        )
-        return f"{self.method}[{knobs}]" if knobs else self.method
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +85,9 @@ class Spec:
     """Show what cannot be compared in one leaderboard, with a warning, where the run directory holds such records."""
     trust_remote_code: bool = False
     plugin: tuple[str, ...] = ()
-    """Python files whose methods are registered for this run; their code runs, here and in the workers."""
+    """Python files that bring methods, metrics, tasks or launchers; their code runs, here and in the workers."""
+    launcher: str = "local"
+    """Where trials run; no part of what they are."""
     preferences: str | None = None
     """File or hub id of pairs for the methods that learn from preferences; without it they derive their own."""
     metrics: tuple[str, ...] = ("rouge",)
@@ -146,7 +130,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     for name in _WHOLE & set(values):
         if isinstance(values[name], bool):  # pydantic would take it for 1
             raise SpecError(f"{name} must be a whole number, not {values[name]}")
-    values["plugin"] = load_plugins(values.get("plugin", ()))  # before any of their methods is named
+    values["plugin"] = add_files(values.get("plugin", ()))  # before any of their methods is named
     methods, changes = values.pop("methods", None), values.pop("set", {})
     if not methods:
         raise SpecError("no methods given: name at least one, such as --methods lora,qlora")
@@ -176,8 +160,9 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
             raise SpecError(f"{name} must be a number above 0 and below a billion")
     if spec.rerun not in ("failed", "all") and not re.fullmatch(r"[0-9a-f]{16}", spec.rerun):
         raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
-    if spec.out is not None and not _is_path(spec.out):
+    if spec.out is not None and not is_path(spec.out):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
+    get_launcher(spec.launcher)
     _check_tuning(spec)
     for name in ("curve_examples", "target_quality"):
         if name in values and spec.evaluate_every is None:
@@ -199,24 +184,6 @@ def _check_tuning(spec: Spec) -> None:
         raise SpecError(f"{waiting[0]} starts from another variant, which --tune cannot search for it; leave one out")
 
 
-def load_plugins(value: Any) -> tuple[str, ...]:
-    """A file or a list of them → the same as a tuple, their methods registered. Raises `SpecError` or `MethodError`."""
-    files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
-    if files is None or not all(isinstance(file, str) and _is_path(file) for file in files):
-        raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
-    for file in files:
-        registry.add_file(Path(file))
-    return files
-
-
-def _is_path(text: str) -> bool:
-    """Whether a file could be called so: no NUL, no half of a character."""
-    try:
-        return b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:
-        return False
-
-
 def _require_use(name: str, value: str | None, variants: Sequence[Variant]) -> None:
     """Raise `SpecError` for preferences or a reward that are empty, or that no method of the run learns from."""
     if value is None or (value.strip() and any(name in registry.get(v.method).feedback for v in variants)):
@@ -228,36 +195,6 @@ def _require_use(name: str, value: str | None, variants: Sequence[Variant]) -> N
         f"--{name} is given, but no method of this run learns from it ({', '.join(v.name for v in variants)}); "
         f"add one that does: {', '.join(able)}"
     )
-
-
-def parse_variants(value: Any, changes: Mapping[str, Mapping[str, Any]]) -> tuple[Variant, ...]:
-    """`lora,prefix[virtual_tokens=10]` or a list → variants with `changes` applied, knobs checked and typed.
-
-    Raises `SpecError` or `MethodError` for unknown methods and knobs, and for a variant named twice.
-    """
-    items = split_outside_brackets(value) if isinstance(value, str) else value
-    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
-        raise SpecError(f"cannot read the methods {value!r}: give names separated by commas, such as lora,qlora")
-    variants = [_variant(item.strip(), changes) for item in items]
-    for method in changes:
-        registry.get(method)  # an unknown name gets its nearest names
-        if method not in {variant.method for variant in variants}:
-            raise SpecError(f"a setting is given for {method!r}, which is not among the methods of this run")
-    names = [variant.name for variant in variants]
-    for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"the variant {name!r} is named twice")
-    return tuple(variants)
-
-
-def _variant(item: str, changes: Mapping[str, Mapping[str, Any]]) -> Variant:
-    name, own = read_name(item, "method")
-    given = {**changes.get(name, {}), **own}
-    method = registry.build(name, given)
-    if method.role == "base":
-        raise SpecError("the base model is evaluated in every run; leave it out of the methods")
-    typed = method.settings()
-    return Variant(method=name, changed={knob: typed[knob] for knob in sorted(given)})
 
 
 @functools.cache

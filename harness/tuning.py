@@ -18,7 +18,7 @@ from harness.plan import Choice, Plan
 from harness.planner import Planner
 from harness.runner import Runner
 from harness.search_space import Domain
-from harness.spec import Variant
+from harness.variants import Variant
 from reports.metrics import PRIMARY
 from reports.record import Record
 

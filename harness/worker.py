@@ -34,6 +34,7 @@ from harness.measure.parameters import count_parameters, directory_bytes
 from harness.metrics.chosen import as_planned
 from harness.models.source import ModelSource
 from harness.observer import TrialObserver
+from harness.plugins import add_file
 from harness.protocol import INTERRUPTED, Outcome
 from harness.rewards import model_of
 from harness.tasks import load_task
@@ -91,7 +92,7 @@ class Worker:
     def _run(self) -> None:
         request = self.request
         for file in request.get("plugin", ()):
-            registry.add_file(Path(file))
+            add_file(Path(file))
         method = registry.build(request["method"], request["settings"])
         if reason := method.unsupported(self.facts):
             raise UnsupportedError(reason)

@@ -1,26 +1,21 @@
-"""Finding a method by name: the table in `methods/__init__.py`, entry points of installed packages, and named files.
+"""Finding a method by name, and building it with its settings.
 
-A class is imported only when it is asked for. Entry points live in the group `harness.methods`; a name that is
-already taken is refused with both origins named, and a plugin that cannot be imported breaks nothing but itself.
+Methods come from the table in `methods/__init__.py`, from entry points of the group `harness.methods`, and from files
+that the user names; `methods.catalogue` has the rules.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import importlib
-import importlib.util
-import inspect
+import json
 import math
-import sys
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from importlib.metadata import entry_points
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from methods import METHODS
 from methods.base import Method
+from methods.catalogue import Catalogue, reason
 from methods.errors import (
     InvalidMethodError,
     InvalidSettingError,
@@ -30,78 +25,16 @@ from methods.errors import (
     wanted,
 )
 
-GROUP = "harness.methods"
-_FILES: dict[str, str] = {}
-"""Methods of files that `add_file` was given, as in `origins`."""
-
-
-@lru_cache(maxsize=1)
-def origins() -> Mapping[str, str]:
-    """Name → `module:Class` for every registered method. Raises `InvalidMethodError` for a name taken twice."""
-    table = dict(METHODS)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        if table.get(point.name, point.value) != point.value:
-            raise InvalidMethodError(
-                f"the method name {point.name!r} is taken twice: by {table[point.name]} and by {point.value}"
-            )
-        table[point.name] = point.value
-    return table | _FILES
-
-
-def add_file(path: Path) -> list[str]:
-    """Run a Python file and register the methods that it defines; their names. Only for files that the user names.
-
-    Raises `InvalidMethodError` for a file that cannot be run, has no method, or one whose name is taken.
-    """
-    module_name = f"harness_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    held = [name for name, value in _FILES.items() if value.startswith(f"{module_name}:")]
-    if held:
-        return held
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise InvalidMethodError(f"the plugin {path} is no Python file; name one that ends in .py")
-    module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # it is the user's code, and may do anything
-        del sys.modules[module_name]
-        reason = " ".join(str(error).split())
-        raise InvalidMethodError(f"the plugin {path} cannot be run: {type(error).__name__}: {reason}") from error
-    own = [
-        value
-        for key, value in vars(module).items()
-        if inspect.isclass(value)
-        and issubclass(value, Method)
-        and (value.__module__, value.__name__) == (module_name, key)
-    ]
-    known, found = dict(origins()), {}
-    for cls in own:
-        if inspect.isabstract(cls):  # what others of the file have in common
-            continue
-        name, origin = getattr(cls, "name", cls.__name__), f"{path}:{cls.__name__}"
-        if name in known:
-            raise InvalidMethodError(f"the method name {name!r} is taken twice: by {known[name]} and by {origin}")
-        checked(name, cls, origin)
-        known[name], found[name] = origin, f"{module_name}:{cls.__name__}"
-    if not found:
-        raise InvalidMethodError(f"the plugin {path} defines no subclass of methods.base.Method")
-    _FILES.update(found)
-    origins.cache_clear()
-    return list(found)
-
 
 def get(name: str) -> type[Method]:
     """The method class of this name. Raises `UnknownMethodError` or `InvalidMethodError`."""
-    known = origins()
-    if name not in known:
-        visible = [key for key in known if METHODS.get(key) is None or get(key).role != "fake"]
-        raise UnknownMethodError(f"unknown method {name!r}{nearest(name, visible)}")
-    module, _, attribute = known[name].partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # a plugin's import may raise anything; it must not take the harness down
-        raise InvalidMethodError(f"method {name!r} ({known[name]}) cannot be imported: {error}") from error
-    return checked(name, found, known[name])
+    return CATALOGUE.get(name)
+
+
+def _unknown(name: str) -> UnknownMethodError:
+    """The error for a name that no method has; those of fakes are not proposed."""
+    fakes = {key for key in METHODS if getattr(CATALOGUE.find(key), "role", None) == "fake"}
+    return UnknownMethodError(f"unknown method {name!r}{nearest(name, CATALOGUE.origins().keys() - fakes)}")
 
 
 def checked(name: str, found: Any, origin: str) -> type[Method]:
@@ -112,20 +45,25 @@ def checked(name: str, found: Any, origin: str) -> type[Method]:
         raise InvalidMethodError(
             f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}"
         )
-    if not getattr(found, "summary", ""):
+    if lacking := getattr(found, "__abstractmethods__", None):
+        raise InvalidMethodError(f"{origin} does not define {' and '.join(sorted(lacking))}")
+    if not isinstance(getattr(found, "summary", None), str) or not found.summary.strip():
         raise InvalidMethodError(f"{origin} has no summary")
     if not (dataclasses.is_dataclass(found.Config) and found.Config.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         raise InvalidMethodError(f"the Config of {origin} is not a frozen dataclass")
+    try:
+        json.dumps(found().settings())
+    except Exception as error:  # a knob without a default, defaults that it refuses itself, or no JSON types
+        raise InvalidMethodError(f"{origin} cannot be made with its defaults: {reason(error)}") from error
     return found
 
 
-def all_methods() -> Iterator[tuple[str, type[Method] | InvalidMethodError]]:
+CATALOGUE = Catalogue("method", lambda: METHODS, checked, InvalidMethodError, _unknown)
+
+
+def all_methods() -> Iterator[tuple[str, type[Method] | Exception]]:
     """Every registered name with its class, or with the error that keeps it from being used."""
-    for name in origins():
-        try:
-            yield name, get(name)
-        except InvalidMethodError as error:
-            yield name, error
+    return CATALOGUE.all()
 
 
 def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
@@ -141,17 +79,28 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
     return method
 
 
-def configured(kind: str, name: str, config: type[Any], settings: Mapping[str, Any]) -> Any:
+def configured(kind: str, name: str, config: type, settings: Mapping[str, Any]) -> Any:
     """The config of a plugin with these knobs changed. Raises `UnknownKnobError` or `InvalidSettingError`."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     knobs = {field.name: field for field in dataclasses.fields(config)}
     for knob in settings:
         if knob not in knobs:
             raise UnknownKnobError(f"{kind} {name!r} has no knob {knob!r}{nearest(knob, knobs)}")
     try:
-        return TypeAdapter(config).validate_python(dict(settings))
+        made = _adapter(config).validate_python(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
         knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
         raise InvalidSettingError(f"{knob}: {wanted(first)}") from error
+    for knob, value in settings.items():
+        if isinstance(value, bool) and type(getattr(made, knob)) in (int, float):  # pydantic takes it for 1
+            raise InvalidSettingError(f"{name}.{knob}: must be a number (given: {value})")
+    return made
+
+
+@cache
+def _adapter(config: type) -> Any:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(config)

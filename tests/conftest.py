@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,27 @@ def tiny_model():
     from harness.contract import tiny
 
     return tiny.model
+
+
+@pytest.fixture
+def install(tmp_path_factory, monkeypatch) -> Iterator[Callable[..., Path]]:
+    """Return a function that installs a package, of modules and entry points, for this process; gives its folder,
+    which installs it for others by `PYTHONPATH`."""
+    before = set(sys.modules)
+
+    def install(package: str, points: dict[str, dict[str, str]], **modules: str) -> Path:
+        site = tmp_path_factory.mktemp("site")
+        info = site / f"{package.replace('-', '_')}-1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1\n")
+        lines = [f"[{group}]\n" + "".join(f"{k} = {v}\n" for k, v in own.items()) for group, own in points.items()]
+        (info / "entry_points.txt").write_text("".join(lines))
+        for name, text in modules.items():
+            (site / f"{name}.py").write_text(text)
+        monkeypatch.syspath_prepend(site)
+        return site
+
+    yield install
+    for name in set(sys.modules) - before:  # those of the package alone: others stay loaded for tests to come
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path_factory.getbasetemp())):
+            del sys.modules[name]

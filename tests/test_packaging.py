@@ -75,6 +75,9 @@ def test_the_wheel_carries_models_templates_and_all_packages(tmp_path):
         "methods/lora.py",
         "harness/tasks/embedded/generator.py",
         "harness/general/passages.txt",
+        "harness/skeleton/method.py.tmpl",
+        "harness/skeleton/tests/test_contract.py.tmpl",
+        "harness/contract/test_method.py",
     ):
         assert wanted in names
     assert not [name for name in names if name.startswith("tests/")]

@@ -11,13 +11,20 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from harness.cli import list_command, models_command, recommend_command, report_command, run_command
+from harness.cli import (
+    list_command,
+    models_command,
+    new_command,
+    recommend_command,
+    report_command,
+    run_command,
+)
 from harness.errors import HarnessError
 from methods.errors import MethodError
 from reports.errors import ReportError
 from reports.secrets import ours
 
-COMMANDS = (run_command, list_command, report_command, recommend_command, models_command)
+COMMANDS = (run_command, list_command, report_command, recommend_command, models_command, new_command)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,29 +10,32 @@ EXAMPLES = """examples:
   python -m harness list methods
   python -m harness list methods --knobs
   python -m harness list metrics
+  python -m harness list methods --plugin mine.py
 """
 
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "list", help="list methods, models, tasks or metrics", epilog=EXAMPLES, allow_abbrev=False
+        "list", help="list methods, models, tasks, metrics or launchers", epilog=EXAMPLES, allow_abbrev=False
     )
-    parser.add_argument("what", choices=["methods", "models", "tasks", "metrics"])
+    parser.add_argument("what", choices=list(ROWS))
     parser.add_argument("--knobs", action="store_true", help="with methods: every knob and its default")
+    parser.add_argument("--plugin", action="append", metavar="FILE", help="run a Python file and list what it brings")
     parser.set_defaults(action=show)
     return parser
 
 
 def show(arguments: argparse.Namespace) -> int:
     """Print names and one line each; a plugin that cannot be used is listed with the reason."""
-    rows = {"methods": _methods, "models": _models, "tasks": _tasks, "metrics": _metrics}[arguments.what](
-        arguments.knobs
-    )
-    rows = list(rows)
+    if arguments.plugin:
+        from harness.plugins import add_files
+
+        add_files(arguments.plugin)
+    rows = list(ROWS[arguments.what](arguments.knobs))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        print(f"{name:<{width}}  {text}".rstrip())
+        print(f"{name:<{width}}  {' '.join(text.split())}".rstrip())  # what others say of theirs may have line ends
     return 0
 
 
@@ -74,3 +77,13 @@ def _metrics(_: bool) -> Iterable[tuple[str, str]]:
             missing = found.missing()
             yield name, found.summary + (f' (not installed: pip install "{missing}")' if missing else "")
     yield "MODULE:FUNCTION", "a function of yours: docs/metrics.md"
+
+
+def _launchers(_: bool) -> Iterable[tuple[str, str]]:
+    from harness.launchers.registry import all_launchers
+
+    for name, found in all_launchers():
+        yield name, f"cannot be used: {found}" if isinstance(found, Exception) else found.summary
+
+
+ROWS = {"methods": _methods, "models": _models, "tasks": _tasks, "metrics": _metrics, "launchers": _launchers}

@@ -28,7 +28,7 @@ EXAMPLES = """examples:
 
 # flag, key of the request, help; the spec checks and types every value
 FLAGS = (
-    ("--methods", "methods", "comma-separated, such as lora,qlora or lora[r=8],lora[r=64]"),
+    ("--methods", "methods", "comma-separated, such as lora,qlora or lora[r=8],lora[r=64], or a grid: lora[r=8|64]"),
     (
         "--model",
         "model",
@@ -77,6 +77,7 @@ FLAGS = (
     ("--eval-batch-size", "eval_batch_size", "examples per batch in evaluation (32)"),
     ("--input-tokens", "input_tokens", "limit on the prompt"),
     ("--target-tokens", "target_tokens", "limit on target and generated text"),
+    ("--launcher", "launcher", "where trials run: local (default), or another of `list launchers`"),
     ("--device", "device", "auto, cpu, cuda or mps"),
     ("--dtype", "dtype", "auto, float32, bfloat16 or float16"),
     ("--out", "out", "run directory (runs/MODEL-TASK)"),
@@ -109,7 +110,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         parser.add_argument(flag, dest=key, action="store_const", const=True, help=text)
     parser.add_argument("--set", action="append", metavar="METHOD.KNOB=VALUE", help="change a knob; may be given often")
     parser.add_argument(
-        "--plugin", action="append", metavar="FILE", help="run a Python file and use its methods; may be given often"
+        "--plugin", action="append", metavar="FILE", help="run a Python file and use what it brings; may be given often"
     )
     parser.add_argument("--config", type=Path, help="YAML file with the same keys; flags override it")
     parser.set_defaults(action=run)
@@ -147,7 +148,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
     from rich.console import Console
 
     from harness.interruption import Interruption
-    from harness.launchers.local import LocalLauncher
+    from harness.launchers.registry import build
     from harness.progress import progress_for, say
     from harness.runner import Runner
     from harness.tuning import count_trials, tuned
@@ -164,7 +165,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
     records: list[Record] = []
     interrupted = False
     with Interruption() as interruption:
-        launcher = LocalLauncher(spec.trial_timeout, interruption)
+        launcher = build(spec.launcher, spec.trial_timeout, interruption)
         try:
             try:
                 with progress_for(count, Console()) as progress:

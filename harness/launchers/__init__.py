@@ -1,1 +1,5 @@
-"""Where a trial runs: a launcher takes a request and returns the record that the worker sent back."""
+"""Where a trial runs. The table of launchers: the name that users type → `module:Class`. Others come by entry point."""
+
+from __future__ import annotations
+
+LAUNCHERS = {"local": "harness.launchers.local:LocalLauncher"}

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.interruption import Interruption
+from harness.launchers.base import Launcher
 from harness.launchers.evidence import explain_kill
 from harness.launchers.orphans import bearing, end_all
 from harness.protocol import INTERRUPTED, Outcome, read_event
@@ -76,12 +77,11 @@ ADDED = {"TOKENIZERS_PARALLELISM": "false"}
 """Making malloc return memory sooner would tell methods apart by resident memory, and halves the speed of training."""
 
 
-class LocalLauncher:
+class LocalLauncher(Launcher):
     """Launches workers as child processes, each behind a keeper (`harness.launchers.keeper`)."""
 
-    def __init__(self, timeout: float | None = None, interruption: Interruption | None = None) -> None:
-        self.timeout = timeout
-        self.interruption = interruption
+    name = "local"
+    summary = "on this machine, one trial after another, each in a fresh process"
 
     def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.

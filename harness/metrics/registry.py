@@ -1,51 +1,29 @@
-"""Finding a metric by name: the table in `harness/metrics/__init__.py`, then entry points of installed packages.
-
-A class is imported only when it is asked for. Entry points live in the group `harness.metrics`; a name that is already
-taken is refused with both origins named, and a plugin that cannot be used breaks nothing but itself.
+"""Finding a metric by name: the table in `harness/metrics/__init__.py`, entry points of the group `harness.metrics`,
+and files that the user names; `methods.catalogue` has the rules.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
-from importlib.metadata import entry_points
 from typing import Any
 
 from harness.errors import MetricError, SpecError
 from harness.metrics import METRICS
 from harness.metrics.base import MetricPlugin
+from methods.catalogue import Catalogue
 from methods.errors import nearest
 from methods.registry import configured
-
-GROUP = "harness.metrics"
-
-
-@lru_cache(maxsize=1)
-def origins() -> Mapping[str, str]:
-    """Name → `module:Class` for every registered metric. Raises `MetricError` for a name taken twice."""
-    table = dict(METRICS)
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        if table.get(point.name, point.value) != point.value:
-            raise MetricError(
-                f"the metric name {point.name!r} is taken twice: by {table[point.name]} and by {point.value}"
-            )
-        table[point.name] = point.value
-    return table
 
 
 def get(name: str) -> type[MetricPlugin]:
     """The class of this name. Raises `SpecError` for a name that there is not, `MetricError` for a class of no use."""
-    known = origins()
-    if name not in known:
-        raise SpecError(f"unknown metric {name!r}{nearest(name, known)}; a function of yours is MODULE:FUNCTION")
-    module, _, attribute = known[name].partition(":")
-    try:
-        found = getattr(importlib.import_module(module), attribute)
-    except (Exception, SystemExit) as error:  # a plugin's import may raise anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise MetricError(f"metric {name!r} ({known[name]}) cannot be imported: {reason}") from error
-    return checked(name, found, known[name])
+    return CATALOGUE.get(name)
+
+
+def _unknown(name: str) -> SpecError:
+    return SpecError(
+        f"unknown metric {name!r}{nearest(name, CATALOGUE.origins())}; a function of yours is MODULE:FUNCTION"
+    )
 
 
 def checked(name: str, found: Any, origin: str) -> type[MetricPlugin]:
@@ -61,13 +39,12 @@ def checked(name: str, found: Any, origin: str) -> type[MetricPlugin]:
     return found
 
 
-def all_metrics() -> Iterator[tuple[str, type[MetricPlugin] | MetricError]]:
+CATALOGUE = Catalogue("metric", lambda: METRICS, checked, MetricError, _unknown)
+
+
+def all_metrics() -> Iterator[tuple[str, type[MetricPlugin] | Exception]]:
     """Every registered name with its class, or with the error that keeps it from being used."""
-    for name in origins():
-        try:
-            yield name, get(name)
-        except MetricError as error:
-            yield name, error
+    return CATALOGUE.all()
 
 
 def build(name: str, settings: Mapping[str, Any]) -> MetricPlugin:

@@ -1,19 +1,24 @@
-"""Where examples come from: embedded, DialogSum, E2E NLG, or the user's own file.
+"""Where examples come from: embedded, DialogSum, E2E NLG, the user's own file, or a task that someone else brings.
 
-One entry per task: the name that users type → where its loader lives and what it is. Nothing is imported
-until a task is loaded, so listing tasks is cheap. A loader takes a `TaskRequest` and returns a `Task`.
+One entry per task: the name that users type → where its loader lives and what it is. Nothing is imported until a task
+is loaded, so listing tasks is cheap. A loader is a function that takes a `TaskRequest` and returns a `Task`. Others
+come by entry points of the group `harness.tasks`, and by files that the user names.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import NamedTuple
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
-from harness.errors import SpecError
-from harness.tasks.base import Task, TaskRequest
+from harness.errors import DataError, HarnessError, SpecError
+from harness.tasks.base import Task, TaskRequest, problem
+from methods.catalogue import Catalogue, reason
 from methods.errors import nearest
 
-__all__ = ["TASKS", "Task", "TaskRequest", "load_task", "summaries"]
+__all__ = ["CATALOGUE", "TASKS", "Task", "TaskRequest", "load_task", "summaries"]
+
+Loader = Callable[[TaskRequest], Task]
 
 
 class _Entry(NamedTuple):
@@ -30,19 +35,66 @@ TASKS: dict[str, _Entry] = {
 }
 
 
+def checked(name: str, found: Any, origin: str) -> Loader:
+    """Return `found` if it can be called with a request; else raise `DataError`."""
+    if not callable(found) or isinstance(found, type):
+        raise DataError(f"{origin} is not a function that takes a TaskRequest and returns a Task")
+    try:
+        inspect.signature(found).bind(TaskRequest())
+    except TypeError as error:
+        raise DataError(f"{origin} does not take one argument, the TaskRequest") from error
+    loader: Loader = found
+    return loader
+
+
+def _unknown(name: str) -> SpecError:
+    return SpecError(f"unknown task {name!r}{nearest(name, CATALOGUE.origins().keys() - {'toy'})}")
+
+
+CATALOGUE = Catalogue(
+    "task", lambda: {name: entry.loader for name, entry in TASKS.items()}, checked, DataError, _unknown
+)
+
+
 def summaries() -> dict[str, str]:
-    """Task name → one line about it; the one that only tests use is left out."""
-    return {name: entry.summary for name, entry in TASKS.items() if name != "toy"}
+    """Task name → one line about it, or why it cannot be used; the one that only tests use is left out.
+
+    Of others' tasks the line is the first one of the function's docstring.
+    """
+    told = {name: entry.summary for name, entry in TASKS.items()}
+    for name, origins in CATALOGUE.origins().items():
+        if name not in told or len(origins) > 1:
+            told[name] = _summary(CATALOGUE.find(name))
+    for name, found in CATALOGUE.unreadable():
+        told[name] = _summary(found)
+    del told["toy"]
+    return told
+
+
+def _summary(found: Loader | Exception) -> str:
+    if isinstance(found, Exception):
+        return f"cannot be used: {found}"
+    lines = (inspect.getdoc(found) or "").splitlines()
+    return lines[0] if lines else "says nothing of itself"
 
 
 def load_task(request: TaskRequest) -> Task:
     """Load the task that the request names.
 
-    Raises `SpecError` for an unknown name (the nearest are in the sentence) or flags that do not fit the
-    task, and `DataError` for data that cannot be used.
+    Raises `SpecError` for an unknown name (the nearest are in the sentence) or flags that do not fit the task, and
+    `DataError` for data that cannot be used and for a loader that fails or gives something else than a whole task.
     """
-    if request.name not in TASKS:
-        raise SpecError(f"unknown task {request.name!r}{nearest(request.name, summaries())}")
-    module, _, function = TASKS[request.name].loader.partition(":")
-    task: Task = getattr(import_module(module), function)(request)
+    load = CATALOGUE.get(request.name)
+    if request.name in TASKS:
+        return load(request)
+    try:
+        task = load(request)
+    except HarnessError:
+        raise
+    except Exception as error:  # others' code may raise anything
+        raise DataError(
+            f"the task {request.name!r} cannot be loaded: {type(error).__name__}: {reason(error)}"
+        ) from error
+    if wrong := problem(task, request):
+        raise DataError(f"the task {request.name!r} is no whole task: {wrong}")
     return task

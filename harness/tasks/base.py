@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import SpecError
 from methods.base import Example, Limits
@@ -95,6 +96,35 @@ def fingerprint(splits: Mapping[str, Sequence[Example]]) -> str:
             row = json.dumps([split, example.id, example.input, example.references])
             digest.update(row.encode() + b"\n")
     return digest.hexdigest()
+
+
+def problem(task: Any, request: TaskRequest) -> str | None:
+    """What keeps an object from being the task of a request, in one sentence; `None` for one that is."""
+    if not isinstance(task, Task):
+        return f"the loader gave {type(task).__name__}, not harness.tasks.Task"
+    if task.name != request.name:
+        return f"it calls itself {task.name!r}"
+    for name, examples in task.splits.items():
+        if not isinstance(examples, tuple) or not all(isinstance(example, Example) for example in examples):
+            return f"{name} is not a tuple of examples"
+        if not examples and name != "validation":
+            return f"{name} has no examples"
+        for example in examples:
+            texts = (example.id, example.input, *example.references)
+            if not example.references or not all(isinstance(text, str) for text in texts):
+                return f"the example {example.id!r} of {name} has no reference, or one of its parts is not text"
+        if len({example.id for example in examples}) < len(examples):
+            return f"{name} has examples with the same id"
+    templates = task.templates if isinstance(task.templates, tuple) else ()
+    if not templates or not all(isinstance(text, str) and text.count("{input}") == 1 for text in templates):
+        return "its templates are not phrasings with {input} once each"
+    if not isinstance(task.limits, Limits) or not all(
+        isinstance(tokens, int) and tokens > 0 for tokens in (task.limits.input_tokens, task.limits.target_tokens)
+    ):
+        return "its limits are not two numbers of tokens above 0"
+    if task.fingerprint != fingerprint(task.splits):
+        return "its fingerprint is not that of its examples; harness.tasks.splits.build makes a task with the right one"
+    return None
 
 
 def _flag(field: str) -> str:

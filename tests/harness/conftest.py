@@ -16,25 +16,16 @@ from harness.checkpoint import Stop
 from harness.planner import make_plan
 from harness.spec import build_spec
 from harness.worker import Worker
-from methods import registry
 
 PLUGIN = Path(__file__).parent / "plugin"
 
 
 @pytest.fixture
-def plugin(tmp_path_factory, monkeypatch) -> Iterator[str]:
+def plugin(install, monkeypatch) -> Iterator[str]:
     """Install the method `follower` for this process; gives the search path that installs it for others."""
-    site = tmp_path_factory.mktemp("site")
-    info = site / "harness_test_plugin-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-test-plugin\nVersion: 1\n")
-    (info / "entry_points.txt").write_text("[harness.methods]\nfollower = harness_test_plugin:Follower\n")
-    for path in (PLUGIN, site):
-        monkeypatch.syspath_prepend(path)
-    registry.origins.cache_clear()
+    site = install("harness-test-plugin", {"harness.methods": {"follower": "harness_test_plugin:Follower"}})
+    monkeypatch.syspath_prepend(PLUGIN)
     yield f"{PLUGIN}:{site}"
-    monkeypatch.undo()
-    registry.origins.cache_clear()
     sys.modules.pop("harness_test_plugin", None)
 
 

@@ -92,7 +92,10 @@ def test_no_import_cycle():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["run", "--help"], ["list", "methods"], ["list", "models"], ["list", "tasks"], ["list", "metrics"]],
+    [
+        *(["--help"], ["run", "--help"], ["new", "--help"]),
+        *(["list", what] for what in ("methods", "models", "tasks", "metrics", "launchers")),
+    ],
 )
 def test_light_commands_import_nothing_heavy(arguments):
     code = (

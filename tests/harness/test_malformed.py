@@ -121,13 +121,25 @@ def test_paths_that_lead_nowhere(refuse, flag, path):
     refuse(*FILE, f"--data={__file__}" if flag == "--test" else "--data=none.csv", f"{flag}={path}")
 
 
-PIECE = st.sampled_from(["toy", "lora", "base", "r", "rr", "ending", "warmup", "=", "=x", "[", "]", ",", ".", " ", "1"])
+PIECE = st.sampled_from(
+    ["toy", "lora", "base", "r", "rr", "ending", "warmup", "=", "=x", "[", "]", "|", ",", ".", " ", "1"]
+)
 
 
 @examples(200)
 @given(pieces=st.lists(PIECE | TEXT, min_size=1, max_size=8))
 def test_methods(refuse, pieces):
     refuse(*TOY, f"--methods={''.join(pieces)},{TWINS}")
+
+
+@examples(150)
+@example(value=[{"lora": []}])
+@example(value=[{"toy": {"warmup": []}}])
+@given(value=st.lists(st.dictionaries(PIECE | TEXT, RUBBISH, min_size=1, max_size=2), min_size=1, max_size=2))
+def test_methods_in_yaml(refuse, tmp_path, value):
+    path = tmp_path / "spec.yaml"
+    path.write_text(yaml.dump({**REQUEST, "methods": [*value, *TWINS.split(",")]}), encoding="utf-8", errors="replace")
+    refuse("run", f"--config={path}")
 
 
 @examples(150)

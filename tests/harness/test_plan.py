@@ -16,7 +16,8 @@ from harness.errors import SpecError
 from harness.identity import code_hash
 from harness.plan import in_order
 from harness.planner import make_plan
-from harness.spec import Variant, build_spec
+from harness.spec import build_spec
+from harness.variants import Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -44,6 +44,7 @@ def test_a_wrong_knob_gets_the_nearest():
         ({"dropout": 1.5}, "dropout must be"),
         ({"learning_rate": -1}, "learning_rate must be above 0"),
         ({"schedule": "steep"}, "lora.schedule"),
+        ({"r": True}, r"lora\.r: must be a number \(given: True\)"),
     ],
 )
 def test_a_wrong_value_names_the_knob(settings, message):
@@ -85,29 +86,89 @@ def test_what_is_no_method_is_refused(found, message):
         registry.checked(name, found, "plugin:Thing")
 
 
-def test_a_plugin_that_cannot_be_imported_breaks_nothing_else(monkeypatch):
-    monkeypatch.setitem(methods.METHODS, "broken", "no_such_module:Thing")
-    registry.origins.cache_clear()
-    try:
-        found = dict(registry.all_methods())
-        assert isinstance(found["broken"], InvalidMethodError)
-        assert isinstance(found["lora"], type)
-        assert found["lora"].Config is not TrainingConfig
-    finally:
-        registry.origins.cache_clear()
+WHOLE = """
+from dataclasses import dataclass
+from methods.base import Method, TrainingConfig
+
+class Other(Method):
+    name = "other"
+    summary = "does nothing"
+    def prepare(self, model, setting):
+        return model
+
+class Needy(Other):
+    name = "needy"
+    @dataclass(frozen=True)
+    class Config:
+        rank: int
+
+class Odd(Other):
+    name = "odd"
+    @dataclass(frozen=True)
+    class Config:
+        of: object = object()
+
+class Half(Method):
+    name = "half"
+    summary = "does not say how"
+
+class Silent(Other):
+    name = "silent"
+    summary = ""
+"""
+BAD = {
+    "gone": ("no_such_module:Thing", "method 'gone' (no_such_module:Thing) cannot be imported: No module named"),
+    "nowhere": ("other_methods", "cannot be imported"),
+    "lacking": ("other_methods:Nothing", "has no attribute 'Nothing'"),
+    "misnamed": ("other_methods:Other", "is registered as 'misnamed' but calls itself 'other'"),
+    "a module": ("other_methods:Other", "is registered as 'a module'; use letters, digits"),
+    "function": ("other_methods:dataclass", "other_methods:dataclass is not a subclass of methods.base.Method"),
+    "needy": ("other_methods:Needy", "cannot be made with its defaults: "),
+    "odd": ("other_methods:Odd", "cannot be made with its defaults: Object of type object is not JSON"),
+    "half": ("other_methods:Half", "other_methods:Half does not define prepare"),
+    "silent": ("other_methods:Silent", "other_methods:Silent has no summary"),
+}
 
 
-def test_a_name_taken_twice_is_refused_with_both_origins(monkeypatch):
-    from importlib.metadata import EntryPoint
+def test_plugins_that_cannot_be_used_break_nothing_but_themselves(install):
+    points = {name: value for name, (value, _) in BAD.items()} | {"other": "other_methods:Other"}
+    install("others", {"harness.methods": points}, other_methods=WHOLE)
+    found = dict(registry.all_methods())
+    for name, (_, sentence) in BAD.items():
+        assert isinstance(found[name], InvalidMethodError)
+        assert sentence in str(found[name])
+        assert "\n" not in str(found[name])
+    assert found["other"] is registry.get("other")
+    assert found["lora"].Config is not TrainingConfig
 
-    point = EntryPoint("lora", "elsewhere:LoRA", registry.GROUP)
-    monkeypatch.setattr(registry, "entry_points", lambda group: [point])
-    registry.origins.cache_clear()
-    try:
-        with pytest.raises(InvalidMethodError, match=r"taken twice: by methods\.lora:LoRA and by elsewhere:LoRA"):
-            registry.origins()
-    finally:
-        registry.origins.cache_clear()
+
+def test_a_name_taken_twice_is_refused_with_both_origins_where_it_is_used(install):
+    install("others", {"harness.methods": {"lora": "other_methods:LoRA", "other": "other_methods:Other"}})
+    install("more", {"harness.methods": {"other": "more:Other"}, "harness.metrics": {"rouge": "more:Rouge"}})
+    with pytest.raises(InvalidMethodError, match=r"'lora' is taken twice: by methods\.lora:LoRA and by other_methods:"):
+        registry.build("lora")
+    with pytest.raises(InvalidMethodError, match=r"taken twice: by more:Other and by other_methods:Other"):
+        registry.build("other")
+    assert "taken twice" in str(dict(registry.all_methods())["lora"])
+    assert registry.build("qlora").name == "qlora"  # whose class inherits from LoRA's
+    with pytest.raises(UnknownMethodError, match="did you mean lora"):
+        registry.get("lroa")
+
+
+def test_the_same_package_found_twice_is_no_clash(install):
+    for _ in range(2):
+        install("others", {"harness.methods": {"other": "other_methods:Other"}}, other_methods=WHOLE)
+    assert registry.get("other").name == "other"
+
+
+@pytest.mark.parametrize("damage", [b"[harness.methods]\nno value\n", b"\xff\xfe[harness.methods]\n"])
+def test_entry_points_that_cannot_be_read_hide_no_others(install, damage):
+    site = install("damaged", {})
+    (site / "damaged-1.dist-info" / "entry_points.txt").write_bytes(damage)
+    install("others", {"harness.methods": {"other": "other_methods:Other"}}, other_methods=WHOLE)
+    found = dict(registry.all_methods())
+    assert found["other"].name == "other"
+    assert "the entry points of the package damaged cannot be read: " in str(found["damaged"])
 
 
 def test_listing_methods_imports_neither_torch_nor_peft():

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from harness.metrics import registry
 from methods.base import Example
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,20 +29,9 @@ def documented() -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def installed(tmp_path_factory, monkeypatch, documented) -> Iterator[Path]:
+def installed(install, documented) -> Path:
     """The folder in which the documented plugin is installed, with its entry point."""
-    site = tmp_path_factory.mktemp("site")
     (module,) = [code for _, code in documented if "class Tidiness" in code]
     (entry,) = [code for kind, code in documented if kind == "toml"]
-    (site / "tidiness.py").write_text(module)
-    info = site / "tidiness-1.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tidiness\nVersion: 1\n")
     name, _, value = entry.partition("\n")[2].strip().partition(" = ")
-    (info / "entry_points.txt").write_text(f"[harness.metrics]\n{name} = {value.strip(chr(34))}\n")
-    monkeypatch.syspath_prepend(site)
-    registry.origins.cache_clear()
-    yield site
-    monkeypatch.undo()
-    registry.origins.cache_clear()
-    sys.modules.pop("tidiness", None)
+    return install("tidiness", {"harness.metrics": {name: value.strip('"')}}, tidiness=module)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint
 
 import pytest
 
 import harness.metrics
-from harness.errors import HarnessError, MetricError, SpecError
+from harness.errors import MetricError, SpecError
 from harness.metrics import registry
 from harness.metrics.base import MetricPlugin
 from harness.metrics.overlap import ExactMatch
@@ -63,36 +62,23 @@ def test_a_metric_without_a_summary_is_refused():
         registry.checked("exact-match", Silent, "plugin:Thing")
 
 
-@pytest.fixture
-def points(monkeypatch):
-    """Return a function that registers entry points."""
-
-    def register(**values):
-        made = [EntryPoint(name, value, registry.GROUP) for name, value in values.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: made)
-        registry.origins.cache_clear()
-
-    yield register
-    registry.origins.cache_clear()
+def test_a_name_taken_twice_is_refused_with_both_origins(install):
+    install("elsewhere", {"harness.metrics": {"chrf": "elsewhere:Chrf"}})
+    with pytest.raises(MetricError, match=r"taken twice: by harness\.metrics\.sacre:Chrf and by elsewhere:Chrf"):
+        registry.get("chrf")
+    assert registry.get("bleu").name == "bleu"
 
 
-def test_a_name_taken_twice_is_refused_with_both_origins(points):
-    points(chrf="elsewhere:Chrf")
-    with pytest.raises(HarnessError, match=r"taken twice: by harness\.metrics\.sacre:Chrf and by elsewhere:Chrf"):
-        registry.origins()
-
-
-def test_a_plugin_that_cannot_be_imported_breaks_nothing_else(points, tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "leaves_at_once.py").write_text("raise SystemExit(3)")
-    points(gone="no_such_module_here:Thing", leaving="leaves_at_once:Thing")
+def test_a_plugin_that_cannot_be_imported_breaks_nothing_else(install):
+    points = {"gone": "no_such_module_here:Thing", "leaving": "leaves_at_once:Thing"}
+    install("bad", {"harness.metrics": points}, leaves_at_once="raise SystemExit(3)")
     found = dict(registry.all_metrics())
     assert "No module named 'no_such_module_here'" in str(found["gone"])
     assert "metric 'leaving' (leaves_at_once:Thing) cannot be imported: 3" in str(found["leaving"])
     assert found["exact-match"] is ExactMatch
 
 
-def test_the_list_says_what_is_not_installed(points, capsys, monkeypatch):
+def test_the_list_says_what_is_not_installed(install, capsys, monkeypatch):
     from harness.cli import main
 
     class Absent(ExactMatch):
@@ -102,7 +88,8 @@ def test_the_list_says_what_is_not_installed(points, capsys, monkeypatch):
         install = "no-such-package"
 
     monkeypatch.setattr(sys.modules[__name__], "Absent", Absent, raising=False)
-    points(absent=f"{__name__}:Absent", gone="no_such_module_here:Thing")
+    points = {"absent": f"{__name__}:Absent", "gone": "no_such_module_here:Thing"}
+    install("absent", {"harness.metrics": points})
     assert main(["list", "metrics"]) == 0
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()}
     assert lines["absent"] == 'needs what is not there (not installed: pip install "no-such-package")'

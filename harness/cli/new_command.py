@@ -1,0 +1,81 @@
+"""`new`: the start of something of one's own."""
+
+from __future__ import annotations
+
+import argparse
+import keyword
+import re
+from pathlib import Path
+from string import Template
+from typing import Any
+
+EXAMPLES = """examples:
+  python -m harness new method my-method
+  python -m harness new method my-method --out packages/my-method
+"""
+SKELETON = Path(__file__).resolve().parents[1] / "skeleton"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
+
+
+def add_to(commands: Any) -> argparse.ArgumentParser:
+    """Declare the subcommand."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "new", help="start a package with a method of your own", epilog=EXAMPLES, allow_abbrev=False
+    )
+    parser.add_argument("what", choices=["method"])
+    parser.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (harness-NAME)")
+    parser.set_defaults(action=new)
+    return parser
+
+
+def new(arguments: argparse.Namespace) -> int:
+    """Write a package that works and passes its own tests. Raises `SpecError` for a bad name or place."""
+    words = names(arguments.name)
+    folder = arguments.out or Path(words["package"])
+    files = write(folder, words)
+    print("\n".join(f"wrote {folder / file}" for file in files))
+    print(f"next: cd {folder}, then what README.md says")
+    return 0
+
+
+def names(name: str) -> dict[str, str]:
+    """What the skeleton calls things, by the method's name. Raises `SpecError` for a bad or a taken name."""
+    from harness.errors import SpecError
+    from methods.registry import CATALOGUE
+
+    if not _NAME.fullmatch(name) or len(name) > 40 or keyword.iskeyword(name):
+        raise SpecError(
+            f"{name!r} cannot be the name of a method: use letters and digits, with single hyphens or underscores "
+            "between them, beginning with a letter, at most 40 in all, and no keyword of Python"
+        )
+    if taken := CATALOGUE.origins().get(name):
+        raise SpecError(f"the method name {name!r} is taken by {taken[0]}; choose another")
+    parts = re.split("[-_]", name)
+    return {
+        "name": name,
+        "cls": "".join(part[0].upper() + part[1:] for part in parts),
+        "package": f"harness-{'-'.join(parts).lower()}",
+        "module": f"harness_{'_'.join(parts).lower()}",
+    }
+
+
+def write(folder: Path, words: dict[str, str]) -> list[str]:
+    """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
+    from harness.errors import SpecError
+    from harness.parsing import is_path
+
+    if not is_path(str(folder)):
+        raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out") from error
+    written = []
+    for template in sorted(SKELETON.rglob("*.tmpl")):
+        file = template.relative_to(SKELETON).with_suffix("")
+        place = folder / (f"{words['module']}.py" if file.name == "method.py" else file)
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(Template(template.read_text(encoding="utf-8")).substitute(words), encoding="utf-8")
+        written.append(str(place.relative_to(folder)))
+    return written

@@ -1,0 +1,56 @@
+"""Finding a launcher by name: the table in `harness/launchers/__init__.py`, entry points of the group
+`harness.launchers`, and files that the user names; `methods.catalogue` has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.errors import LauncherError, SpecError
+from harness.interruption import Interruption
+from harness.launchers import LAUNCHERS
+from harness.launchers.base import Launcher
+from methods.catalogue import Catalogue, reason
+from methods.errors import nearest
+
+
+def get(name: str) -> type[Launcher]:
+    """The class of this name. Raises `SpecError` where there is none, `LauncherError` for one of no use."""
+    return CATALOGUE.get(name)
+
+
+def _unknown(name: str) -> SpecError:
+    return SpecError(f"unknown launcher {name!r}{nearest(name, CATALOGUE.origins())}")
+
+
+def checked(name: str, found: Any, origin: str) -> type[Launcher]:
+    """Return `found` if it is a usable launcher class of this name; else raise `LauncherError`."""
+    if not (isinstance(found, type) and issubclass(found, Launcher)):
+        raise LauncherError(f"{origin} is not a subclass of harness.launchers.base.Launcher")
+    if lacking := getattr(found, "__abstractmethods__", None):
+        raise LauncherError(f"{origin} does not define {' and '.join(sorted(lacking))}")
+    if getattr(found, "name", None) != name:
+        raise LauncherError(f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}")
+    if not isinstance(getattr(found, "summary", None), str) or not found.summary.strip():
+        raise LauncherError(f"{origin} has no summary")
+    return found
+
+
+CATALOGUE = Catalogue("launcher", lambda: LAUNCHERS, checked, LauncherError, _unknown)
+
+
+def all_launchers() -> Iterator[tuple[str, type[Launcher] | Exception]]:
+    """Every registered name with its class, or with the error that keeps it from being used."""
+    return CATALOGUE.all()
+
+
+def build(name: str, timeout: float | None, interruption: Interruption) -> Launcher:
+    """A launcher that is ready. Raises `HarnessError` with one sentence where it is not."""
+    cls = get(name)
+    try:
+        return cls(timeout, interruption)
+    except (LauncherError, SpecError):
+        raise
+    except Exception as error:  # it is foreign code
+        raise LauncherError(f"the launcher {name!r} cannot start: {type(error).__name__}: {reason(error)}") from error

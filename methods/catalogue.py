@@ -1,0 +1,145 @@
+"""Things that users choose by name and others may bring: methods and, in the harness, metrics, tasks and launchers.
+
+A name comes from the project's own table, from an entry point of an installed package (group `harness.methods` and the
+like), or from a file that the user names. Nothing is imported before it is asked for. A name that is taken twice is
+refused where it is used, with all origins, and a plugin that cannot be used breaks nothing but itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import Distribution, distributions
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
+"""What others may call theirs: it can be typed between commas and brackets, and is never `MODULE:FUNCTION`."""
+
+
+@dataclass(frozen=True)
+class Catalogue(Generic[T]):
+    """Everything of one kind that has a name."""
+
+    kind: str
+    """What one of them is called; with an s it is the end of the group's name."""
+    table: Callable[[], Mapping[str, str]]
+    """Gives the project's own: name → `module:attribute`."""
+    check: Callable[[str, Any, str], T]
+    """Given name, object and origin: the object, if it can be used; else raises `error`."""
+    error: type[Exception]
+    """What is raised for one that cannot be used."""
+    unknown: Callable[[str], Exception]
+    """The error for a name that there is not."""
+    brought: dict[str, tuple[str, T]] = field(init=False, default_factory=dict)
+    """What came from files that the user named: name → origin and object."""
+
+    @property
+    def group(self) -> str:
+        """The entry points' group."""
+        return f"harness.{self.kind}s"
+
+    def origins(self) -> Mapping[str, tuple[str, ...]]:
+        """Name → where it comes from, the project's own first; more than one origin for a name taken twice."""
+        found = {name: [origin] for name, origin in self.table().items()}
+        points, _ = _installed(tuple(map(str, sys.path)))
+        brought = ((name, origin) for name, (origin, _) in self.brought.items())
+        for name, origin in (*(point[1:] for point in points if point[0] == self.group), *brought):
+            if origin not in found.setdefault(name, []):
+                found[name].append(origin)
+        return {name: tuple(origins) for name, origins in found.items()}
+
+    def get(self, name: str) -> T:
+        """What has this name. Raises `unknown` where nothing has, `error` where it cannot be used."""
+        origins = self.origins()
+        if name not in origins:
+            raise self.unknown(name)
+        if len(origins[name]) > 1:
+            raise self.error(f"the {self.kind} name {name!r} is taken twice: by {' and by '.join(origins[name])}")
+        (origin,) = origins[name]
+        if name in self.brought:
+            return self.brought[name][1]
+        module, _, attribute = origin.partition(":")
+        try:
+            found = attrgetter(attribute.strip())(import_module(module.strip()))
+        except (Exception, SystemExit) as error:  # a plugin's import may raise anything
+            raise self.error(f"{self.kind} {name!r} ({origin}) cannot be imported: {reason(error)}") from error
+        return self._checked(name, found, origin)
+
+    def find(self, name: str) -> T | Exception:
+        """What has this name, or the error that keeps it from being used. Raises `unknown` for a name of nothing."""
+        try:
+            return self.get(name)
+        except self.error as error:
+            return error
+
+    def all(self) -> Iterator[tuple[str, T | Exception]]:
+        """Every name with what has it, or with the error that keeps it from being used."""
+        yield from ((name, self.find(name)) for name in self.origins())
+        yield from self.unreadable()
+
+    def unreadable(self) -> Iterator[tuple[str, Exception]]:
+        """Installed packages of which nobody can say what they bring."""
+        for package, why in _installed(tuple(map(str, sys.path)))[1]:
+            yield package, self.error(f"the entry points of the package {package} cannot be read: {why}")
+
+    def accept(self, brought: Iterable[tuple[str, str, Any]]) -> dict[str, tuple[str, T]]:
+        """Name → origin and object, of (name, origin, object) that a file brings. Raises `error` for a name that is
+        taken and for what cannot be used."""
+        accepted: dict[str, tuple[str, T]] = {}
+        for name, origin, found in brought:
+            taken = self.origins().get(name) or accepted.get(name)
+            if taken:
+                raise self.error(f"the {self.kind} name {name!r} is taken twice: by {taken[0]} and by {origin}")
+            accepted[name] = (origin, self._checked(name, found, origin))
+        return accepted
+
+    def add(self, accepted: Mapping[str, tuple[str, T]]) -> None:
+        """Let these be chosen, too, in this process."""
+        self.brought.update(accepted)
+
+    def _checked(self, name: str, found: Any, origin: str) -> T:
+        if not NAME.fullmatch(name) and name not in self.table():
+            raise self.error(f"{origin} is registered as {name!r}; use letters, digits, hyphens, underscores and dots")
+        try:
+            return self.check(name, found, origin)
+        except self.error:
+            raise
+        except Exception as error:  # looking at a plugin may run code of its own
+            raise self.error(f"{self.kind} {name!r} ({origin}) cannot be used: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, on one line and not without limit; its type where it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+@lru_cache(maxsize=4)
+def _installed(path: tuple[str, ...]) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+    """Group, name and origin of every entry point of the harness, and the packages whose entry points are unreadable.
+
+    Of a package that is found twice the first counts, as for imports. `path` is `sys.path`, which decides what is
+    found.
+    """
+    points, unreadable, seen = [], [], set[str]()
+    for distribution in distributions():
+        try:
+            own = [point for point in distribution.entry_points if point.group.startswith("harness.")]
+            if own and (package := _package(distribution)) not in seen:
+                seen.add(package)
+                points += [(point.group, point.name, point.value) for point in own]
+        except Exception as error:  # one package's damaged file would hide those of all others
+            unreadable.append((_package(distribution), reason(error)))
+    return sorted(points), unreadable
+
+
+def _package(distribution: Distribution) -> str:
+    try:
+        return re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
+    except Exception:  # damaged too
+        return "of no name"
