@@ -48,8 +48,16 @@ def prepare(spec: Spec) -> Planner:
 
 
 def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
-    """The knobs that the model's preset recommends for this method, with the user's changes over them."""
-    return {**model.settings.get(variant.method, {}), **variant.changed, **variant.tuned}
+    """The knobs that the model's preset recommends for this method, with the user's changes over them.
+
+    A method of which the preset says nothing gets what it says of the nearest one that it is a kind of: `dora` what
+    suits `lora`.
+    """
+    cls = registry.get(variant.method)
+    kinds = [str(vars(kind).get("name")) for kind in cls.__mro__]
+    advised = next((model.settings[name] for name in kinds if name in model.settings), {})
+    knobs = {field.name for field in dataclasses.fields(cls.Config)}
+    return {**{k: v for k, v in advised.items() if k in knobs}, **variant.changed, **variant.tuned}
 
 
 def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:

@@ -35,7 +35,8 @@ class Preset:
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     """Compute dtype where the user leaves it open; `None` lets the hardware decide."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Method → knobs that suit this model better than the method's defaults; the user's own come first."""
+    """Method → knobs that suit this model better than the method's defaults; the user's own come first. They hold for
+    methods derived from it too, unless those have an entry of their own."""
     note: str | None = None
     hidden: bool = False
     """Left out of `list models`."""
@@ -51,6 +52,9 @@ def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Ma
         "lora": {"learning_rate": adapters},
         "qlora": {"learning_rate": adapters},
         "prefix": {"learning_rate": 3e-2},
+        "bitfit": {"learning_rate": 1e-2},
+        "layernorm": {"learning_rate": 1e-2},
+        "last-layers": {"learning_rate": 1e-3},
         "rlhf": rlhf,
         "dpo": {"learning_rate": adapters, "preference_learning_rate": 1e-3, "supervised_weight": 1.0},
         "kto": {"learning_rate": adapters, "preference_learning_rate": 1e-4, "beta": 0.5},

@@ -1,0 +1,40 @@
+"""`layernorm`: only the weights of normalisation layers train (Zhao et al. 2024, "Tuning LayerNorm in Attention")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from methods.base import TrainingConfig
+from methods.partial import Partial
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerNormConfig(TrainingConfig):
+    """Knobs of tuning normalisation layers.
+
+    learning_rate: 1e-3, as for `bitfit`; so few weights want more than the 5e-5 of all of them.
+    """
+
+    learning_rate: float = 1e-3
+
+
+class LayerNorm(Partial):
+    """Scale and, where there is one, shift of every normalisation layer."""
+
+    name = "layernorm"
+    summary = "only the weights of normalisation layers (Zhao et al. 2024)"
+    Config = LayerNormConfig
+
+    def choose(self, model: Any) -> Iterable[Any]:
+        """What belongs to layers whose class ends in `Norm`: `LayerNorm`, `LlamaRMSNorm`, `T5LayerNorm` and others."""
+        from methods.errors import UnsupportedError
+
+        norms = [module for module in model.modules() if type(module).__name__.endswith("Norm")]
+        weights = [parameter for norm in norms for parameter in norm.parameters()]
+        if not weights:
+            raise UnsupportedError(
+                f"{self.name} has nothing to train: {type(model).__name__} has no normalisation layer with weights"
+            )
+        return weights
