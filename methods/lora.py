@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.base import Method, Setting, TrainingConfig, require
 
+if TYPE_CHECKING:
+    import torch
+
 TASK_TYPES = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM"}
 """Model family → PEFT's `TaskType`."""
+
+Init = Literal["default", "gaussian", "orthogonal", "pissa", "pissa_niter_16", "olora", "loftq"]
+PRINCIPAL: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
+"""Starts that are a part of the base weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +25,9 @@ class LoRAConfig(TrainingConfig):
 
     learning_rate: 2e-4, Dettmers et al. 2023 (QLoRA, table 9) for models up to 13 B parameters.
     """
+
+    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *PRINCIPAL)
+    """What `init` may be; `loftq` is for a base in 4 bits."""
 
     learning_rate: float = 2e-4
     r: int = 8
@@ -29,12 +40,33 @@ class LoRAConfig(TrainingConfig):
     """`all-linear` (every linear layer but the output head; Dettmers et al. 2023), or names joined by `+`."""
     bias: Literal["none", "all", "lora_only"] = "none"
     """Which biases train besides; PEFT's default."""
+    use_dora: bool = False
+    """Whether direction and magnitude of each weight's columns train apart (DoRA, Liu et al. 2024)."""
+    use_rslora: bool = False
+    """Whether the update is scaled by alpha / √r, so that higher ranks do not learn more slowly (Kalajdzievski
+    2023)."""
+    init: Init = "default"
+    """Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper;
+    `orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the weight
+    (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR decomposition
+    (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. 2023), for `qlora`
+    alone."""
+    lr_ratio: float = 1.0
+    """Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.r >= 1, "r", "must be at least 1")
         require(self.alpha > 0, "alpha", "must be above 0")
         require(0 <= self.dropout < 1, "dropout", "must be at least 0 and below 1")
+        require(self.lr_ratio > 0, "lr_ratio", "must be above 0")
+        require(self.init in self.inits, "init", f"must be one of {', '.join(self.inits)} for this method")
+        require(self.init != "orthogonal" or self.r % 2 == 0, "r", "must be even with init=orthogonal")
+        if self.init in PRINCIPAL:
+            said = f"with init={self.init}, which trains a part of the weights as they are"
+            require(not self.dropout, "dropout", f"must be 0 {said}")
+            require(self.bias == "none", "bias", f"must be none {said}")
+            require(not self.use_dora, "use_dora", f"must be false {said}")
 
 
 class LoRA(Method):
@@ -48,7 +80,9 @@ class LoRA(Method):
         """Wrap the model with PEFT's LoRA; the base weights are frozen."""
         import peft
 
-        targets = self.config.target_modules
+        from methods import lora_start
+
+        targets, init = self.config.target_modules, self.config.init
         config = peft.LoraConfig(
             task_type=TASK_TYPES[setting.facts.family],
             r=self.config.r,
@@ -56,10 +90,44 @@ class LoRA(Method):
             lora_dropout=self.config.dropout,
             bias=self.config.bias,
             target_modules=targets if targets == "all-linear" else targets.split("+"),
+            use_dora=self.config.use_dora,
+            use_rslora=self.config.use_rslora,
+            init_lora_weights=init if init in ("gaussian", "orthogonal") else True,
         )
         try:
-            return peft.get_peft_model(model, config)
+            model = peft.get_peft_model(model, config)
         except ValueError as error:
             from methods.errors import InvalidSettingError
 
             raise InvalidSettingError(f"{self.name}.target_modules: {str(error).splitlines()[0]}") from error
+        if init in PRINCIPAL:
+            lora_start.from_weights(model, init)
+        return model
+
+    def optimizer(self, model: Any) -> torch.optim.Optimizer:
+        """AdamW; with an `lr_ratio`, in the groups of PEFT's LoRA+, whose rates the engine's schedule scales."""
+        if self.config.lr_ratio == 1:
+            return super().optimizer(model)
+        import torch
+        from peft.optimizers import create_loraplus_optimizer
+
+        rate = self.config.learning_rate
+        made: torch.optim.Optimizer = create_loraplus_optimizer(
+            model,
+            torch.optim.AdamW,
+            lr=rate,
+            loraplus_lr_ratio=self.config.lr_ratio,
+            loraplus_weight_decay=self.config.weight_decay,
+        )
+        for group in made.param_groups:
+            group["rate_factor"] = group["lr"] / rate
+        return made
+
+    def save(self, model: Any, directory: Path) -> None:
+        """Write the adapter; one that started from the weights as plain LoRA, for the base as it is."""
+        from methods import lora_start
+
+        if self.config.init in PRINCIPAL:
+            lora_start.save_as_lora(model, directory)
+        else:
+            super().save(model, directory)

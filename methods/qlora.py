@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.base import ModelFacts, Setting
-from methods.lora import LoRA, LoRAConfig
+from methods.lora import Init, LoRA, LoRAConfig
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class QLoRAConfig(LoRAConfig):
     """Knobs of QLoRA; those of LoRA and the quantisation, with the paper's defaults."""
+
+    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", "loftq")
+    """What `init` may be. PiSSA and OLoRA take a part of the full weights, and here those are gone."""
 
     quant_type: Literal["nf4", "fp4"] = "nf4"
     """4-bit data type; NF4 in the paper."""
@@ -34,9 +37,9 @@ class QLoRA(LoRA):
     def unsupported(self, facts: ModelFacts) -> str | None:
         """4-bit needs bitsandbytes and a device that it has kernels for."""
         if facts.device not in ("cpu", "cuda") and facts.family != "toy":
-            return f"qlora needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
+            return f"{self.name} needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
         if importlib.util.find_spec("bitsandbytes") is None:
-            return "qlora needs the package bitsandbytes: pip install bitsandbytes"
+            return f"{self.name} needs the package bitsandbytes: pip install bitsandbytes"
         return super().unsupported(facts)
 
     def load_options(self, facts: ModelFacts, dtype: torch.dtype) -> Mapping[str, Any]:
@@ -58,8 +61,15 @@ class QLoRA(LoRA):
         import peft
 
         keep_to_compute_dtype(model)
+        kind, place = type(model), model.name_or_path
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
-        return super().prepare(model, setting)
+        model = super().prepare(model, setting)
+        if self.config.init == "loftq":
+            from methods import lora_start
+
+            # Once more, in full: it lies where the quantised one came from, and is gone when this returns.
+            lora_start.from_error(model, kind.from_pretrained(place, dtype="auto", local_files_only=True))
+        return model
 
 
 def keep_to_compute_dtype(model: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from methods.base import Budget, Setting, StepEvent, TrainingJob, require
 from methods.checkpoint import Checkpoint, State, load_weights, packed, unpacked
-from methods.lora import LoRA, LoRAConfig
+from methods.lora import Init, LoRA, LoRAConfig
 from methods.rlhf.roles import POLICY, REFERENCE, Roles
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ class StagedConfig(LoRAConfig):
 
     learning_rate: of the warm start; LoRA's default. With `peft=none` a tenth of it is usual.
     """
+
+    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal")
+    """What `init` may be: not a part of the weights, which policy and reference have in common."""
 
     peft: Literal["lora", "none"] = "lora"
     """What trains: a LoRA adapter, which needs no second copy of the model as reference; or all weights, which does."""
@@ -52,6 +55,7 @@ class StagedConfig(LoRAConfig):
             "bias",
             "must be none: biases are held once and cannot differ between policy and reference",
         )
+        require(self.lr_ratio == 1, "lr_ratio", "must be 1: the stages after the warm start have one rate each")
         fits = STARTS[self.peft]
         require(
             not self.start or self.start.partition("[")[0] in fits,
@@ -229,6 +233,10 @@ class _StageCheckpoint(Checkpoint):
         self._ledger.job.checkpoint.step(lambda: self._ledger.state({self._stage: state()}))
 
 
+_ALIKE = (("r", "r"), ("alpha", "lora_alpha"), *((same, same) for same in ("bias", "use_dora", "use_rslora")))
+"""Knob and field of PEFT's config in which two adapters have to agree."""
+
+
 def load_start(method: Staged, model: Any, folder: Path) -> None:
     """Take over the weights that another trial shipped. Raises `InvalidSettingError` where they do not fit."""
     from safetensors.torch import load_file
@@ -250,7 +258,7 @@ def load_start(method: Staged, model: Any, folder: Path) -> None:
 
     theirs = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     ours = model.peft_config["default"]
-    for knob, key in (("r", "r"), ("alpha", "lora_alpha"), ("bias", "bias")):
+    for knob, key in _ALIKE:
         if theirs[key] != (own := getattr(ours, key)):
             raise InvalidSettingError(
                 f"{method.name}.{knob} is {own}, that of {method.config.start} {theirs[key]}; set both alike"

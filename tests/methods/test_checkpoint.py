@@ -65,6 +65,10 @@ def make_job(tiny_model, tokenizer):
         ("instruction", {}),
         ("lora", {"dropout": 0.3}),
         ("prefix", {}),
+        ("bitfit", {}),
+        ("pissa", {}),
+        ("dora", {}),
+        ("lora-plus", {"weight_decay": 0.1}),
     ],
 )
 def test_killed_and_resumed_it_ends_with_the_same_weights(make_job, mortal, weights, name, knobs, family):
