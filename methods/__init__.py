@@ -8,6 +8,8 @@ from __future__ import annotations
 
 METHODS: dict[str, str] = {
     "base": "methods.untouched:Untouched",
+    "zero-shot": "methods.zero_shot:ZeroShot",
+    "few-shot": "methods.few_shot:FewShot",
     "full": "methods.full:Full",
     "instruction": "methods.instruction:Instruction",
     "lora": "methods.lora:LoRA",
@@ -22,6 +24,9 @@ METHODS: dict[str, str] = {
     "layernorm": "methods.layernorm:LayerNorm",
     "last-layers": "methods.last_layers:LastLayers",
     "rlhf": "methods.rlhf.method:RLHF",
+    "rloo": "methods.rlhf.algorithms:RLOO",
+    "grpo": "methods.rlhf.algorithms:GRPO",
+    "ppo": "methods.rlhf.algorithms:PPO",
     "dpo": "methods.dpo:DPO",
     "kto": "methods.kto:KTO",
     "orpo": "methods.orpo:ORPO",

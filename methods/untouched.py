@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal
 
-from methods.base import Method, Setting
+from methods.base import Family, Method, Setting
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class Untouched(Method):
 
     name = "base"
     summary = "the untouched model, evaluated zero-shot; runs by itself in every comparison"
-    Config = UntouchedConfig
+    Config: ClassVar[type[Any]] = UntouchedConfig
     trains = False
-    role = "base"
-    families = ("decoder-only", "encoder-decoder", "toy")
+    role: ClassVar[Literal["candidate", "base", "fake"]] = "base"
+    families: ClassVar[tuple[Family, ...]] = ("decoder-only", "encoder-decoder", "toy")
 
     def prepare(self, model: Any, setting: Setting) -> Any:
         """Freeze everything."""

@@ -85,7 +85,7 @@ class RLHF(Staged):
 
     name = "rlhf"
     summary = "warm start → preferences → reward model → policy optimisation (Ouyang et al. 2022)"
-    Config = RLHFConfig
+    Config: ClassVar[type[Any]] = RLHFConfig
     feedback: ClassVar[frozenset[str]] = frozenset({"preferences", "reward"})
 
     def learn(self, ledger: Ledger) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from harness.errors import SpecError
 from harness.identity import code_hash
+from harness.models.source import resolve
 from harness.plan import in_order
 from harness.planner import make_plan
 from harness.spec import build_spec
@@ -97,6 +98,18 @@ def test_presets_recommend_and_users_decide():
     assert rates[1] == 0.5
     assert embedded.trials[1].draft.variant == "lora"  # the preset's advice is no change of the user's
     assert embedded.dtype == "float32"
+
+
+def test_a_method_gets_what_the_preset_says_of_the_nearest_one_that_it_is_a_kind_of():
+    names = "dora,pissa[learning_rate=0.5],loftq,grpo,instruction"
+    trials = make_plan(build_spec({"methods": names, "device": "cpu"})).trials
+    found = {trial.draft.method: trial.draft for trial in trials[1:]}
+    advised = resolve("embedded").settings
+    assert found["dora"].settings["learning_rate"] == advised["lora"]["learning_rate"] != 2e-4
+    assert found["pissa"].settings["learning_rate"] == 0.5
+    assert found["loftq"].settings["learning_rate"] == advised["qlora"]["learning_rate"]
+    assert found["grpo"].settings.items() >= {**advised["rlhf"], "algorithm": "grpo"}.items()
+    assert not found["grpo"].changed
 
 
 def test_a_method_that_cannot_serve_the_model_is_known_before_anything_is_loaded():
