@@ -85,22 +85,44 @@ def load_weights(into: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.T
 
 
 def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What an optimiser remembers of each of its weights, such as AdamW's moments."""
-    remembered = optimiser.state_dict()["state"]
-    return {f"{_OPTIMISER}{i}.{key}": tensor for i, state in remembered.items() for key, tensor in state.items()}
+    """What an optimiser remembers of each of its weights, such as AdamW's moments; numbers as tensors, and marked.
+
+    It may be nested, as that of bitsandbytes is. Raises `TypeError` for what is neither.
+    """
+    import torch
+
+    found: dict[str, torch.Tensor] = {}
+
+    def gather(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                gather(f"{name}.{key}", inner)
+        elif isinstance(value, torch.Tensor):
+            found[name] = value
+        elif isinstance(value, int | float):
+            found[name + _NUMBER] = torch.tensor(value, dtype=torch.int64 if isinstance(value, int) else torch.float64)
+        else:
+            raise TypeError(f"a checkpoint cannot keep {name} of the optimiser, a {type(value).__name__}")
+
+    for index, state in optimiser.state_dict()["state"].items():
+        gather(f"{_OPTIMISER}{index}", state)
+    return found
 
 
 def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
     """Give a fresh optimiser of the same weights what `optimiser_tensors` kept."""
-    remembered: dict[int, dict[str, torch.Tensor]] = {}
+    remembered: dict[Any, Any] = {}
     for name in tensors:
         if name.startswith(_OPTIMISER):
-            index, _, key = name.removeprefix(_OPTIMISER).partition(".")
-            remembered.setdefault(int(index), {})[key] = tensors[name].clone()
+            index, *path, key = name.removeprefix(_OPTIMISER).removesuffix(_NUMBER).split(".")
+            place = remembered.setdefault(int(index), {})
+            for step in path:
+                place = place.setdefault(step, {})
+            place[key] = tensors[name].item() if name.endswith(_NUMBER) else tensors[name].clone()
     optimiser.load_state_dict({**optimiser.state_dict(), "state": remembered})
 
 
-_OPTIMISER = "optimiser."
+_OPTIMISER, _NUMBER = "optimiser.", "#"
 
 
 def random_state(device: str) -> State:

@@ -31,6 +31,8 @@ def make_job(tiny_model, tokenizer):
         import torch
 
         facts = ModelFacts("tiny", family, "Tiny", "cpu")
+        if name == "galore":
+            pytest.importorskip("galore_torch")
         method = build(name, {"learning_rate": 1e-2, **knobs})
         torch.manual_seed(0)
         setting = Setting(facts, torch.float32, tokenizer, EXAMPLES, TEMPLATES, LIMITS, 0)
@@ -66,6 +68,10 @@ def make_job(tiny_model, tokenizer):
         ("lora", {"dropout": 0.3}),
         ("prefix", {}),
         ("bitfit", {}),
+        ("adafactor", {}),
+        ("adamw-8bit", {}),
+        ("galore", {"rank": 4, "update_proj_gap": 4}),
+        ("adalomo", {}),
         ("pissa", {}),
         ("dora", {}),
         ("lora-plus", {"weight_decay": 0.1}),

@@ -14,6 +14,7 @@ from methods.registry import build, get
 TRAINED = [name for name in methods.METHODS if get(name).trains and get(name).role == "candidate"]
 # Large enough for a random model of this size to learn one word in 40 steps.
 RATES = {"full": 1e-2, "instruction": 1e-2, "prefix": 3e-1, "last-layers": 1e-2}
+RATES |= {"adafactor": 1e-2, "adamw-8bit": 1e-2, "galore": 4e-2, "lomo": 1e-1, "adalomo": 1e-1}
 ADAPTER_RATE = 3e-2
 
 

@@ -1,0 +1,106 @@
+"""`lomo` and `adalomo`: each weight is updated while gradients are still being computed, so that none are held.
+
+Lv et al. 2023 fuse stochastic gradient descent with the backward pass, Lv et al. 2024 Adafactor. What the package
+`lomo-optim` does by hooks that look for gradients, PyTorch does by one that runs when a gradient is complete.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from methods.base import TrainingJob
+from methods.full import FullConfig
+from methods.optimisers import OtherOptimiser
+from methods.training import parameter_groups, trainable_parameters
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Fused(OtherOptimiser):
+    """Steps inside the backward pass, weight by weight. The norm over all gradients is never known, so that
+    `max_grad_norm` has no effect."""
+
+    def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """What takes a step for each weight that has a gradient."""
+        raise NotImplementedError
+
+    def optimizer(self, model: Any) -> torch.optim.Optimizer:
+        """The optimiser with hooks on all weights; its step at the end of a batch finds no gradient left."""
+        weights = trainable_parameters(model)
+        made = self.inner(parameter_groups(weights, self.config.weight_decay))
+
+        def update(weight: Any) -> None:
+            made.step()
+            weight.grad = None
+
+        for weight in weights:
+            hooked: Any = weight  # PyTorch gives this one no types
+            hooked.register_post_accumulate_grad_hook(update)
+        return made
+
+    def train(self, job: TrainingJob) -> None:
+        """Raises `UnsupportedError` where gradients would have to be gathered or unscaled before a step."""
+        import torch
+
+        from methods.errors import UnsupportedError
+
+        if job.accumulation > 1:
+            raise UnsupportedError(
+                f"{self.name} keeps no gradients to accumulate over {job.accumulation} passes; use --accumulation 1"
+            )
+        if job.dtype == torch.float16:
+            raise UnsupportedError(f"{self.name} cannot scale gradients as float16 needs it; use --dtype bfloat16")
+        super().train(job)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LOMOConfig(FullConfig):
+    """Knobs of LOMO.
+
+    learning_rate: 3e-2, of plain gradient descent, in the range of the paper's experiments.
+    """
+
+    learning_rate: float = 3e-2
+
+
+class LOMO(Fused):
+    """Plain gradient descent: no memory for gradients, and none for moments."""
+
+    name = "lomo"
+    summary = "every weight, gradient descent fused with the backward pass (Lv et al. 2023)"
+    Config = LOMOConfig
+
+    def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """SGD without momentum."""
+        import torch
+
+        return torch.optim.SGD(groups, lr=self.config.learning_rate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaLOMOConfig(FullConfig):
+    """Knobs of AdaLomo.
+
+    learning_rate: 5e-4, relative to the root mean square of each weight, as in the paper's instruction tuning.
+    """
+
+    learning_rate: float = 5e-4
+
+
+class AdaLOMO(Fused):
+    """Adafactor's second moments, and updates relative to the size of each weight."""
+
+    name = "adalomo"
+    summary = "every weight, adaptive rates fused with the backward pass (Lv et al. 2024)"
+    Config = AdaLOMOConfig
+
+    def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """Adafactor without a first moment, whose arithmetic is AdaLomo's."""
+        from transformers.optimization import Adafactor
+
+        made: torch.optim.Optimizer = Adafactor(
+            groups, lr=self.config.learning_rate, scale_parameter=True, relative_step=False
+        )
+        return made
