@@ -59,7 +59,7 @@ class Fused(OtherOptimiser):
 class LOMOConfig(FullConfig):
     """Knobs of LOMO.
 
-    learning_rate: 3e-2, of plain gradient descent, in the range of the paper's experiments.
+    learning_rate: 3e-2, of plain gradient descent; that of the authors' configuration for 7 B parameters.
     """
 
     learning_rate: float = 3e-2
@@ -83,7 +83,8 @@ class LOMO(Fused):
 class AdaLOMOConfig(FullConfig):
     """Knobs of AdaLomo.
 
-    learning_rate: 5e-4, relative to the root mean square of each weight, as in the paper's instruction tuning.
+    learning_rate: 5e-4, relative to the root mean square of each weight; that of the authors' script for instruction
+    tuning.
     """
 
     learning_rate: float = 5e-4

@@ -50,8 +50,12 @@ def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Ma
         "full": {"learning_rate": 1e-3},
         "instruction": {"learning_rate": 1e-3},
         "lora": {"learning_rate": adapters},
+        "lora-plus": {"learning_rate": adapters / 4},  # B's is 16 times as high, so that their mean is the same
         "qlora": {"learning_rate": adapters},
         "prefix": {"learning_rate": 3e-2},
+        "galore": {"learning_rate": 4e-3},  # after its scale of 0.25, that of all weights
+        "lomo": {"learning_rate": 1e-1},
+        "adalomo": {"learning_rate": 3e-2},
         "bitfit": {"learning_rate": 3e-2},
         "layernorm": {"learning_rate": 3e-2},
         "last-layers": {"learning_rate": 1e-3},
