@@ -40,3 +40,6 @@ METHODS: dict[str, str] = {
     "simpo": "methods.simpo:SimPO",
     "toy": "methods.toy:Toy",
 }
+
+FAMILIES: tuple[str, ...] = ("methods.peft_any",)
+"""Packages that bring many methods; their function `methods` gives them as a table like the one above."""

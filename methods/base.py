@@ -254,6 +254,10 @@ class Method(ABC):
 
         return adamw(trainable_parameters(model), self.config)
 
+    def penalty(self, model: Any) -> Any:
+        """What a step minimises besides the loss: a scalar tensor, or `None` for nothing. It is not reported."""
+        return None
+
     def after_step(self, model: Any, step: int, progress: float) -> None:  # noqa: B027 – most have nothing to do
         """Called after each optimiser step (counted from 1) while its gradients are still there; for methods that
         change what trains as training goes on. `progress` is the share of the budget that is spent, 0 to 1."""

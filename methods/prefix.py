@@ -40,7 +40,7 @@ class Prefix(Method):
         """Wrap the model with PEFT's prefix tuning, starting from the cache of real text or at random."""
         import peft
 
-        start = self._cache_of_text(model, setting)
+        start = cache_of_text(self, model, setting, self.config.virtual_tokens)
         _, layers, heads, width = start.shape
         config = peft.PrefixTuningConfig(
             task_type=TASK_TYPES[setting.facts.family],
@@ -57,22 +57,22 @@ class Prefix(Method):
             embedding.data.copy_(start.reshape(embedding.shape))
         return model
 
-    def _cache_of_text(self, model: Any, setting: Setting) -> Any:
-        """Keys and values (virtual tokens, 2 × layers, heads, head width) that the base has for training text."""
-        import torch
 
-        encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
-        encoded = [encoder.encode(self.write(example, setting.templates, 0)) for example in setting.examples[:64]]
-        wanted = self.config.virtual_tokens
-        seq2seq = setting.facts.family == "encoder-decoder"
-        rows = [item.response if seq2seq else item.prompt for item in encoded]
-        flat = [token for row in rows for token in row]
-        ids = torch.tensor([(flat * (wanted // len(flat) + 1))[:wanted]], device=model.device)
-        inputs = {"input_ids": ids}
-        if seq2seq:
-            prompt = torch.tensor([encoded[0].prompt], device=model.device)
-            inputs = {"input_ids": prompt, "decoder_input_ids": ids}
-        with torch.no_grad():
-            cache = model(**inputs, use_cache=True).past_key_values
-        cache = cache.self_attention_cache if seq2seq else cache
-        return torch.stack([kv[0].transpose(0, 1) for layer in cache.layers for kv in (layer.keys, layer.values)], 1)
+def cache_of_text(method: Method, model: Any, setting: Setting, tokens: int) -> Any:
+    """Keys and values (tokens, 2 × layers, heads, head width) that the base has for training text."""
+    import torch
+
+    encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
+    encoded = [encoder.encode(method.write(example, setting.templates, 0)) for example in setting.examples[:64]]
+    seq2seq = setting.facts.family == "encoder-decoder"
+    rows = [item.response if seq2seq else item.prompt for item in encoded]
+    flat = [token for row in rows for token in row]
+    ids = torch.tensor([(flat * (tokens // len(flat) + 1))[:tokens]], device=model.device)
+    inputs = {"input_ids": ids}
+    if seq2seq:
+        prompt = torch.tensor([encoded[0].prompt], device=model.device)
+        inputs = {"input_ids": prompt, "decoder_input_ids": ids}
+    with torch.no_grad():
+        cache = model(**inputs, use_cache=True).past_key_values
+    cache = cache.self_attention_cache if seq2seq else cache
+    return torch.stack([kv[0].transpose(0, 1) for layer in cache.layers for kv in (layer.keys, layer.values)], 1)

@@ -11,9 +11,10 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any
 
-from methods import METHODS
+from methods import FAMILIES, METHODS
 from methods.base import Method
 from methods.catalogue import Catalogue, reason
 from methods.errors import (
@@ -58,7 +59,13 @@ def checked(name: str, found: Any, origin: str) -> type[Method]:
     return found
 
 
-CATALOGUE = Catalogue("method", lambda: METHODS, checked, InvalidMethodError, _unknown)
+def table() -> Mapping[str, str]:
+    """The project's own methods: name → `module:attribute`."""
+    families = [import_module(family).methods() for family in FAMILIES]
+    return {name: origin for methods in (METHODS, *families) for name, origin in methods.items()}
+
+
+CATALOGUE = Catalogue("method", table, checked, InvalidMethodError, _unknown)
 
 
 def all_methods() -> Iterator[tuple[str, type[Method] | Exception]]:

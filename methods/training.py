@@ -74,6 +74,8 @@ def train_supervised(method: Method, job: TrainingJob) -> None:
         loss, tokens, targets = _backward(job, encoder, encoded, scaler)
         if not math.isfinite(loss):
             raise DivergedError(course.steps + 1, loss)
+        if (penalty := method.penalty(job.model)) is not None:
+            scaler.scale(penalty).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
         scaler.step(optimizer)
