@@ -62,7 +62,8 @@ class RewardError(MethodError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    small = {other.lower(): other for other in names}  # capitals should lead nobody astray
+    close = [small[other] for other in difflib.get_close_matches(name.lower(), small, n=3, cutoff=0.5)]
     return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names) or 'none'})"
 
 

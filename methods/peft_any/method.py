@@ -94,6 +94,16 @@ class PeftMethod(Method):
                 arguments[knob] = getattr(auto, rule)(model, setting, arguments.get("target_modules"), most)
         return arguments
 
+    def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
+        """As `model.generate`; in mixed precision where what trains, in float32, would not fit a 16-bit base."""
+        if not self.tuner.mixed:
+            return super().generate(model, inputs, **decoding)
+        import torch
+
+        device, dtype = model.device.type, model.get_base_model().dtype
+        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+            return super().generate(model, inputs, **decoding)
+
     @contextlib.contextmanager
     def objections(self) -> Iterator[None]:
         """Turn what PEFT objects to into one sentence: of the settings where they were changed, else of the model."""

@@ -49,6 +49,8 @@ class Tuner:
     """PEFT's type, where the name is one of a setting."""
     full_precision: tuple[str, ...] = ()
     """PEFT's modules that compute in float32 under mixed precision too, which has no kernels for what they do."""
+    mixed: bool = False
+    """Whether it generates in mixed precision too: its float32 outputs do not fit the next layer of a 16-bit base."""
     hidden: tuple[str, ...] = ()
     """Fields that are no knobs, since the harness fills them."""
 
@@ -99,6 +101,7 @@ TUNERS: Mapping[str, Tuner] = {
         {"adapter_len": 10},
         auto={"adapter_layers": "upper_layers"},
         families=DECODER,
+        mixed=True,
     ),
     "beft": Tuner("biases of the value projections alone (arXiv:2509.15974)", source=COMPARISON),
     "boft": Tuner("orthogonal butterfly rotations (Liu et al. 2024)", defaults=LINEAR, full_precision=("BOFTLayer",)),
@@ -130,7 +133,7 @@ TUNERS: Mapping[str, Tuner] = {
     "hra": Tuner("a chain of Householder reflections (Yuan et al. 2024)", defaults=LINEAR),
     "ia3": Tuner("one factor per key, value and feed-forward channel (Liu et al. 2022)", 3e-3, "the paper"),
     "lily": Tuner("low-rank adapters whose parts layers share (arXiv:2407.09946)", defaults=LINEAR),
-    "ln_tuning": Tuner("layer norms alone (Zhao et al. 2023)", source=COMPARISON),
+    "ln_tuning": Tuner("layer norms alone (Zhao et al. 2023)", source=COMPARISON, mixed=True),
     "loha": Tuner("Hadamard product of two low-rank updates (Hyeon-Woo et al. 2022)", defaults=LINEAR),
     "lokr": Tuner("Kronecker product as the update (Yeh et al. 2024)", defaults=LINEAR),
     "miss": Tuner(
@@ -143,7 +146,7 @@ TUNERS: Mapping[str, Tuner] = {
         "a shared prompt times a low-rank one per task (Wang et al. 2023)",
         3e-2,
         "as prompt tuning",
-        {**VIRTUAL, "prompt_tuning_init": "SAMPLE_VOCAB"},
+        VIRTUAL,
         driver=_SOFT + "TaskPrompt",
         hidden=("tokenizer_name_or_path",),
     ),

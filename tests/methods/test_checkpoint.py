@@ -75,6 +75,9 @@ def make_job(tiny_model, tokenizer):
         ("pissa", {}),
         ("dora", {}),
         ("lora-plus", {"weight_decay": 0.1}),
+        ("peft:adalora", {"tinit": 200, "tfinal": 300}),  # scores, ranks and masks change as it goes
+        ("peft:p_tuning", {}),
+        ("peft:pissa", {}),  # its start is taken out of the base weights
     ],
 )
 def test_killed_and_resumed_it_ends_with_the_same_weights(make_job, mortal, weights, name, knobs, family):

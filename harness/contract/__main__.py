@@ -1,0 +1,39 @@
+"""`python -m harness.contract --table PAGE`: run the contract over every tuner of PEFT and write what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from harness.contract import table
+
+
+def main() -> int:
+    """Write the table into a page, or print it."""
+    parser = argparse.ArgumentParser(prog="python -m harness.contract", description=__doc__)
+    parser.add_argument(
+        "--table", type=Path, metavar="PAGE", help="page whose table is replaced; without, it is printed"
+    )
+    parser.add_argument("--tuners", metavar="NAMES", help="these alone, printed; separated by commas")
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # PEFT's, of models that were never on a disk
+    found = table.written(_told(arguments.tuners.split(",") if arguments.tuners else table.names()))
+    if arguments.table is None or arguments.tuners:
+        print(found)
+    else:
+        page = arguments.table.read_text(encoding="utf-8")
+        arguments.table.write_text(table.replace(page, found), encoding="utf-8")
+    return 0
+
+
+def _told(tuners: list[str]) -> Iterator[table.Outcome]:
+    for one in table.outcomes(tuners):
+        print(f"{one.tuner} {one.family}: {one.text}", file=sys.stderr, flush=True)
+        yield one
+
+
+if __name__ == "__main__":
+    sys.exit(main())

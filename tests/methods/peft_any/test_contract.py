@@ -1,0 +1,64 @@
+"""Every tuner on both families, held against docs/peft.md, so that the page says what the run says."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from harness.contract import table, tiny
+from methods.peft_any.reading import version
+from methods.peft_any.tuners import known
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "peft.md"
+VERSION, DOCUMENTED = table.read(PAGE.read_text(encoding="utf-8"))
+PAIRS = [(tuner, family) for tuner in table.names() for family in tiny.FAMILIES]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("tuner", "family"), PAIRS)
+def test_it_does_what_the_page_says(tuner, family):
+    missing = [module for module in known(tuner).needs if importlib.util.find_spec(module) is None]
+    if missing:
+        pytest.skip(f"without {missing}, which the page had")
+    found = table.outcome(tuner, family).text
+    documented = DOCUMENTED.get((tuner, family), table.WORKS)
+    if version() == VERSION:
+        assert table.alike(found) == table.alike(documented)
+    elif documented.startswith(table.WORKS):  # another PEFT may do better, not worse
+        assert found.startswith(table.WORKS)
+
+
+def test_the_page_names_all_that_is_registered():
+    if version() != VERSION:
+        pytest.skip(f"the page is of PEFT {VERSION}")
+    assert set(DOCUMENTED) == set(PAIRS)
+
+
+def test_most_tuners_work_on_decoder_only_models():
+    working = [tuner for (tuner, family), text in DOCUMENTED.items() if text.startswith(table.WORKS)]
+    assert sum(working.count(tuner) > 0 for tuner in set(working)) >= 35
+
+
+def test_a_table_is_read_as_it_was_written():
+    found = [
+        table.Outcome("lora", "decoder-only", "works (learning rate 0.1)"),
+        table.Outcome("lora", "encoder-decoder", "a | b: off by 0.3"),
+    ]
+    page = table.replace(f"x\n{table.BEGIN}\nold\n{table.END}\ny\n", table.written(found))
+    assert page.startswith("x\n")
+    assert page.endswith("y\n")
+    assert "old" not in page
+    assert table.read(page) == (version(), {(one.tuner, one.family): one.text for one in found})
+
+
+def test_sentences_are_compared_without_their_numbers():
+    assert table.alike("off by 1.2e-05 of 3") == table.alike("off by 8 of 40")
+    assert table.alike("off by 1") != table.alike("off at 1")
+
+
+def test_a_tuner_that_fails_is_written_down_with_the_sentence(monkeypatch):
+    monkeypatch.setattr(table, "SETTINGS", {"lora": {"learning_rate": 1e-9}})
+    assert table.outcome("lora", "decoder-only").text.startswith("the loss went from")
