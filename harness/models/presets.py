@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from methods.peft_any import PREFIX
+from methods.peft_any.tuners import TUNERS
+
 EMBEDDED_NOTE = "The embedded model serves to try the harness, not to choose a method for a real model."
 
 
@@ -42,11 +45,36 @@ class Preset:
     """Left out of `list models`."""
 
 
+# How much higher a rate than matrices do tuners want that train vectors, a few numbers or a prompt.
+_PEFT_FACTORS: Mapping[str, float] = {
+    "adaption_prompt": 5,
+    "beft": 5,
+    "c3a": 2,
+    "cartridge": 5,
+    "cpt": 5,
+    "fourierft": 5,
+    "ia3": 5,
+    "ln_tuning": 3,
+    "multitask_prompt_tuning": 10,
+    "prefix_tuning": 5,
+    "prompt_tuning": 10,
+    "road": 3,
+    "tinylora": 5,
+    "trainable_tokens": 5,
+    "unilora": 5,
+    "vblora": 3,
+    "vera": 5,
+    "waveft": 5,
+}
+
+
 # A model of two million parameters that is trained for some hundred steps wants higher rates than the methods'
 # defaults, which suit models a hundred times its size. Chosen on the validation split; see docs/models.md.
 def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Settings of an embedded model: the learning rate of adapters in supervised training, and RLHF's knobs."""
+    tuners = {f"{PREFIX}{name}": {"learning_rate": adapters * _PEFT_FACTORS.get(name, 1)} for name in TUNERS}
     return {
+        **tuners,
         "full": {"learning_rate": 1e-3},
         "instruction": {"learning_rate": 1e-3},
         "lora": {"learning_rate": adapters},

@@ -17,6 +17,8 @@ RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
 """Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
 ordinary adapter of twice the rank, for the base as it was."""
 BATCH = 8
+TINY = 1e-6
+"""Smallest norm of a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +97,10 @@ class LoRA(PeftMethod):
 
             preprocess_loraga(model, config, lambda: self._feel(model, setting))
             model.eval()
-        model = super().wrap(model, config, setting)
+        model = keep_norms_above_zero(super().wrap(model, config, setting))
+        for module in model.modules():
+            if hasattr(module, "get_weight_norm"):
+                module.weight.data.clamp_(min=TINY)  # magnitudes, which start as the norms
         if self.start == "eva":
             self._explain_variance(model, setting)
         if self.start.startswith(RESIDUAL):
@@ -104,6 +109,10 @@ class LoRA(PeftMethod):
             first = peft.get_peft_model_state_dict(model)
             model.start_of_adapter = {name: tensor.detach().clone() for name, tensor in first.items()}
         return model
+
+    def load(self, model: Any, directory: Path) -> Any:
+        """As it was trained."""
+        return keep_norms_above_zero(super().load(model, directory))
 
     def save(self, model: Any, directory: Path) -> None:
         """An adapter for the base as it was before the start was taken out of it."""
@@ -167,3 +176,12 @@ class LoRA(PeftMethod):
             prepare_layer_inputs_fn=real,
             show_progress_bar=False,
         )
+
+
+def keep_norms_above_zero(model: Any) -> Any:
+    """Let DoRA serve weights with rows of zeros, by whose norm it divides; pruned models have such rows."""
+    for module in model.modules():
+        if hasattr(module, "get_weight_norm"):
+            norm = module.get_weight_norm
+            module.get_weight_norm = lambda *given, norm=norm, **named: norm(*given, **named).clamp_min(TINY)
+    return model

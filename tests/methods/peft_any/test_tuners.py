@@ -225,6 +225,18 @@ def test_widths_without_a_common_divisor_are_told_as_the_models(tmp_path):
         found.method.prepare(model, found.setting)
 
 
+def test_dora_serves_weights_with_rows_of_zeros(tmp_path):
+    import torch
+
+    found, model = case(tmp_path, "dora"), tiny.model("decoder-only")
+    model.model.layers[0].self_attn.q_proj.weight.data[:5] = 0.0
+    base = found.logits(model)
+    model = found.method.prepare(model, found.setting)
+    torch.testing.assert_close(found.logits(model), base, rtol=1e-4, atol=1e-4)
+    events = found.train(model, 4)
+    assert events[-1].loss < events[0].loss
+
+
 def test_knobs_reach_peft(tmp_path):
     model = case(tmp_path, "vera", r=16, target_modules="q_proj+v_proj").prepared()
     config = model.peft_config["default"]
