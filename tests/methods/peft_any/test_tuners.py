@@ -192,7 +192,7 @@ def test_adalora_ends_its_schedule_with_budgets_that_know_no_steps(tmp_path, bud
 
 
 def test_what_cannot_serve_says_so_before_a_model_is_loaded():
-    assert "works on decoder-only models" in build("peft:shadow").unsupported(facts("encoder-decoder"))
+    assert "works on decoder-only models" in build("peft:adaption_prompt").unsupported(facts("encoder-decoder"))
     assert "trained before" in build("peft:xlora").unsupported(facts("decoder-only"))
     assert "on cuda alone" in build("peft:lora", {"init_lora_weights": "loftq"}).unsupported(facts("decoder-only"))
     assert build("peft:loftq").unsupported(ModelFacts("x", "toy", "T", "cuda")).startswith("peft:loftq")
