@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from methods.base import Setting, require
+from methods.base import Setting
 from methods.checkpoint import State
+from methods.errors import InvalidSettingError
 from methods.peft_any.method import PeftMethod
 
 PARTS = 1000
@@ -22,11 +23,10 @@ class AdaLoRA(PeftMethod):
     """Importance scores decide which singular values of the adapters are kept; `tinit`, `tfinal` and `deltaT` count
     in thousandths of the budget."""
 
-    def peft_config(self, model: Any, setting: Setting) -> Any:
-        """With a schedule as long as the budget."""
-        given = self.config
-        require(given.tinit + given.tfinal < PARTS, "tinit and tfinal", f"must sum to less than {PARTS}")
-        return super().peft_config(model, setting)
+    def __init__(self, config: Any | None = None) -> None:
+        super().__init__(config)
+        if self.config.tinit + self.config.tfinal >= PARTS:
+            raise InvalidSettingError(f"{self.name}: tinit and tfinal must sum to less than {PARTS}")
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
         """PEFT wants the length of the schedule."""
@@ -92,9 +92,7 @@ _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 class AdaMSS(PeftMethod):
     """AdaMSS with its subspaces fixed; its adaptive allocation is not driven."""
 
-    def peft_config(self, model: Any, setting: Setting) -> Any:
-        """Refuse what would do nothing without its schedule."""
-        require(
-            not self.config.use_asa, f"{self.name}.use_asa", "is not supported: weights stop training as it goes on"
-        )
-        return super().peft_config(model, setting)
+    def __init__(self, config: Any | None = None) -> None:
+        super().__init__(config)
+        if self.config.use_asa:
+            raise InvalidSettingError(f"{self.name}.use_asa: adaptive allocation is not driven; leave it off")

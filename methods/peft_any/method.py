@@ -41,6 +41,10 @@ class PeftMethod(Method):
     Knobs: ClassVar[type[TrainingConfig]] = TrainingConfig
     """Knobs that are the harness's own."""
 
+    def __init__(self, config: Any | None = None) -> None:
+        super().__init__(config)
+        self.given()  # a list that cannot be read is told before anything is loaded
+
     def unsupported(self, facts: ModelFacts) -> str | None:
         """By family, by missing package, and where the tuner cannot be a trial at all."""
         if self.tuner.impossible:
@@ -78,16 +82,20 @@ class PeftMethod(Method):
             arguments["target_modules"] = "all-linear"  # PEFT knows no better ones for this architecture
         return config(task_type=TASK_TYPES[setting.facts.family], **arguments)
 
+    def given(self) -> dict[str, Any]:
+        """The knobs that are not PEFT's defaults and not left to the model, as PEFT takes them."""
+        knobs = {knob: (field, getattr(self.config, knob)) for knob, field in self.fields.items()}
+        return {
+            knob: argument(self.name, field, value)
+            for knob, (field, value) in knobs.items()
+            if value != AUTO and (type(value), value) != (type(written(field.default)), written(field.default))
+        }
+
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
         """What is given to PEFT's config: the knobs that are not PEFT's defaults, and those that the model decides."""
         from methods.peft_any import auto
 
-        arguments = {
-            knob: argument(self.name, field, value)
-            for knob, field in self.fields.items()
-            if (value := getattr(self.config, knob)) not in (AUTO, written(field.default))
-            or type(value) is not type(written(field.default))
-        }
+        arguments = self.given()
         for knob, rule in self.tuner.auto.items():
             if knob in self.fields and getattr(self.config, knob) == AUTO:
                 most = self.fields[knob].default

@@ -22,7 +22,10 @@ class SoftPrompt(PeftMethod):
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
         """PEFT would make a second prompt for the decoder of an encoder–decoder model, and never use it."""
-        return {**super().arguments(model, setting), "num_transformer_submodules": 1}
+        found = {**super().arguments(model, setting), "num_transformer_submodules": 1}
+        if found.get("prompt_tuning_init") == "TEXT":
+            found["tokenizer_name_or_path"] = setting.tokenizer.name_or_path
+        return found
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
         """Generated ids with those of the prompt in front, as `generate` of decoder-only models returns them."""

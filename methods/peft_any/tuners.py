@@ -52,7 +52,7 @@ class Tuner:
     mixed: bool = False
     """Whether it generates in mixed precision too: its float32 outputs do not fit the next layer of a 16-bit base."""
     hidden: tuple[str, ...] = ()
-    """Fields that are no knobs, since the harness fills them."""
+    """Fields that are no knobs: the harness fills them, or they do nothing here."""
 
 
 PACKAGES: Mapping[str, str] = {"sklearn": "scikit-learn"}
@@ -86,7 +86,7 @@ TUNERS: Mapping[str, Tuner] = {
         # Of 1,000 parts of the budget; PEFT's method comparison: 200 and 500 of 5,000 steps.
         defaults={**LINEAR, "tinit": 40, "tfinal": 100},
         driver=_BUDGET + "AdaLoRA",
-        hidden=("total_step",),
+        hidden=("r", "total_step"),  # PEFT starts at `init_r` and never looks at `r`
     ),
     "adamss": Tuner(
         "low-rank updates within clustered subspaces of each weight",
@@ -117,7 +117,13 @@ TUNERS: Mapping[str, Tuner] = {
         "examples as a prompt whose embeddings are refined (Blau et al. 2024)",
         families=DECODER,
         driver=_SOFT + "ContextPrompt",
-        hidden=("cpt_token_ids", "cpt_mask", "cpt_tokens_type_mask", "num_virtual_tokens", "tokenizer_name_or_path"),
+        hidden=(
+            *("cpt_token_ids", "cpt_mask", "cpt_tokens_type_mask", "num_virtual_tokens", "tokenizer_name_or_path"),
+            *(
+                "opt_weighted_loss_type",
+                "opt_loss_decay_factor",
+            ),  # of a loss over the context's answers, which is fixed
+        ),
     ),
     "deft": Tuner("takes a learned subspace out of the weights and fills it anew", source=COMPARISON, defaults=LINEAR),
     "delora": Tuner("LoRA with strength and direction apart (Bini et al. 2025)", defaults=LINEAR),
@@ -194,7 +200,11 @@ TUNERS: Mapping[str, Tuner] = {
     "pvera": Tuner("VeRA with a learned distribution (arXiv:2512.07703)", 3e-3, COMPARISON, LINEAR),
     "randlora": Tuner("full-rank sums of scaled random bases (Albert et al. 2025)", defaults=LINEAR),
     "road": Tuner("rotations of pairs of outputs (Liao & Monz 2024)", defaults=LINEAR, auto={"group_size": "divisor"}),
-    "shadow": Tuner("a small network beside the frozen one corrects its states", families=DECODER),
+    "shadow": Tuner(
+        "a small network beside the frozen one corrects its states",
+        families=DECODER,
+        hidden=("auxiliary_loss_weight",),  # of a second loss, which the engine does not compute
+    ),
     "shira": Tuner(
         "a sparse random set of each weight's entries (Bhardwaj et al. 2024)",
         defaults=LINEAR,

@@ -86,9 +86,16 @@ def test_adalora_minimises_its_regulariser(tmp_path):
     assert left[1] < 0.7 * left[0]
 
 
-def test_adalora_refuses_a_schedule_longer_than_the_budget(tmp_path):
-    with pytest.raises(InvalidSettingError, match=r"tinit and tfinal must sum to less than 1000"):
-        case(tmp_path, "adalora", tinit=600, tfinal=400).prepared()
+def test_adalora_refuses_a_schedule_longer_than_the_budget():
+    with pytest.raises(InvalidSettingError, match=r"peft:adalora: tinit and tfinal must sum to less than 1000"):
+        build("peft:adalora", {"tinit": 600, "tfinal": 400})
+
+
+def test_what_is_not_driven_is_refused():
+    with pytest.raises(InvalidSettingError, match=r"peft:adamss\.use_asa: adaptive allocation is not driven"):
+        build("peft:adamss", {"use_asa": True})
+    with pytest.raises(InvalidSettingError, match=r"peft:lora\.layers_to_transform: give int values joined by \+"):
+        build("peft:lora", {"layers_to_transform": "0+two"})
 
 
 @pytest.mark.parametrize("start", ["pissa", "olora", "corda", "lora_ga", "eva"])
