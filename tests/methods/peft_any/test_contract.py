@@ -28,7 +28,7 @@ def test_it_does_what_the_page_says(tuner, family):
     if version() == VERSION:
         assert table.alike(found) == table.alike(documented)
     elif documented.startswith(table.WORKS):  # another PEFT may do better, not worse
-        assert found.startswith(table.WORKS)
+        assert found.startswith(table.WORKS) or "Unknown initialization" in found  # a start that an older one lacks
 
 
 def test_the_page_names_all_that_is_registered():
