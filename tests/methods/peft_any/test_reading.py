@@ -65,7 +65,7 @@ def test_every_name_of_the_table_is_registered_or_of_a_registered_type():
     assert {tuner.type or name for name, tuner in TUNERS.items()} == set(reading.registered())
 
 
-@pytest.mark.parametrize("name", [name for name in registry.origins() if name.startswith("peft:")])
+@pytest.mark.parametrize("name", [name for name in registry.table() if name.startswith("peft:")])
 def test_every_tuner_is_a_method_whose_settings_build_it_again(name):
     method = registry.build(name)
     assert method.name == name
