@@ -45,26 +45,35 @@ class Preset:
     """Left out of `list models`."""
 
 
-# How much higher a rate than matrices do tuners want that train vectors, a few numbers or a prompt.
+# Tuners that train vectors, a few numbers or a prompt want a higher rate than matrices; some that move every entry of a
+# weight at once want a lower one. Set by how the loss went in a few steps on the decoder-only model, not by a search.
 _PEFT_FACTORS: Mapping[str, float] = {
-    "adaption_prompt": 5,
+    "adalora": 5,
+    "adamss": 2,
+    "adaption_prompt": 10,
     "beft": 5,
     "c3a": 2,
     "cartridge": 5,
+    "corda": 0.5,
     "cpt": 5,
-    "fourierft": 5,
-    "ia3": 5,
+    "delora": 0.5,
+    "hira": 2,
+    "ia3": 10,
     "ln_tuning": 3,
+    "loha": 2,
+    "lokr": 2,
+    "miss": 0.5,
     "multitask_prompt_tuning": 10,
+    "poly": 2,
     "prefix_tuning": 5,
     "prompt_tuning": 10,
+    "pvera": 2,
     "road": 3,
-    "tinylora": 5,
+    "shadow": 2,
     "trainable_tokens": 5,
-    "unilora": 5,
+    "unilora": 10,
     "vblora": 3,
     "vera": 5,
-    "waveft": 5,
 }
 
 
