@@ -13,6 +13,12 @@ from methods.peft_any.tuners import known
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "peft.md"
 VERSION, DOCUMENTED = table.read(PAGE.read_text(encoding="utf-8"))
+OLDER = {
+    ("mica", "decoder-only"): "Unknown initialization",
+    ("mica", "encoder-decoder"): "Unknown initialization",
+    ("p_tuning", "encoder-decoder"): "the loss went from",  # to 0.73 of the first, from another random start
+}
+"""What does not work with the oldest PEFT that is supported, 0.19.0 with Transformers 5.4.0."""
 PAIRS = [(tuner, family) for tuner in table.names() for family in tiny.FAMILIES]
 
 
@@ -28,7 +34,7 @@ def test_it_does_what_the_page_says(tuner, family):
     if version() == VERSION:
         assert table.alike(found) == table.alike(documented)
     elif documented.startswith(table.WORKS):  # another PEFT may do better, not worse
-        assert found.startswith(table.WORKS) or "Unknown initialization" in found  # a start that an older one lacks
+        assert found.startswith(table.WORKS) or OLDER.get((tuner, family), "\0") in found
 
 
 def test_the_page_names_all_that_is_registered():
