@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.base import Method, Setting, TrainingConfig, require
+from methods.dora import keep_norms_above_zero
 
 if TYPE_CHECKING:
     import torch
@@ -102,7 +103,7 @@ class LoRA(Method):
             raise InvalidSettingError(f"{self.name}.target_modules: {str(error).splitlines()[0]}") from error
         if init in PRINCIPAL:
             lora_start.from_weights(model, init)
-        return model
+        return keep_norms_above_zero(model, fresh=True)
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
         """AdamW; with an `lr_ratio`, in the groups of PEFT's LoRA+, whose rates the engine's schedule scales."""
@@ -122,6 +123,10 @@ class LoRA(Method):
         for group in made.param_groups:
             group["rate_factor"] = group["lr"] / rate
         return made
+
+    def load(self, model: Any, directory: Path) -> Any:
+        """As it was trained."""
+        return keep_norms_above_zero(super().load(model, directory))
 
     def save(self, model: Any, directory: Path) -> None:
         """Write the adapter; one that started from the weights as plain LoRA, for the base as it is."""

@@ -1,4 +1,4 @@
-"""Which tuner of PEFT works on which model family: the contract's checks as a table of docs/peft.md."""
+"""Which tuner of PEFT works on which model family: the contract's checks as a table of docs/methods.md."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _CHECKS: tuple[Callable[[Case], None], ...] = (
     lambda case: checks.pads(case, 3),  # after one step, what is zero at the start hides all that is behind it
     checks.switches_off,
 )
-BEGIN, END = "<!-- table: python -m harness.contract --table docs/peft.md -->", "<!-- end of table -->"
+BEGIN, END = "<!-- table: python -m harness.contract --table docs/methods.md -->", "<!-- end of table -->"
 WORKS = "works"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from methods.base import ModelFacts, Setting, TrainingConfig, require
+from methods.dora import keep_norms_above_zero
 from methods.encoding import IGNORED, Encoder
 from methods.peft_any.method import PeftMethod
 
@@ -17,8 +18,6 @@ RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
 """Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
 ordinary adapter of twice the rank, for the base as it was."""
 BATCH = 8
-TINY = 1e-6
-"""Smallest norm of a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +96,7 @@ class LoRA(PeftMethod):
 
             preprocess_loraga(model, config, lambda: self._feel(model, setting))
             model.eval()
-        model = keep_norms_above_zero(super().wrap(model, config, setting))
-        for module in model.modules():
-            if hasattr(module, "get_weight_norm"):
-                module.weight.data.clamp_(min=TINY)  # magnitudes, which start as the norms
+        model = keep_norms_above_zero(super().wrap(model, config, setting), fresh=True)
         if self.start == "eva":
             self._explain_variance(model, setting)
         if self.start.startswith(RESIDUAL):
@@ -176,12 +172,3 @@ class LoRA(PeftMethod):
             prepare_layer_inputs_fn=real,
             show_progress_bar=False,
         )
-
-
-def keep_norms_above_zero(model: Any) -> Any:
-    """Let DoRA serve weights with rows of zeros, by whose norm it divides; pruned models have such rows."""
-    for module in model.modules():
-        if hasattr(module, "get_weight_norm"):
-            norm = module.get_weight_norm
-            module.get_weight_norm = lambda *given, norm=norm, **named: norm(*given, **named).clamp_min(TINY)
-    return model

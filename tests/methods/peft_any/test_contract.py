@@ -1,4 +1,4 @@
-"""Every tuner on both families, held against docs/peft.md, so that the page says what the run says."""
+"""Every tuner on both families, held against docs/methods.md, so that the page says what the run says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.contract import table, tiny
 from methods.peft_any.reading import version
 from methods.peft_any.tuners import known
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "peft.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "methods.md"
 VERSION, DOCUMENTED = table.read(PAGE.read_text(encoding="utf-8"))
 OLDER = {
     ("mica", "decoder-only"): "Unknown initialization",

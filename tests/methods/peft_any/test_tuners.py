@@ -232,10 +232,11 @@ def test_widths_without_a_common_divisor_are_told_as_the_models(tmp_path):
         found.method.prepare(model, found.setting)
 
 
-def test_dora_serves_weights_with_rows_of_zeros(tmp_path):
+@pytest.mark.parametrize("name", ["dora", "peft:dora"])
+def test_dora_serves_weights_with_rows_of_zeros(tmp_path, name):
     import torch
 
-    found, model = case(tmp_path, "dora"), tiny.model("decoder-only")
+    found, model = Case(name, "decoder-only", tmp_path, {"learning_rate": 3e-2}), tiny.model("decoder-only")
     model.model.layers[0].self_attn.q_proj.weight.data[:5] = 0.0
     base = found.logits(model)
     model = found.method.prepare(model, found.setting)
