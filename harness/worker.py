@@ -11,8 +11,6 @@ import contextlib
 import json
 import math
 import os
-import random
-import shutil
 import signal
 import sys
 import time
@@ -22,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from harness import artifacts
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.errors import DataError
 from harness.evaluate import Evaluation, evaluate, with_metric
@@ -30,8 +29,9 @@ from harness.feedback import feedback_of
 from harness.general.forgetting import GeneralLoss, compared
 from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter, process_age
-from harness.measure.parameters import count_parameters, directory_bytes
+from harness.measure.parameters import count_parameters
 from harness.metrics.chosen import as_planned
+from harness.models.loading import seeded
 from harness.models.source import ModelSource
 from harness.observer import TrialObserver
 from harness.plugins import add_file
@@ -40,7 +40,7 @@ from harness.rewards import model_of
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
-from methods.base import Budget, Example, Limits, Method, Setting, StepEvent, TrainingJob
+from methods.base import Budget, Example, Limits, Setting, StepEvent, TrainingJob
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
 from reports.metrics import Metric
@@ -104,7 +104,7 @@ class Worker:
 
         with self._phase("load"):
             feedback = feedback_of(request, task)
-            model, tokenizer, dtype = self._load(method)
+            model, tokenizer, dtype = seeded(method, self.source, self.facts, request)
             self.meter.seed(model)
             if model_of(feedback.reward) is not None:
                 self.meter.seed(model_of(feedback.reward))
@@ -132,7 +132,7 @@ class Worker:
                 self.learning_curve.end(self.done)
         del feedback  # the reward may be a model, which must not weigh on what follows
         with self._phase("save"):
-            self.metrics["shipped_bytes"] = self._save(method, model)
+            self.metrics["shipped_bytes"] = artifacts.ship(method, model, request)
         with self._phase("evaluate"):
             examples = task.test if request["split"] == "test" else task.validation
             evaluation = evaluated(examples, self._on_evaluated)
@@ -141,7 +141,7 @@ class Worker:
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
-            self._write_predictions(evaluation)
+            artifacts.write_predictions(evaluation.rows, request)
             if (after := self._general_loss(general, model)) is not None:
                 self._keep(*compared(before, after))
         if request["metrics"]:
@@ -176,7 +176,7 @@ class Worker:
             evaluation = with_metric(evaluation, measured)
             self._keep(evaluation.metrics, evaluation.scores)
             self.declared.update(evaluation.declared)
-        self._write_predictions(evaluation)
+        artifacts.write_predictions(evaluation.rows, self.request)
 
     def _go_on(self) -> None:
         """Take over what was measured up to the checkpoint of an interrupted run, if there is one."""
@@ -207,29 +207,6 @@ class Worker:
     def _note(self, what: str, reason: str) -> None:
         self.observer.details({"checkpoint": {what: reason}})
 
-    def _load(self, method: Method) -> tuple[Any, Any, Any]:
-        """Model, tokenizer and compute dtype; random numbers are seeded first, so that adapters start alike."""
-        random.seed(self.request["seed"])
-        if self.facts.family == "toy":
-            from harness.models.toy import ToyModel
-
-            return ToyModel(), None, None
-        import torch
-
-        from harness.models.loading import load
-
-        dtype = getattr(torch, self.request["dtype"])
-        torch.manual_seed(self.request["seed"])
-        model, tokenizer = load(
-            self.source,
-            device=self.facts.device,
-            dtype=dtype,
-            options=method.load_options(self.facts, dtype),
-            trust_remote_code=self.request["trust_remote_code"],
-        )
-        torch.manual_seed(self.request["seed"])  # loading may draw numbers, and not the same ones for every method
-        return model, tokenizer, dtype
-
     def _job(
         self, model: Any, tokenizer: Any, dtype: Any, task: Task, limits: Limits, feedback: Feedback
     ) -> TrainingJob:
@@ -254,28 +231,6 @@ class Worker:
             observer=self.observer,
             checkpoint=self.checkpoint,
         )
-
-    def _save(self, method: Method, model: Any) -> int:
-        """Write what ships, measure it, and keep it only if asked to. Returns bytes."""
-        folder = Path(self.request["artifacts"])
-        draft = folder.with_name(f".{folder.name}.draft")  # a folder that is there counts as whole
-        for old in (draft, folder):
-            shutil.rmtree(old, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        method.save(model, draft)
-        size: int = directory_bytes(draft)
-        if self.request["save_models"]:
-            draft.rename(folder)
-        else:
-            shutil.rmtree(draft)
-        return size
-
-    def _write_predictions(self, evaluation: Evaluation) -> None:
-        path = Path(self.request["predictions"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".tmp")
-        draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in evaluation.rows), "utf-8")
-        draft.replace(path)
 
     @contextlib.contextmanager
     def _phase(self, name: str) -> Iterator[None]:

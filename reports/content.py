@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from reports import (
     answer,
@@ -16,6 +15,7 @@ from reports import (
     mixed,
     outputs,
     preference_learning,
+    settings,
     trade_offs,
     tuning,
 )
@@ -106,7 +106,7 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
         footnotes=_footnotes(table, names, metrics),
         chapters=_chapters(table, names, metrics, traded, "" if of == 1 else f"-{number}"),
         failures=_failures(table),
-        settings=_settings(table),
+        settings=settings.of(table),
         warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
     )
 
@@ -270,38 +270,6 @@ def _failures(table: Table) -> Grid | None:
 def _failure(record: Record) -> tuple[str, ...]:
     where = (record.phase or "") + (f", step {record.step}" if record.step else "")
     return record.variant, str(record.seed), record.status, where, record.log or "", record.message or ""
-
-
-def _settings(table: Table) -> Grid | None:
-    """Knobs that several methods share and that differ in columns of their own; all others in one."""
-    rows = [row for row in table.rows if row.records[0].settings]
-    if not rows:
-        return None
-    settings = [row.records[0].settings for row in rows]
-    names = sorted({name for held in settings for name in held})
-    shared = [name for name in names if sum(name in held for held in settings) > 1]
-    columns = [name for name in shared if len({repr(held[name]) for held in settings if name in held}) > 1]
-    body = [
-        (
-            row.variant,
-            *(_setting(held[name]) if name in held else "" for name in columns),
-            ", ".join(f"{name}={_setting(held[name])}" for name in sorted(held) if name not in shared),
-        )
-        for row, held in zip(rows, settings, strict=True)
-    ]
-    common = ", ".join(
-        f"{name}={_setting(next(held[name] for held in settings if name in held))}"
-        for name in shared
-        if name not in columns
-    )
-    if common:
-        body.append(("(alike where it applies)", *("" for _ in columns), common))
-    header = ("method", *columns, "other settings")
-    return Grid(header, (False, *(True for _ in columns), False), tuple(body))
-
-
-def _setting(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Section, ...]:

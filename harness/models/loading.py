@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.models.source import ModelSource
+from methods.base import Method, ModelFacts
 from methods.qlora import keep_to_compute_dtype
 
 if TYPE_CHECKING:
     import torch
+
+
+def seeded(method: Method, source: ModelSource, facts: ModelFacts, request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """(model, tokenizer, compute dtype) for a method; random numbers are seeded, so that all adapters start alike."""
+    seed = request["seed"]
+    random.seed(seed)
+    if facts.family == "toy":
+        from harness.models.toy import ToyModel
+
+        return ToyModel(), None, None
+    import torch
+
+    dtype = getattr(torch, request["dtype"])
+    torch.manual_seed(seed)
+    model, tokenizer = load(
+        source,
+        device=facts.device,
+        dtype=dtype,
+        options=method.load_options(facts, dtype),
+        trust_remote_code=request["trust_remote_code"],
+    )
+    torch.manual_seed(seed)  # loading may draw numbers, and not the same ones for every method
+    return model, tokenizer, dtype
 
 
 def load(
