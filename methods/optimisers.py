@@ -62,6 +62,18 @@ class AdamW8bit(OtherOptimiser):
     package = ("bitsandbytes", "bitsandbytes")
     paged: ClassVar[bool] = False
 
+    def unsupported(self, facts: ModelFacts) -> str | None:
+        """Of bitsandbytes, releases before 0.50 have no such kernels for a CPU."""
+        reason = super().unsupported(facts)
+        if reason is None and facts.device == "cpu":
+            from importlib.metadata import version
+
+            from packaging.version import Version
+
+            if Version(found := version("bitsandbytes")) < Version("0.50"):
+                return f"{self.name} needs bitsandbytes 0.50 or later on a CPU, and {found} is installed"
+        return reason
+
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
         """AdamW with a byte for each moment."""
         from bitsandbytes.optim import AdamW
@@ -80,7 +92,6 @@ class PagedAdamW8bit(AdamW8bit):
 
     def unsupported(self, facts: ModelFacts) -> str | None:
         """Only memory of a GPU can be paged."""
-        reason = super().unsupported(facts)
-        if reason is None and facts.device != "cuda":
+        if facts.device != "cuda":
             return f"{self.name} pages between a GPU and its host, and the device is {facts.device}; take adamw-8bit"
-        return reason
+        return super().unsupported(facts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import importlib.util
 
 import pytest
@@ -62,6 +63,8 @@ def weights(model):
     ],
 )
 def test_they_remember_less_than_adamw(tmp_path, name, settings, share):
+    if reason := build(name).unsupported(ModelFacts("x", "decoder-only", "Llama", "cpu")):
+        pytest.skip(reason)
     whole = remembered(trained(tmp_path, "instruction")[1])
     assert whole >= 8 * sum(p.numel() for p in tiny.model("decoder-only").parameters())
     assert remembered(trained(tmp_path, name, **settings)[1]) <= share * whole
@@ -123,6 +126,14 @@ def test_an_update_of_galore_has_the_rank_asked_for(tmp_path):
     name = "model.layers.0.mlp.up_proj.weight"
     values = torch.linalg.svdvals(found[name] - start[name])
     assert values[2] > 1e3 * values[3]
+
+
+def test_an_old_bitsandbytes_has_no_kernels_for_a_cpu(monkeypatch):
+    facts = ModelFacts("x", "decoder-only", "Llama", "cpu")
+    monkeypatch.setattr(importlib.metadata, "version", lambda package: "0.49.2")
+    said = build("adamw-8bit").unsupported(facts)
+    assert said == "adamw-8bit needs bitsandbytes 0.50 or later on a CPU, and 0.49.2 is installed"
+    assert build("adamw-8bit").unsupported(dataclasses.replace(facts, device="cuda")) is None
 
 
 def test_paging_wants_a_gpu():
