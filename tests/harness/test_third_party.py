@@ -189,7 +189,8 @@ def test_the_contract_of_a_method_in_a_file_needs_no_test_file(tmp_path, text, c
         (["--method", "lroa"], "unknown method 'lroa' (did you mean lora"),
         (["--method", "lora", "--knob", "rr=1"], "method 'lora' has no knob 'rr'"),
         (["--method", "lora", "--knob", "r"], "--knob r: write KNOB=VALUE"),
-        ([], "--method is missing: name the method to check, one of full, instruction, lora,"),
+        ([], "--method is missing: name the method to check, one of full, instruction, "),
+        (["--method", "few-shot"], "few-shot trains nothing, so there is nothing to check"),
         (["--plugin-file", "nowhere.py"], "the plugin nowhere.py is no Python file"),
     ],
 )
