@@ -133,6 +133,10 @@ class TensorPeak:
         """Count the storage of a tensor if it is on the CPU and new."""
         if tensor.device.type != "cpu":
             return
+        if (parts := _parts(tensor)) is not None:
+            for part in parts:
+                self.see(part)
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         size = storage.nbytes()
@@ -187,6 +191,21 @@ class TensorPeak:
     def __exit__(self, *reason: object) -> None:
         self._mode.__exit__(*reason)
         self._mode = None
+
+
+def _parts(tensor: torch.Tensor) -> list[torch.Tensor] | None:
+    """The dense tensors that hold a sparse one, which has no storage itself; `None` for a dense one."""
+    import torch
+
+    if tensor.layout == torch.strided:
+        return None
+    if tensor.layout == torch.sparse_coo:
+        return [tensor._indices(), tensor._values()]
+    if tensor.layout in (torch.sparse_csr, torch.sparse_bsr):
+        return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
+    if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
+        return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
+    return []  # of a layout whose memory nobody can see
 
 
 def _returns_new_storage(func: Any) -> bool | None:

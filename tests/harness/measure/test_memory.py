@@ -46,6 +46,29 @@ def test_a_view_keeps_its_storage_alive(watched):
     assert watched.live == 0
 
 
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_a_sparse_tensor_counts_as_the_dense_ones_that_hold_it(watched):
+    """PEFT's SHiRA makes such ones in every step."""
+    places = torch.zeros(2, 1024, dtype=torch.int64)
+    values = torch.zeros(1024, 128)
+    held = watched.live
+    sparse = torch.sparse_coo_tensor(places, values, (2048, 2048, 128))
+    assert watched.live - held <= (2 * 8 + 4 * 128) * 1024  # what it shares is not counted twice
+    product = sparse * 2
+    assert watched.live - held >= 4 * 128 * 1024
+    del sparse, product, places, values
+    assert watched.live == 0
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+@pytest.mark.parametrize("layout", [torch.sparse_csr, torch.sparse_csc])
+def test_other_sparse_layouts_are_seen_too(watched, layout):
+    sparse = torch.eye(1024).to_sparse(layout=layout)
+    assert watched.live >= 1024 * (8 + 8 + 4)
+    del sparse
+    assert watched.live == 0
+
+
 @pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
 def test_composite_operations_are_seen_whatever_autograd_does(mode):
     # Under `inference_mode` composites such as `to` reach the dispatcher whole, and cast without saying so.
