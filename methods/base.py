@@ -270,7 +270,10 @@ class Method(ABC):
         """Take `state` back, in a training that goes on."""
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """Return generated ids, as `model.generate` does; for methods whose batched generation needs care."""
+        """Return generated ids, as `model.generate` does; for methods whose batched generation needs care.
+
+        Evaluation gives the `tokenizer` among `decoding`, which Transformers' `generate` takes too.
+        """
         return model.generate(**inputs, **decoding)
 
     def save(self, model: Any, directory: Path) -> None:
