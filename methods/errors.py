@@ -59,6 +59,15 @@ class RewardError(MethodError):
     """A reward failed; the sentence names it, the reason and the sample that caused it."""
 
 
+class RuleError(ValueError):
+    """The value of `knob` breaks a `rule`; pydantic lets no others through than errors of this kind of Python's."""
+
+    def __init__(self, knob: str, rule: str) -> None:
+        super().__init__(f"{knob} {rule}")
+        self.knob = knob
+        self.rule = rule
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
     names = sorted(known)

@@ -161,15 +161,15 @@ def test_loftq_starts_as_the_best_low_rank_part_of_what_quantisation_lost(tmp_pa
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("lora", {"init": "loftq"}, "init must be one of default, gaussian, orthogonal, pissa"),
-        ("qlora", {"init": "pissa"}, "init must be one of default, gaussian, orthogonal, loftq"),
-        ("rlhf", {"init": "olora"}, "init must be one of default, gaussian, orthogonal for"),
-        ("dpo", {"lr_ratio": 16}, "lr_ratio must be 1"),
-        ("pissa", {"dropout": 0.1}, "dropout must be 0 with init=pissa"),
-        ("pissa", {"bias": "all"}, "bias must be none with init=pissa"),
-        ("dora", {"init": "olora"}, "use_dora must be false with init=olora"),
-        ("lora", {"init": "orthogonal", "r": 3}, "r must be even"),
-        ("lora-plus", {"lr_ratio": 0}, "lr_ratio must be above 0"),
+        ("lora", {"init": "loftq"}, "init: must be one of default, gaussian, orthogonal, pissa"),
+        ("qlora", {"init": "pissa"}, "init: must be one of default, gaussian, orthogonal, loftq"),
+        ("rlhf", {"init": "olora"}, "init: must be one of default, gaussian, orthogonal for"),
+        ("dpo", {"lr_ratio": 16}, "lr_ratio: must be 1"),
+        ("pissa", {"dropout": 0.1}, "dropout: must be 0 with init=pissa"),
+        ("pissa", {"bias": "all"}, "bias: must be none with init=pissa"),
+        ("dora", {"init": "olora"}, "use_dora: must be false with init=olora"),
+        ("lora", {"init": "orthogonal", "r": 3}, "r: must be even"),
+        ("lora-plus", {"lr_ratio": 0}, "lr_ratio: must be above 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(method, settings, message):

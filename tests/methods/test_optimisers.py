@@ -151,6 +151,6 @@ def test_a_missing_package_is_named(monkeypatch, name, package):
 
 @pytest.mark.parametrize("name", ["lomo", "adalomo"])
 def test_fused_steps_refuse_to_clip_what_they_never_hold(name):
-    with pytest.raises(InvalidSettingError, match=r"max_grad_norm has no effect here"):
+    with pytest.raises(InvalidSettingError, match=r"max_grad_norm: has no effect here"):
         build(name, {"max_grad_norm": 0.1})
     assert build(name, {"max_grad_norm": 1.0}).config == build(name).config

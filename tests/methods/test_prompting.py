@@ -147,7 +147,7 @@ def test_zero_shot_takes_the_users_phrasing(tmp_path):
     case.method.save(case.base(), tmp_path / "shipped")
     shipped = {"before": "Fox: ", "after": "!", "stop": None}
     assert json.loads((tmp_path / "shipped" / "prompt.json").read_text()) == shipped
-    with pytest.raises(InvalidSettingError, match=r"template must contain \{input\} once"):
+    with pytest.raises(InvalidSettingError, match=r"template: must contain \{input\} once"):
         build("zero-shot", {"template": "no place"})
-    with pytest.raises(InvalidSettingError, match="examples has no effect beside template"):
+    with pytest.raises(InvalidSettingError, match="examples: has no effect beside template"):
         build("zero-shot", {"template": "Fox: {input}!", "examples": 5})
