@@ -50,7 +50,7 @@ class LoRAConfig(TrainingConfig):
     """Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper;
     `orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the weight
     (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR decomposition
-    (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. 2023), for `qlora`
+    (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. 2024), for `qlora`
     alone."""
     lr_ratio: float = 1.0
     """Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA."""
