@@ -14,6 +14,7 @@ MethodError
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -66,6 +67,13 @@ class RuleError(ValueError):
         super().__init__(f"{knob} {rule}")
         self.knob = knob
         self.rule = rule
+
+
+def missing(module: str, package: str) -> str | None:
+    """What to install where a module is missing, to be said after the name of what needs it; None where it is there."""
+    if importlib.util.find_spec(module) is not None:
+        return None
+    return f"needs the package {package}: pip install {package}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
