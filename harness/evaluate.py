@@ -102,6 +102,7 @@ def generate(
         "do_sample": decoding["do_sample"],
         "eos_token_id": stops,
         "pad_token_id": encoder.tokenizer.pad_token_id,
+        "tokenizer": encoder.tokenizer,
     }
     for chosen in _by_length(encoded, decoding["batch_size"]):
         batch = encoder.generation_batch([encoded[i] for i in chosen])

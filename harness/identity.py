@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 import json
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import methods
 from methods.base import Method
+
+METHODS = Path(methods.__file__).parent
+LEFT_OUT = {"methods.errors", "methods.feedback"}
+"""Imports that no result depends on: sentences, and types of what only some methods are given (`Method.feedback`)."""
 
 
 def content_hash(value: Any) -> str:
@@ -16,32 +24,53 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
+@cache
 def code_hash(cls: type[Method]) -> str:
-    """SHA-256 over the source that a result depends on: the method's class, what it inherits, the shared engine, and
-    how models are loaded and evaluated."""
-    import methods.base
-    import methods.checkpoint
-    import methods.encoding
-    import methods.feedback
-    import methods.loss
-    import methods.training
-
+    """SHA-256 over the source that a result depends on: the method's class, what it inherits, all that these import of
+    `methods`, the shared engine among it, and how models are loaded and evaluated."""
     bases = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    shared = [methods.checkpoint, methods.encoding, methods.loss, methods.training]
-    shared += [methods.feedback] if cls.feedback else []
-    modules = [*map(inspect.getmodule, bases), *shared]
-    files = {Path(module.__file__) for module in modules if module is not None and module.__file__}
-    files |= {
+    files = {Path(module.__file__) for module in map(inspect.getmodule, bases) if module and module.__file__}
+    files |= {METHODS / "feedback.py"} if cls.feedback else set()
+    own = inspect.getmodule(cls)
+    if own is not None and own.__file__ and own.__package__ and METHODS not in Path(own.__file__).parents:
+        files |= set(Path(own.__file__).parent.rglob("*.py"))  # a package from elsewhere is all of its files
+    files = _with_imports(files) | {
         Path(__file__).parent / name
         for name in ("evaluate.py", "general/forgetting.py", "repetition.py", "rouge.py", "models/loading.py")
     }
-    # A method that is a package of its own is all of its files, those of its relatives too; so is one from elsewhere.
-    root = Path(methods.base.__file__).parent
-    files |= {file for found in files if found.parent.parent == root for file in found.parent.rglob("*.py")}
-    own = inspect.getmodule(cls)
-    if own is not None and own.__file__ and own.__package__ and root not in Path(own.__file__).parents:
-        files |= set(Path(own.__file__).parent.rglob("*.py"))
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.name, file)):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _with_imports(files: Iterable[Path]) -> set[Path]:
+    """The files, and those of `methods` that they import, and so on."""
+    found, waiting = set[Path](), list(files)
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.add(file)
+            waiting += _imports(file)
+            if file.parent.parent == METHODS:  # a method that is a package is all of its files
+                waiting += file.parent.rglob("*.py")
+    return found
+
+
+@cache
+def _imports(file: Path) -> frozenset[Path]:
+    """The files of `methods` that a file imports, at its top or inside functions."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # it lies beside a plugin, and nobody can import it
+        return frozenset()
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    parts = [name.split(".")[1:] for name in names - LEFT_OUT if name.startswith("methods.")]
+    places = [METHODS.joinpath(*part) for part in parts]
+    candidates = {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
+    return frozenset(filter(Path.is_file, candidates))

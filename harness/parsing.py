@@ -127,7 +127,8 @@ def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:
     name, inside = match.group(1), match.group(2)
     pairs = [pair.partition("=") for pair in split_outside_brackets(inside)] if inside else []
     if any(not (knob and equals) for knob, equals, _ in pairs):
-        raise SpecError(f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]")
+        said = f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]"
+        raise SpecError(said + ("; a value with a comma is given by --set, or in YAML" if kind == "method" else ""))
     knobs = {knob.strip(): value.strip() for knob, _, value in pairs}
     if len(knobs) < len(pairs):
         raise SpecError(f"a knob stands twice in {item!r}: give it once")

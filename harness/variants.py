@@ -46,11 +46,14 @@ class Variant:
 
 def written(method: str, knobs: Mapping[str, Any]) -> str:
     """The name of a variant. Numbers are written shortly, but never so shortly that two of them look alike."""
-    inside = ",".join(f"{knob}={_text(value)}" for knob, value in sorted(knobs.items()))
+    inside = ",".join(f"{knob}={typed(value)}" for knob, value in sorted(knobs.items()))
     return f"{method}[{inside}]" if inside else method
 
 
-def _text(value: Any) -> str:
+def typed(value: Any) -> str:
+    """A knob's value as it is typed; a number shortly, where that loses nothing."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return short if float(short := f"{value:g}") == value else repr(value)
     return str(value)

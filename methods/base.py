@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.checkpoint import Checkpoint, State
+from methods.errors import RuleError
 from methods.feedback import Feedback, Observer
 
 if TYPE_CHECKING:
@@ -193,9 +194,9 @@ class TrainingConfig:
 
 
 def require(condition: bool, knob: str, rule: str) -> None:
-    """Raise `ValueError` with `knob rule` unless the condition holds; for `__post_init__` of configs."""
+    """Raise `RuleError`, a `ValueError`, unless the condition holds; for `__post_init__` of configs."""
     if not condition:
-        raise ValueError(f"{knob} {rule}")
+        raise RuleError(knob, rule)
 
 
 class Method(ABC):
@@ -270,7 +271,10 @@ class Method(ABC):
         """Take `state` back, in a training that goes on."""
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """Return generated ids, as `model.generate` does; for methods whose batched generation needs care."""
+        """Return generated ids, as `model.generate` does; for methods whose batched generation needs care.
+
+        Evaluation gives the `tokenizer` among `decoding`, which Transformers' `generate` takes too.
+        """
         return model.generate(**inputs, **decoding)
 
     def save(self, model: Any, directory: Path) -> None:

@@ -14,6 +14,7 @@ MethodError
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -57,6 +58,22 @@ class DivergedError(MethodError):
 
 class RewardError(MethodError):
     """A reward failed; the sentence names it, the reason and the sample that caused it."""
+
+
+class RuleError(ValueError):
+    """The value of `knob` breaks a `rule`; pydantic lets no others through than errors of this kind of Python's."""
+
+    def __init__(self, knob: str, rule: str) -> None:
+        super().__init__(f"{knob} {rule}")
+        self.knob = knob
+        self.rule = rule
+
+
+def missing(module: str, package: str) -> str | None:
+    """What to install where a module is missing, to be said after the name of what needs it; None where it is there."""
+    if importlib.util.find_spec(module) is not None:
+        return None
+    return f"needs the package {package}: pip install {package}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -38,9 +38,6 @@ class FewShot(Prompting):
     summary = "trains nothing: k training examples stand in the prompt (Brown et al. 2020)"
     Config = FewShotConfig
 
-    _tokenizer: Any = None
-    """Set where an answer ends at the separator, to see it."""
-
     def compose(self, model: Any, setting: Setting) -> tuple[str, str]:
         """Examples and phrasing. Raises `UnsupportedError` where they leave too little room for inputs."""
         from methods.errors import UnsupportedError
@@ -59,13 +56,18 @@ class FewShot(Prompting):
                 f"{fits}, or raise --input-tokens"
             )
         if not any(SEPARATOR in example.target for example in setting.examples):
-            self._tokenizer = setting.tokenizer
+            self._stop = SEPARATOR
         return "".join(written) + before, after
 
-    def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """Generate until the end token or the separator, in the place of which an end token is put."""
-        if self._tokenizer is None:
+    def generate(self, model: Any, inputs: Mapping[str, Any], *, tokenizer: Any = None, **decoding: Any) -> Any:
+        """Generate until the end token or the separator, in the place of which an end token is put.
+
+        Raises `ValueError` without the tokenizer by which the separator is seen.
+        """
+        if (stop := self._stop) is None:
             return super().generate(model, inputs, **decoding)
+        if tokenizer is None:
+            raise ValueError(f"{self.name} ends an answer at {stop!r}: give generate the tokenizer too")
         import torch
         from transformers import StoppingCriteriaList
 
@@ -73,16 +75,16 @@ class FewShot(Prompting):
         ended: dict[int, int] = {}
 
         def criterion(ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-            for i, text in enumerate(self._tokenizer.batch_decode(ids[:, skip:])):
-                if i not in ended and SEPARATOR in text.lstrip():
+            for i, text in enumerate(tokenizer.batch_decode(ids[:, skip:])):
+                if i not in ended and stop in text.lstrip():
                     ended[i] = ids.shape[1]
             return torch.tensor([i in ended for i in range(len(ids))], device=ids.device)
 
         ids = super().generate(model, inputs, stopping_criteria=StoppingCriteriaList([criterion]), **decoding)
-        pads = ids.new_full((len(ids), 1), self._tokenizer.pad_token_id)
+        pads = ids.new_full((len(ids), 1), tokenizer.pad_token_id)
         ids = torch.cat([ids, pads], dim=1)  # room for the end token of a row that ended last
         for row, length in ended.items():
-            ids[row, length] = self._tokenizer.eos_token_id
+            ids[row, length] = tokenizer.eos_token_id
         return ids
 
 

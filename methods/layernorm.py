@@ -1,4 +1,4 @@
-"""`layernorm`: only the weights of normalisation layers train (Zhao et al. 2024, "Tuning LayerNorm in Attention")."""
+"""`layernorm`: only the weights of normalisation layers train (Zhao et al. 2023, "Tuning LayerNorm in Attention")."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LayerNorm(Partial):
     """Scale and, where there is one, shift of every normalisation layer."""
 
     name = "layernorm"
-    summary = "only the weights of normalisation layers (Zhao et al. 2024)"
+    summary = "only the weights of normalisation layers (Zhao et al. 2023)"
     Config = LayerNormConfig
 
     def choose(self, model: Any) -> Iterable[Any]:

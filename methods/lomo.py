@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import TrainingJob
+from methods.base import TrainingJob, require
 from methods.full import FullConfig
 from methods.optimisers import OtherOptimiser
 from methods.training import parameter_groups, trainable_parameters
@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     import torch
 
 
+@dataclass(frozen=True, kw_only=True)
+class FusedConfig(FullConfig):
+    """Knobs of full fine-tuning but one: the norm over all gradients is never known, and nothing is clipped."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kept = self.max_grad_norm == type(self).max_grad_norm
+        require(kept, "max_grad_norm", "has no effect here, where gradients are never held together; leave it out")
+
+
 class Fused(OtherOptimiser):
-    """Steps inside the backward pass, weight by weight. The norm over all gradients is never known, so that
-    `max_grad_norm` has no effect."""
+    """Steps inside the backward pass, weight by weight."""
 
     def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """What takes a step for each weight that has a gradient."""
@@ -56,7 +65,7 @@ class Fused(OtherOptimiser):
 
 
 @dataclass(frozen=True, kw_only=True)
-class LOMOConfig(FullConfig):
+class LOMOConfig(FusedConfig):
     """Knobs of LOMO.
 
     learning_rate: 3e-2, of plain gradient descent; that of the authors' configuration for 7 B parameters.
@@ -80,7 +89,7 @@ class LOMO(Fused):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdaLOMOConfig(FullConfig):
+class AdaLOMOConfig(FusedConfig):
     """Knobs of AdaLomo.
 
     learning_rate: 5e-4, relative to the root mean square of each weight; that of the authors' script for instruction

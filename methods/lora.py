@@ -50,7 +50,7 @@ class LoRAConfig(TrainingConfig):
     """Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper;
     `orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the weight
     (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR decomposition
-    (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. 2023), for `qlora`
+    (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. 2024), for `qlora`
     alone."""
     lr_ratio: float = 1.0
     """Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA."""
@@ -106,23 +106,24 @@ class LoRA(Method):
         return keep_norms_above_zero(model, fresh=True)
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """AdamW; with an `lr_ratio`, in the groups of PEFT's LoRA+, whose rates the engine's schedule scales."""
+        """AdamW; with an `lr_ratio`, the rate of B is so many times that of A and of all else that trains.
+
+        PEFT's LoRA+ counts every vector among B, DoRA's magnitudes and biases too, and gives embeddings a fixed rate.
+        """
         if self.config.lr_ratio == 1:
             return super().optimizer(model)
         import torch
-        from peft.optimizers import create_loraplus_optimizer
 
-        rate = self.config.learning_rate
-        made: torch.optim.Optimizer = create_loraplus_optimizer(
-            model,
-            torch.optim.AdamW,
-            lr=rate,
-            loraplus_lr_ratio=self.config.lr_ratio,
-            loraplus_weight_decay=self.config.weight_decay,
-        )
-        for group in made.param_groups:
-            group["rate_factor"] = group["lr"] / rate
-        return made
+        from methods.training import parameter_groups
+
+        b: list[Any] = []
+        rest: list[Any] = []
+        for name, parameter in model.named_parameters():
+            if parameter.requires_grad:
+                (b if "lora_B" in name else rest).append(parameter)
+        decay, ratio = self.config.weight_decay, self.config.lr_ratio
+        fast = [{**group, "rate_factor": ratio} for group in parameter_groups(b, decay)]
+        return torch.optim.AdamW([*parameter_groups(rest, decay), *fast], lr=self.config.learning_rate)
 
     def load(self, model: Any, directory: Path) -> Any:
         """As it was trained."""

@@ -84,5 +84,5 @@ class LoftQ(QLoRA):
     """LoRA-aware quantisation, with the 4-bit weights as they are."""
 
     name = "loftq"
-    summary = "qlora that starts from what quantisation lost (Li et al. 2023)"
+    summary = "qlora that starts from what quantisation lost (Li et al. 2024)"
     Config = LoftQConfig

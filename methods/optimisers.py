@@ -5,11 +5,11 @@ AdamW holds two numbers in float32 for each weight that trains, twice the weight
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from methods.base import ModelFacts
+from methods.errors import missing
 from methods.full import FullConfig
 from methods.instruction import Instruction
 from methods.training import parameter_groups, trainable_parameters
@@ -26,8 +26,8 @@ class OtherOptimiser(Instruction):
 
     def unsupported(self, facts: ModelFacts) -> str | None:
         """Say what has to be installed."""
-        if self.package and importlib.util.find_spec(self.package[0]) is None:
-            return f"{self.name} needs the package {self.package[1]}: pip install {self.package[1]}"
+        if self.package and (lacking := missing(*self.package)):
+            return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
 

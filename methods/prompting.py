@@ -12,7 +12,7 @@ from methods.base import Example, Setting, Text
 from methods.untouched import Untouched
 
 PROMPT = "prompt.json"
-"""What ships: `before` and `after`, between which the input stands."""
+"""What ships: `before` and `after`, between which the input stands, and `stop`, at which an answer ends (or null)."""
 
 
 class Prompting(Untouched):
@@ -22,6 +22,8 @@ class Prompting(Untouched):
     families = ("decoder-only", "encoder-decoder")
 
     _prompt: tuple[str, str] | None = None
+    _stop: str | None = None
+    """Text that ends an answer as an end token does."""
 
     @abstractmethod
     def compose(self, model: Any, setting: Setting) -> tuple[str, str]:
@@ -43,11 +45,11 @@ class Prompting(Untouched):
         """Write the prompt."""
         super().save(model, directory)
         before, after = self._prompt or ("", "")
-        told = json.dumps({"before": before, "after": after}, ensure_ascii=False, indent=2)
+        told = json.dumps({"before": before, "after": after, "stop": self._stop}, ensure_ascii=False, indent=2)
         (directory / PROMPT).write_text(told + "\n", "utf-8")
 
     def load(self, model: Any, directory: Path) -> Any:
         """Read the prompt; the model stays what it is."""
         told = json.loads((directory / PROMPT).read_text("utf-8"))
-        self._prompt = told["before"], told["after"]
+        self._prompt, self._stop = (told["before"], told["after"]), told["stop"]
         return model

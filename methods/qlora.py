@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.base import ModelFacts, Setting
+from methods.errors import missing
 from methods.lora import Init, LoRA, LoRAConfig
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class QLoRA(LoRA):
         """4-bit needs bitsandbytes and a device that it has kernels for."""
         if facts.device not in ("cpu", "cuda") and facts.family != "toy":
             return f"{self.name} needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
-        if importlib.util.find_spec("bitsandbytes") is None:
-            return f"{self.name} needs the package bitsandbytes: pip install bitsandbytes"
+        if lacking := missing("bitsandbytes", "bitsandbytes"):
+            return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
     def load_options(self, facts: ModelFacts, dtype: torch.dtype) -> Mapping[str, Any]:

@@ -20,6 +20,7 @@ from methods.catalogue import Catalogue, reason
 from methods.errors import (
     InvalidMethodError,
     InvalidSettingError,
+    RuleError,
     UnknownKnobError,
     UnknownMethodError,
     nearest,
@@ -97,13 +98,22 @@ def configured(kind: str, name: str, config: type, settings: Mapping[str, Any]) 
     try:
         made = _adapter(config).validate_python(dict(settings))
     except ValidationError as error:
-        first = error.errors()[0]
-        knob = ".".join([name, *(str(part) for part in first["loc"][:1])])
-        raise InvalidSettingError(f"{knob}: {wanted(first)}") from error
+        raise InvalidSettingError(_broken(name, settings, error.errors()[0])) from error
     for knob, value in settings.items():
         if isinstance(value, bool) and type(getattr(made, knob)) in (int, float):  # pydantic takes it for 1
             raise InvalidSettingError(f"{name}.{knob}: must be a number (given: {value})")
     return made
+
+
+def _broken(name: str, settings: Mapping[str, Any], error: Mapping[str, Any]) -> str:
+    """What one of pydantic's errors says of a knob, or where it is a rule of the config's own, what that says."""
+    if error["loc"]:
+        return f"{name}.{error['loc'][0]}: {wanted(error)}"
+    rule = error.get("ctx", {}).get("error")
+    if not isinstance(rule, RuleError):
+        return f"{name}: {str(error['msg']).removeprefix('Value error, ')}"
+    given = f" (given: {settings[rule.knob]})" if rule.knob in settings else ""
+    return f"{name}.{rule.knob}: {rule.rule}{given}"
 
 
 @cache

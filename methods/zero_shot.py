@@ -26,6 +26,8 @@ class ZeroShotConfig:
     def __post_init__(self) -> None:
         require(not self.template or self.template.count("{input}") == 1, "template", "must contain {input} once")
         require(self.examples >= 1, "examples", "must be at least 1")
+        picks = not self.template or self.examples == type(self).examples
+        require(picks, "examples", "has no effect beside template, where nothing is picked; leave one of them out")
 
 
 class ZeroShot(Prompting):

@@ -37,4 +37,6 @@ def of(table: Table) -> Grid | None:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()  # as it is typed
     return f"{value:g}" if isinstance(value, float) else str(value)

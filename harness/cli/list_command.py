@@ -6,9 +6,14 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from harness.errors import SpecError
+from harness.variants import typed
+
+PRESETS_DIFFER = ("", "A preset may set other learning rates that suit its model: docs/models.md")
 EXAMPLES = """examples:
   python -m harness list methods
   python -m harness list methods --knobs
+  python -m harness list methods lora --knobs
   python -m harness list metrics
   python -m harness list methods --plugin mine.py
 """
@@ -20,7 +25,10 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         "list", help="list methods, models, tasks, metrics or launchers", epilog=EXAMPLES, allow_abbrev=False
     )
     parser.add_argument("what", choices=list(ROWS))
-    parser.add_argument("--knobs", action="store_true", help="with methods: every knob and its default")
+    parser.add_argument("name", nargs="?", metavar="METHOD", help="with methods: this one alone")
+    parser.add_argument(
+        "--knobs", action="store_true", help="with methods: every knob and its default; of one METHOD its meaning too"
+    )
     parser.add_argument("--plugin", action="append", metavar="FILE", help="run a Python file and list what it brings")
     parser.set_defaults(action=show)
     return parser
@@ -32,7 +40,9 @@ def show(arguments: argparse.Namespace) -> int:
         from harness.plugins import add_files
 
         add_files(arguments.plugin)
-    rows = list(ROWS[arguments.what](arguments.knobs))
+    if arguments.name and arguments.what != "methods":
+        raise SpecError(f"list {arguments.what} takes no name; list methods does")
+    rows = list(_method(arguments.name, arguments.knobs) if arguments.name else ROWS[arguments.what](arguments.knobs))
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print(f"{name:<{width}}  {' '.join(text.split())}".rstrip())  # what others say of theirs may have line ends
@@ -48,9 +58,23 @@ def _methods(knobs: bool) -> Iterable[tuple[str, str]]:
         elif found.role != "fake":
             yield name, found.summary
             if knobs:
-                yield from ((f"  {name}.{knob}", f"{value}") for knob, value in found().settings().items())
+                yield from ((f"  {name}.{knob}", typed(value)) for knob, value in found().settings().items())
     if knobs:
-        yield "", "A preset may set other learning rates that suit its model: docs/models.md"
+        yield PRESETS_DIFFER
+
+
+def _method(name: str, knobs: bool) -> Iterable[tuple[str, str]]:
+    """One method, with what its knobs mean. Raises `MethodError` for a name of none and for one that cannot be used."""
+    from methods.registry import get
+
+    found = get(name)
+    yield name, found.summary
+    if knobs:
+        from harness.cli.knobs import meanings
+
+        said = meanings(found.Config)
+        yield from ((f"  {name}.{knob}={typed(value)}", said[knob]) for knob, value in found().settings().items())
+        yield PRESETS_DIFFER
 
 
 def _models(_: bool) -> Iterable[tuple[str, str]]:

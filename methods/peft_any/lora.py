@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from methods.base import ModelFacts, Setting, TrainingConfig, require
 from methods.dora import keep_norms_above_zero
 from methods.encoding import IGNORED, Encoder
+from methods.errors import missing
 from methods.peft_any.method import PeftMethod
 
 RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
@@ -57,8 +57,8 @@ class LoRA(PeftMethod):
         if self.start == "loftq":
             if facts.device != "cuda":
                 return f"{self.name} quantises on cuda alone, in PEFT, and this trial would run on {facts.device}"
-            if importlib.util.find_spec("scipy") is None:
-                return f"{self.name} needs the package scipy for LoftQ: pip install scipy"
+            if lacking := missing("scipy", "scipy"):
+                return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:

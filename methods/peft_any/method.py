@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 from methods.base import Method, ModelFacts, Setting, TrainingConfig
-from methods.errors import InvalidSettingError, MethodError, UnsupportedError
+from methods.errors import InvalidSettingError, MethodError, UnsupportedError, missing
 from methods.lora import TASK_TYPES
 from methods.peft_any.knobs import AUTO, argument, written
 from methods.peft_any.reading import Field
@@ -50,8 +49,8 @@ class PeftMethod(Method):
         if self.tuner.impossible:
             return f"{self.name} {self.tuner.impossible}"
         for module in self.tuner.needs:
-            if importlib.util.find_spec(module) is None:
-                return f"{self.name} needs the package {PACKAGES[module]}: pip install {PACKAGES[module]}"
+            if lacking := missing(module, PACKAGES[module]):
+                return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
     def prepare(self, model: Any, setting: Setting) -> Any:

@@ -67,7 +67,7 @@ class RLHFConfig(StagedConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require(self.reward_model > 0, "reward_model", "must be above 0")
-        require(self.warm_start + self.reward_model < 1, "reward_model", "and warm_start must leave some budget")
+        require(self.warm_start + self.reward_model < 1, "reward_model", "must leave some budget beside warm_start")
         for name in ("reward_learning_rate", "policy_learning_rate", "value_learning_rate", "temperature", "clip"):
             require(getattr(self, name) > 0, name, "must be above 0")
         for name in ("kl", "kl_target", "end_penalty", "supervised_weight"):

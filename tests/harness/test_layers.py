@@ -95,6 +95,8 @@ def test_no_import_cycle():
     [
         *(["--help"], ["run", "--help"], ["new", "--help"]),
         *(["list", what] for what in ("methods", "models", "tasks", "metrics", "launchers")),
+        ["list", "methods", "lora", "--knobs"],
+        ["list", "methods", "peft:vera", "--knobs"],
     ],
 )
 def test_light_commands_import_nothing_heavy(arguments):

@@ -232,3 +232,42 @@ def test_the_code_of_a_method_that_is_a_package_is_all_of_its_files(tmp_path):
         before = after
     (copy / "training.py").write_text((copy / "training.py").read_text() + "# changed\n")
     assert not set(hashes()) & set(before)
+
+
+def test_the_code_of_a_method_is_also_what_its_files_import(tmp_path):
+    """In a copy of the methods, the file that is changed is imported at the top or inside a function."""
+    copy = tmp_path / "methods"
+    shutil.copytree(ROOT / "methods", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "plugged.py").write_text(
+        "from methods.toy import Toy\nclass Mine(Toy):\n    def prepare(self, model, setting):\n"
+        "        from methods import partial, toy\n        import methods.loss, os\n"
+    )
+    names = ["toy", "full", "pissa", "dora", "galore", "peft:vera", "few-shot", "dpo", "mine"]
+    code = (
+        "from harness.identity import code_hash; from methods.registry import get; from plugged import Mine;"
+        f"print(*(code_hash(Mine if name == 'mine' else get(name)) for name in {names}))"
+    )
+
+    def hashes():
+        path = os.pathsep.join([str(tmp_path), str(ROOT)])
+        env = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=env)
+        return dict(zip(names, done.stdout.split(), strict=True))
+
+    before = hashes()
+    for file, concerned in {
+        "lora_start.py": {"pissa", "dora", "peft:vera", "dpo"},
+        "dora.py": {"pissa", "dora", "peft:vera", "dpo"},
+        "partial.py": {"galore", "mine"},
+        "prefix.py": {"peft:vera"},
+        "untouched.py": {"few-shot"},
+        "foreign.py": {"dpo"},
+        "errors.py": set(),
+        "__init__.py": set(),
+        "loss.py": set(names),
+    }.items():
+        (copy / file).write_text((copy / file).read_text() + "# changed\n")
+        after = hashes()
+        assert {name for name in names if after[name] != before[name]} == concerned, file
+        before = after

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import SpecError
+from harness.parsing import parse_changes
 from harness.planner import make_plan
 from harness.spec import build_spec
 from harness.variants import LIMIT, parse_variants, written
@@ -61,7 +62,7 @@ def test_what_a_text_stands_for(methods, expected):
         ("{lora: [{r: 4}, {r: 64, bias: all}, {}]}", ["lora[r=4]", "lora[bias=all,r=64]", "lora"]),
         ("[lora: {target_modules: q|v}]", ["lora[target_modules=q|v]"]),  # there a text is one value, whatever it holds
         ("[rlhf: {start: [lora, 'lora[r=4]']}]", ["rlhf[start=lora]", "rlhf[start=lora[r=4]]"]),
-        ("[{qlora: {double_quant: [true, false]}}]", ["qlora[double_quant=True]", "qlora[double_quant=False]"]),
+        ("[{qlora: {double_quant: [true, false]}}]", ["qlora[double_quant=true]", "qlora[double_quant=false]"]),
     ],
 )
 def test_what_yaml_stands_for(text, expected):
@@ -95,12 +96,29 @@ def test_a_text_that_happens_to_read_as_the_start_is_left_alone(plugin):
     assert variant.name == "follower[ending=toy,start=toy[warmup=0.2]]"
 
 
+def test_a_name_shows_what_could_be_typed():
+    (variant,) = parse_variants("bitfit[add=False]", {})
+    assert variant.name == "bitfit[add=false]"
+    assert parse_variants(variant.name, {}) == (variant,)
+
+
+def test_a_value_with_a_comma_is_given_by_set_or_in_yaml():
+    template = "Summarize, briefly: {input}"
+    (one,) = parse_variants("zero-shot", parse_changes([f"zero-shot.template={template}"]))
+    assert parse_variants([{"zero-shot": {"template": template}}], {}) == (one,)
+    assert one.changed == {"template": template}
+
+
 @pytest.mark.parametrize(
     ("methods", "sentence"),
     [
         ("lora[r=8|08]", r"the variant 'lora\[r=8\]' is named twice"),
         ("lora[r=8],lora[r=4|8.0]", r"the variant 'lora\[r=8\]' is named twice"),
         ("lora[r=4,r=8]", "a knob stands twice"),
+        (
+            "zero-shot[template=Summarize, briefly: {input}]",
+            r"write NAME\[knob=value,knob=value\]; a value with a comma is given by --set, or in YAML$",
+        ),
         ("lora[r=4|]", r"a value is missing beside a | in 'lora\[r=4|\]'"),
         ("lora[r=|]", "a value is missing"),
         ("lora[r=4||8]", "a value is missing"),

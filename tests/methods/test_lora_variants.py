@@ -68,6 +68,28 @@ def test_lora_plus_lets_b_learn_faster_by_the_ratio(tmp_path):
     assert isinstance(made[0], torch.optim.AdamW)
 
 
+def test_lora_plus_lets_nothing_but_b_learn_faster(tmp_path):
+    """DoRA's magnitudes, a bias and an embedding's adapter keep A's rate; vectors have no weight decay."""
+    import torch
+
+    settings = {"lr_ratio": 16, "use_dora": True, "bias": "all", "weight_decay": 0.1}
+    found = case(tmp_path, "lora-plus", target_modules="q_proj+embed_tokens", **settings)
+    base = tiny.model("decoder-only")
+    base.model.layers[0].self_attn.q_proj.bias = torch.nn.Parameter(torch.zeros(64))
+    model = found.method.prepare(base, found.setting)
+    groups = {id(p): group for group in found.method.optimizer(model).param_groups for p in group["params"]}
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    assert len(groups) == len(trained)
+    kinds = {"lora_A": 1, "lora_B": 16, "lora_magnitude": 1, "bias": 1, "lora_embedding_A": 1, "lora_embedding_B": 1}
+    seen = set()
+    for name, p in trained.items():
+        (kind,) = [kind for kind in kinds if kind in name]
+        seen.add(kind)
+        group = groups[id(p)]
+        assert (group.get("rate_factor", 1), group["weight_decay"]) == (kinds[kind], 0.1 if p.ndim >= 2 else 0), name
+    assert seen == set(kinds)
+
+
 @pytest.mark.parametrize("init", ["pissa", "olora"])
 def test_it_starts_where_pefts_own_does_and_the_base_stays(tmp_path, init):
     import torch
@@ -139,15 +161,15 @@ def test_loftq_starts_as_the_best_low_rank_part_of_what_quantisation_lost(tmp_pa
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
-        ("lora", {"init": "loftq"}, "init must be one of default, gaussian, orthogonal, pissa"),
-        ("qlora", {"init": "pissa"}, "init must be one of default, gaussian, orthogonal, loftq"),
-        ("rlhf", {"init": "olora"}, "init must be one of default, gaussian, orthogonal for"),
-        ("dpo", {"lr_ratio": 16}, "lr_ratio must be 1"),
-        ("pissa", {"dropout": 0.1}, "dropout must be 0 with init=pissa"),
-        ("pissa", {"bias": "all"}, "bias must be none with init=pissa"),
-        ("dora", {"init": "olora"}, "use_dora must be false with init=olora"),
-        ("lora", {"init": "orthogonal", "r": 3}, "r must be even"),
-        ("lora-plus", {"lr_ratio": 0}, "lr_ratio must be above 0"),
+        ("lora", {"init": "loftq"}, "init: must be one of default, gaussian, orthogonal, pissa"),
+        ("qlora", {"init": "pissa"}, "init: must be one of default, gaussian, orthogonal, loftq"),
+        ("rlhf", {"init": "olora"}, "init: must be one of default, gaussian, orthogonal for"),
+        ("dpo", {"lr_ratio": 16}, "lr_ratio: must be 1"),
+        ("pissa", {"dropout": 0.1}, "dropout: must be 0 with init=pissa"),
+        ("pissa", {"bias": "all"}, "bias: must be none with init=pissa"),
+        ("dora", {"init": "olora"}, "use_dora: must be false with init=olora"),
+        ("lora", {"init": "orthogonal", "r": 3}, "r: must be even"),
+        ("lora-plus", {"lr_ratio": 0}, "lr_ratio: must be above 0"),
     ],
 )
 def test_what_does_not_go_together_is_refused(method, settings, message):

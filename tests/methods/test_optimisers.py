@@ -10,7 +10,7 @@ import pytest
 
 from harness.contract import Case, tiny
 from methods.base import ModelFacts
-from methods.errors import UnsupportedError
+from methods.errors import InvalidSettingError, UnsupportedError
 from methods.registry import build
 
 needs_galore = pytest.mark.skipif(importlib.util.find_spec("galore_torch") is None, reason="galore-torch is missing")
@@ -147,3 +147,10 @@ def test_a_missing_package_is_named(monkeypatch, name, package):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     said = build(name).unsupported(ModelFacts("x", "decoder-only", "Llama", "cpu"))
     assert said == f"{name} needs the package {package}: pip install {package}"
+
+
+@pytest.mark.parametrize("name", ["lomo", "adalomo"])
+def test_fused_steps_refuse_to_clip_what_they_never_hold(name):
+    with pytest.raises(InvalidSettingError, match=r"max_grad_norm: has no effect here"):
+        build(name, {"max_grad_norm": 0.1})
+    assert build(name, {"max_grad_norm": 1.0}).config == build(name).config

@@ -88,10 +88,16 @@ def test_an_answer_ends_where_the_next_example_would_begin(tmp_path, separated):
         def generate(self, model, inputs, **decoding):
             return super().generate(model, inputs, logits_processor=LogitsProcessorList([Say()]), **decoding)
 
-    method = Saying(case.method.config)
-    method.__dict__.update(case.method.__dict__)
+    case.method.save(model, tmp_path / "shipped")
+    prepared_one, loaded = Saying(case.method.config), Saying(case.method.config)
+    prepared_one.__dict__.update(case.method.__dict__)
+    loaded.load(model, tmp_path / "shipped")
     decoding = {"max_new_tokens": 40, "num_beams": 1, "do_sample": False, "batch_size": 3}
-    answers = generate(method, model, case.encoder, encoded, decoding, lambda share: None)
+    answers, again = (
+        generate(method, model, case.encoder, encoded, decoding, lambda share: None)
+        for method in (prepared_one, loaded)
+    )
+    assert again == answers
     assert [answer.text for answer in answers] == (
         [t.strip() for t in texts] if separated else ["dog", "fox over", "fox jumps over dog"]
     )
@@ -108,8 +114,12 @@ def test_a_padded_batch_answers_as_each_prompt_alone_and_the_prompt_ships(tmp_pa
     case.method.save(model, tmp_path / "shipped")
     assert [path.name for path in (tmp_path / "shipped").iterdir()] == ["prompt.json"]
     again = Case(name, family, tmp_path, settings)
-    again.method.load(model, tmp_path / "shipped")
+    loaded = again.method.load(again.base(), tmp_path / "shipped")
+    assert again.answers(loaded, 6) == answers
     assert prompt(again) == prompt(case)
+    if name == "few-shot":
+        with pytest.raises(ValueError, match=r"few-shot ends an answer at '\\n\\n': give generate the tokenizer too"):
+            again.method.generate(loaded, {})
 
 
 @pytest.mark.parametrize("family", tiny.FAMILIES)
@@ -135,6 +145,9 @@ def test_zero_shot_takes_the_users_phrasing(tmp_path):
     prepared(case)
     assert prompt(case) == "Fox: the quick fox!"
     case.method.save(case.base(), tmp_path / "shipped")
-    assert json.loads((tmp_path / "shipped" / "prompt.json").read_text()) == {"before": "Fox: ", "after": "!"}
-    with pytest.raises(InvalidSettingError, match=r"template must contain \{input\} once"):
+    shipped = {"before": "Fox: ", "after": "!", "stop": None}
+    assert json.loads((tmp_path / "shipped" / "prompt.json").read_text()) == shipped
+    with pytest.raises(InvalidSettingError, match=r"template: must contain \{input\} once"):
         build("zero-shot", {"template": "no place"})
+    with pytest.raises(InvalidSettingError, match="examples: has no effect beside template"):
+        build("zero-shot", {"template": "Fox: {input}!", "examples": 5})

@@ -40,9 +40,14 @@ def test_a_wrong_knob_gets_the_nearest():
     ("settings", "message"),
     [
         ({"r": "many"}, "lora.r"),
-        ({"r": 0}, "r must be at least 1"),
-        ({"dropout": 1.5}, "dropout must be"),
-        ({"learning_rate": -1}, "learning_rate must be above 0"),
+        ({"r": "0"}, r"^lora\.r: must be at least 1 \(given: 0\)$"),
+        ({"init": "orthogonal", "dropout": 0, "r": 3}, r"^lora\.r: must be even with init=orthogonal \(given: 3\)$"),
+        (
+            {"init": "pissa", "use_dora": True, "bias": "none"},
+            r"^lora\.use_dora: must be false with .* \(given: True\)$",
+        ),
+        ({"dropout": 1.5}, r"lora\.dropout: must be"),
+        ({"learning_rate": -1}, r"lora\.learning_rate: must be above 0"),
         ({"schedule": "steep"}, "lora.schedule"),
         ({"r": True}, r"lora\.r: must be a number \(given: True\)"),
     ],

@@ -101,6 +101,12 @@ def test_the_markdown_has_its_parts_in_order(records):
     assert "b.json: damaged" in text[found[-1] :]
 
 
+def test_knobs_are_written_as_they_are_typed(make):
+    made = [make("base"), *(make(f"bitfit[add={add}]", settings={"add": add == "true"}) for add in ("false", "true"))]
+    (section,) = sections(tables(made))
+    assert [row[:2] for row in section.settings.rows] == [(f"bitfit[add={add}]", add) for add in ("false", "true")]
+
+
 def test_html_and_markdown_say_the_same(records):
     files = render(records)
     page = html.unescape(files["leaderboard.html"]).replace("ROUGE‑", "ROUGE-")

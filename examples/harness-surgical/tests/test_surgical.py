@@ -61,5 +61,5 @@ def test_what_ships_is_the_block_alone_and_fits_its_model_alone(tmp_path):
 
 
 def test_a_share_out_of_range_is_refused():
-    with pytest.raises(InvalidSettingError, match="share must be above 0 and at most 1"):
+    with pytest.raises(InvalidSettingError, match="share: must be above 0 and at most 1"):
         build("surgical", {"share": 1.5})

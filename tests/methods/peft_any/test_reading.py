@@ -94,7 +94,7 @@ def test_a_wrong_knob_gets_the_nearest():
         ("peft:lora", {"bias": "some"}, r"peft:lora\.bias: must be 'none', 'all' or 'lora_only'"),
         ("peft:prompt_tuning", {"prompt_tuning_init": "x"}, r"must be 'TEXT', 'SAMPLE_VOCAB' or 'RANDOM'"),
         ("peft:osf", {"effective_rank": "much"}, r"peft:osf\.effective_rank: must be a"),
-        ("peft:cpt", {"context_examples": 0}, r"context_examples must be at least 1"),
+        ("peft:cpt", {"context_examples": 0}, r"context_examples: must be at least 1"),
     ],
 )
 def test_a_wrong_value_names_the_knob(name, settings, message):

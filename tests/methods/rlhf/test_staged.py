@@ -79,9 +79,9 @@ def test_a_start_with_other_knobs_is_refused(make_job, tmp_path):
 @pytest.mark.parametrize(
     ("knobs", "sentence"),
     [
-        ({"start": "instruction"}, "start must be a variant of lora with peft=lora"),
+        ({"start": "instruction"}, "start: must be a variant of lora with peft=lora"),
         ({"start": "lora", "peft": "none"}, "must be a variant of instruction"),
-        ({"warm_start": 0}, "warm_start must be above 0"),
+        ({"warm_start": 0}, "warm_start: must be above 0"),
         ({"warm_start": 0.8, "reward_model": 0.2}, "must leave some budget"),
         ({"pairs": 3}, "pairs"),
         ({"samples": 1}, "at least 2"),
