@@ -24,7 +24,6 @@ def content_hash(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-@cache
 def code_hash(cls: type[Method]) -> str:
     """SHA-256 over the source that a result depends on: the method's class, what it inherits, all that these import of
     `methods`, the shared engine among it, and how models are loaded and evaluated."""
@@ -51,17 +50,17 @@ def _with_imports(files: Iterable[Path]) -> set[Path]:
         file = waiting.pop()
         if file not in found:
             found.add(file)
-            waiting += _imports(file)
+            waiting += _imports(file.read_bytes())
             if file.parent.parent == METHODS:  # a method that is a package is all of its files
                 waiting += file.parent.rglob("*.py")
     return found
 
 
 @cache
-def _imports(file: Path) -> frozenset[Path]:
-    """The files of `methods` that a file imports, at its top or inside functions."""
+def _imports(source: bytes) -> frozenset[Path]:
+    """The files of `methods` that a source imports, at its top or inside functions."""
     try:
-        tree = ast.parse(file.read_bytes())
+        tree = ast.parse(source)
     except (SyntaxError, ValueError):  # it lies beside a plugin, and nobody can import it
         return frozenset()
     names = set()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,11 @@ class Planner:
         """The untouched model's, once for all variants."""
         return self.trial(BASE, 0, None)
 
+    @cached_property
+    def code(self) -> Callable[[type[Method]], str]:
+        """`code_hash`, of each class once: a grid has a thousand variants of few classes."""
+        return cache(code_hash)
+
     def space(self, variant: Variant) -> dict[str, Domain]:
         """Knob → domain of what is searched for a variant; empty where nothing is."""
         method = self.method(variant)
@@ -150,7 +155,7 @@ class Planner:
             "settings": method.settings(),
             "limits": dataclasses.asdict(self.limits),
             "decoding": decoding,
-            "code": code_hash(type(method)),
+            "code": self.code(type(method)),
             "device": self.device,
             "versions": dict(self.environment.versions),
             # Neither seed nor budget can change what the untouched model answers.
