@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -25,6 +26,11 @@ OBJECTIONS = (
     RuntimeError,
 )
 """What PEFT raises for settings or models that a tuner does not like."""
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
+    re.IGNORECASE,
+)
+"""How allocators say that memory ran out; they raise RuntimeErrors, torch.OutOfMemoryError among them."""
 
 
 class PeftMethod(Method):
@@ -114,18 +120,32 @@ class PeftMethod(Method):
 
     @contextlib.contextmanager
     def objections(self) -> Iterator[None]:
-        """Turn what PEFT objects to into one sentence: of the settings where they were changed, else of the model."""
+        """Turn what PEFT objects to into one sentence: of the settings where they were changed, else of the model.
+
+        Want of memory is no objection, and passes through.
+        """
         try:
             yield
         except MethodError:
             raise
         except OBJECTIONS as error:
+            if is_want_of_memory(error):
+                raise
             said = " ".join(str(error).split()) or type(error).__name__
             standing, given = type(self).Config(), self.config
             changed = [f"{self.name}.{knob}" for knob in self.fields if getattr(standing, knob) != getattr(given, knob)]
             if changed:
                 raise InvalidSettingError(f"{', '.join(changed)}: PEFT says: {said}") from error
             raise UnsupportedError(f"{self.name} cannot serve this model: PEFT says: {said}") from error
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, here or in what the error was raised from."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if OUT_OF_MEMORY.search(str(error)):
+        return True
+    return error.__cause__ is not None and is_want_of_memory(error.__cause__)
 
 
 class OfTask(PeftMethod):

@@ -9,9 +9,10 @@ import pytest
 
 from harness.contract import Case, tiny
 from harness.contract.cases import facts
+from harness.failures import describe_failure
 from harness.identity import code_hash
 from methods.base import Budget, ModelFacts, TrainingJob
-from methods.errors import InvalidSettingError, UnsupportedError
+from methods.errors import InvalidSettingError, MethodError, UnsupportedError
 from methods.peft_any.allocation import PARTS
 from methods.peft_any.lora import RESIDUAL
 from methods.peft_any.soft_prompts import with_prompt
@@ -257,6 +258,35 @@ def test_what_peft_objects_to_is_told_as_a_setting_or_as_the_models(tmp_path):
         case(tmp_path, "c3a", block_size=7).prepared()
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.target_modules: PEFT says: .*nowhere"):
         case(tmp_path, "lora", target_modules="nowhere").prepared()
+
+
+@pytest.mark.parametrize("settings", [{}, {"r": 4}])
+def test_want_of_memory_is_no_objection_of_pefts(tmp_path, settings):
+    import torch
+
+    found = case(tmp_path, "vera", **settings)
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ):
+        with pytest.raises(type(error)) as raised, found.method.objections():
+            raise error
+        assert raised.value is error
+        assert describe_failure(raised.value)[0] == "oom"
+    with pytest.raises(ValueError, match="no room") as raised, found.method.objections():
+        raise ValueError("no room") from torch.OutOfMemoryError("CUDA out of memory")
+    assert describe_failure(raised.value)[0] == "oom"
+    with pytest.raises(MethodError), found.method.objections():
+        raise RuntimeError("no memory of that module")
+
+
+def test_a_tuner_that_a_real_allocator_refuses_is_out_of_memory(tmp_path):
+    """A rank whose matrices no machine holds: what torch raises reaches the harness."""
+    with pytest.raises(RuntimeError) as raised:
+        case(tmp_path, "lora", r=10**13).prepared()
+    assert describe_failure(raised.value)[0] == "oom"
 
 
 def test_widths_without_a_common_divisor_are_told_as_the_models(tmp_path):
