@@ -9,12 +9,10 @@ import pytest
 
 from harness.contract import Case, tiny
 from harness.contract.cases import facts
-from harness.failures import describe_failure
 from harness.identity import code_hash
 from methods.base import Budget, ModelFacts, TrainingJob
-from methods.errors import InvalidSettingError, MethodError, UnsupportedError
+from methods.errors import InvalidSettingError
 from methods.peft_any.allocation import PARTS
-from methods.peft_any.lora import RESIDUAL
 from methods.peft_any.soft_prompts import with_prompt
 from methods.registry import build, get
 
@@ -98,59 +96,6 @@ def test_what_is_not_driven_is_refused():
         build("peft:adamss", {"use_asa": True})
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.layers_to_transform: give int values joined by \+"):
         build("peft:lora", {"layers_to_transform": "0+two"})
-
-
-@pytest.mark.parametrize("start", ["pissa", "olora", "corda", "lora_ga", "eva"])
-def test_a_start_differs_from_loras_and_ships_for_the_base_as_it_was(tmp_path, start):
-    import torch
-
-    found = case(tmp_path, start)
-    base = found.logits(found.base())
-    model = found.prepared()
-    first = {name: p.clone() for name, p in model.named_parameters() if "lora_A" in name}
-    plain = dict(case(tmp_path, "lora").prepared().named_parameters())
-    assert any(first[name].shape != plain[name].shape or not torch.equal(first[name], plain[name]) for name in first)
-    # Each begins where the base is.
-    torch.testing.assert_close(found.logits(model), base, rtol=1e-3, atol=1e-3)
-    found.method.save(model, tmp_path / "shipped")
-    torch.testing.assert_close(found.logits(model), base, rtol=1e-3, atol=1e-3)  # saving changes nothing
-    again = found.method.load(found.base(), tmp_path / "shipped")
-    torch.testing.assert_close(found.logits(again), base, rtol=1e-3, atol=1e-3)
-
-
-@pytest.mark.parametrize("start", RESIDUAL)
-@pytest.mark.parametrize(
-    ("knob", "given", "wanted"),
-    [
-        ("use_dora", True, "false"),
-        ("bias", "all", "none"),
-        ("modules_to_save", "lm_head", "none"),
-        ("trainable_token_indices", "3", "none"),
-    ],
-)
-def test_what_a_start_in_the_base_weights_could_not_ship_is_refused(start, knob, given, wanted):
-    with pytest.raises(InvalidSettingError, match=rf"^peft:{start}\.{knob}: must be {wanted} with init_lora_weights="):
-        build(f"peft:{start}", {knob: given})
-    assert build("peft:eva", {knob: given})
-
-
-def test_dora_refuses_a_start_in_the_base_weights():
-    with pytest.raises(InvalidSettingError, match=r"peft:dora\.use_dora: .* with init_lora_weights=pissa_niter_4"):
-        build("peft:dora", {"init_lora_weights": "pissa_niter_4"})
-
-
-@pytest.mark.parametrize("knobs", [{}, {"lora_dropout": 0.2}, {"use_rslora": True}])
-@pytest.mark.parametrize("start", RESIDUAL)
-def test_a_start_in_the_base_weights_ships_the_model_that_was_trained(tmp_path, start, knobs):
-    import torch
-
-    found = case(tmp_path, start, **knobs)
-    model = found.prepared()
-    found.train(model, 3)
-    scored = found.logits(model)
-    found.method.save(model, tmp_path / "shipped")
-    again = found.method.load(found.base(), tmp_path / "shipped")
-    torch.testing.assert_close(found.logits(again), scored, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning", "multitask_prompt_tuning", "cpt"])
@@ -258,44 +203,6 @@ def test_what_peft_objects_to_is_told_as_a_setting_or_as_the_models(tmp_path):
         case(tmp_path, "c3a", block_size=7).prepared()
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.target_modules: PEFT says: .*nowhere"):
         case(tmp_path, "lora", target_modules="nowhere").prepared()
-
-
-@pytest.mark.parametrize("settings", [{}, {"r": 4}])
-def test_want_of_memory_is_no_objection_of_pefts(tmp_path, settings):
-    import torch
-
-    found = case(tmp_path, "vera", **settings)
-    for error in (
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
-        MemoryError(),
-    ):
-        with pytest.raises(type(error)) as raised, found.method.objections():
-            raise error
-        assert raised.value is error
-        assert describe_failure(raised.value)[0] == "oom"
-    with pytest.raises(ValueError, match="no room") as raised, found.method.objections():
-        raise ValueError("no room") from torch.OutOfMemoryError("CUDA out of memory")
-    assert describe_failure(raised.value)[0] == "oom"
-    with pytest.raises(MethodError), found.method.objections():
-        raise RuntimeError("no memory of that module")
-
-
-def test_a_tuner_that_a_real_allocator_refuses_is_out_of_memory(tmp_path):
-    """A rank whose matrices no machine holds: what torch raises reaches the harness."""
-    with pytest.raises(RuntimeError) as raised:
-        case(tmp_path, "lora", r=10**13).prepared()
-    assert describe_failure(raised.value)[0] == "oom"
-
-
-def test_widths_without_a_common_divisor_are_told_as_the_models(tmp_path):
-    import torch
-
-    found, model = case(tmp_path, "c3a"), tiny.model("decoder-only")
-    model.model.layers[0].mlp.up_proj = torch.nn.Linear(64, 127, bias=False)
-    with pytest.raises(UnsupportedError, match="no block size above 1"):
-        found.method.prepare(model, found.setting)
 
 
 @pytest.mark.parametrize("name", ["dora", "peft:dora"])
