@@ -105,7 +105,7 @@ TUNERS: Mapping[str, Tuner] = {
     ),
     "beft": Tuner("biases of the value projections alone (arXiv:2509.15974)", source=COMPARISON),
     "boft": Tuner("orthogonal butterfly rotations (Liu et al. 2024)", defaults=LINEAR, full_precision=("BOFTLayer",)),
-    "c3a": Tuner("block-circulant updates (Chen et al. 2024)", defaults=LINEAR, auto={"block_size": "divisor"}),
+    "c3a": Tuner("block-circulant updates (Chen et al. 2024)", 0.3, COMPARISON, LINEAR, auto={"block_size": "divisor"}),
     "cartridge": Tuner(
         "a trained key-value cache before the text (Eyuboglu et al. 2025)",
         5e-3,
@@ -126,22 +126,24 @@ TUNERS: Mapping[str, Tuner] = {
         ),
     ),
     "deft": Tuner("takes a learned subspace out of the weights and fills it anew", source=COMPARISON, defaults=LINEAR),
-    "delora": Tuner("LoRA with strength and direction apart (Bini et al. 2025)", defaults=LINEAR),
+    "delora": Tuner("LoRA with strength and direction apart (Bini et al. 2025)", 1e-3, COMPARISON, LINEAR),
     "fourierft": Tuner("a few Fourier coefficients of the update (Gao et al. 2024)", defaults=LINEAR),
     "frod": Tuner(
         "full-rank updates from a shared joint decomposition",
         source=COMPARISON,
         defaults={**LINEAR, "progressbar": False},
     ),
-    "glora": Tuner("weights, features and biases adapted at once (Chavan et al. 2023)", 5e-4, COMPARISON, LINEAR),
-    "gralora": Tuner("LoRA by blocks of the weight matrix (Jung et al. 2025)", defaults=LINEAR),
-    "hira": Tuner("a low-rank factor on each weight: a high-rank update (Huang et al. 2025)", defaults=LINEAR),
+    "glora": Tuner("weights, features and biases adapted at once (Chavan et al. 2023)", defaults=LINEAR),
+    "gralora": Tuner("LoRA by blocks of the weight matrix (Jung et al. 2025)", 2e-4, COMPARISON, LINEAR),
+    "hira": Tuner(
+        "a low-rank factor on each weight: a high-rank update (Huang et al. 2025)", 4.5e-3, COMPARISON, LINEAR
+    ),
     "hra": Tuner("a chain of Householder reflections (Yuan et al. 2024)", defaults=LINEAR),
     "ia3": Tuner("one factor per key, value and feed-forward channel (Liu et al. 2022)", 3e-3, "the paper"),
     "lily": Tuner("low-rank adapters whose parts layers share (arXiv:2407.09946)", defaults=LINEAR),
     "ln_tuning": Tuner("layer norms alone (Zhao et al. 2023)", source=COMPARISON, mixed=True),
     "loha": Tuner("Hadamard product of two low-rank updates (Hyeon-Woo et al. 2022)", defaults=LINEAR),
-    "lokr": Tuner("Kronecker product as the update (Yeh et al. 2024)", defaults=LINEAR),
+    "lokr": Tuner("Kronecker product as the update (Yeh et al. 2024)", 3e-3, COMPARISON, LINEAR),
     "miss": Tuner(
         "shards of a weight share one trained matrix (arXiv:2409.15371)",
         source=COMPARISON,
@@ -159,7 +161,7 @@ TUNERS: Mapping[str, Tuner] = {
     "oft": Tuner(
         "orthogonal rotations by blocks (Qiu et al. 2023)", defaults=LINEAR, full_precision=("OFTRotationModule",)
     ),
-    "osf": Tuner("all but each weight's leading singular directions (Nayak et al. 2025)", defaults=LINEAR),
+    "osf": Tuner("all but each weight's leading singular directions (Nayak et al. 2025)", 5e-5, COMPARISON, LINEAR),
     "p_tuning": Tuner(
         "a prompt that a small network makes (Liu et al. 2021)",
         1e-3,
@@ -199,7 +201,9 @@ TUNERS: Mapping[str, Tuner] = {
     ),
     "pvera": Tuner("VeRA with a learned distribution (arXiv:2512.07703)", 3e-3, COMPARISON, LINEAR),
     "randlora": Tuner("full-rank sums of scaled random bases (Albert et al. 2025)", defaults=LINEAR),
-    "road": Tuner("rotations of pairs of outputs (Liao & Monz 2024)", defaults=LINEAR, auto={"group_size": "divisor"}),
+    "road": Tuner(
+        "rotations of pairs of outputs (Liao & Monz 2024)", 1e-3, COMPARISON, LINEAR, auto={"group_size": "divisor"}
+    ),
     "shadow": Tuner(
         "a small network beside the frozen one corrects its states",
         families=DECODER,
@@ -207,13 +211,17 @@ TUNERS: Mapping[str, Tuner] = {
     ),
     "shira": Tuner(
         "a sparse random set of each weight's entries (Bhardwaj et al. 2024)",
-        defaults=LINEAR,
+        3e-4,
+        COMPARISON,
+        LINEAR,
         auto={"r": "sparse_rank"},
     ),
     "supertuning": Tuner("the largest entries of each weight alone (arXiv:2607.09287)", defaults=LINEAR),
     "tinylora": Tuner("a handful of numbers through fixed projections (arXiv:2602.04118)", 1e-3, COMPARISON, LINEAR),
     "trainable_tokens": Tuner(
         "embeddings of chosen tokens; by default those of the task's instructions",
+        0.2,
+        COMPARISON,
         auto={"token_indices": "instruction_tokens"},
     ),
     "unilora": Tuner("one shared vector, projected into every LoRA (arXiv:2506.00799)", defaults=LINEAR),
