@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -130,6 +131,17 @@ def test_rates_are_those_of_pefts_method_comparison():
     assert set(usual.values()) == {1e-4}
     assert "glora" in usual
     assert not usual.keys() & own.keys()
+
+
+def test_the_page_names_every_default_that_is_not_pefts():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "peft.md").read_text(encoding="utf-8")
+    told = page.partition("- **Defaults**")[2].partition("- **Steps of their own**")[0]
+    others = {
+        (name, knob) for name, tuner in TUNERS.items() if not tuner.type for knob in (*tuner.defaults, *tuner.auto)
+    }
+    named = {(name, knob) for name, knob in others if knob not in ("target_modules", "num_virtual_tokens")}
+    assert len(named) >= 12
+    assert not [(name, knob) for name, knob in named if not (name in told and knob in told)]
 
 
 def test_settings_of_a_type_are_its_knobs():
