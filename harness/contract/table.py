@@ -66,7 +66,9 @@ def outcome(tuner: str, family: Family) -> Outcome:
     name, knobs = PREFIX + tuner, settings(tuner)
     reason = registry.build(name, knobs).unsupported(facts(family))
     if reason:
-        return Outcome(tuner, family, f"unsupported: {reason.removeprefix(name).strip()}")
+        # Of which family the tiny model is, its column says.
+        said = reason.removeprefix(name).removesuffix(f"; {facts(family).name} is {family}").strip()
+        return Outcome(tuner, family, f"unsupported: {said}")
     failed = []
     for check in _CHECKS:
         with tempfile.TemporaryDirectory() as folder:

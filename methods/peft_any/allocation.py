@@ -25,6 +25,9 @@ class AdaLoRA(PeftMethod):
 
     def __init__(self, config: Any | None = None) -> None:
         super().__init__(config)
+        for knob in ("deltaT", "init_r", "target_r"):
+            if getattr(self.config, knob) < 1:
+                raise InvalidSettingError(f"{self.name}.{knob}: must be at least 1")
         if self.config.tinit + self.config.tfinal >= PARTS:
             raise InvalidSettingError(f"{self.name}: tinit and tfinal must sum to less than {PARTS}")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 from methods.base import Setting
@@ -47,12 +46,21 @@ def instruction_tokens(model: Any, setting: Setting, targets: Any, most: Any) ->
     return sorted({token for row in rows for token in row})
 
 
-def adapted(model: Any, targets: Any) -> Iterator[Any]:
-    """The linear layers that target modules name: `all-linear`, or names or ends of names."""
-    import torch
+def adapted(model: Any, targets: Any) -> list[Any]:
+    """The linear layers that target modules name: `all-linear`, or names or ends of names; at least one.
 
-    head = model.get_output_embeddings()
+    GPT-2's are `Conv1D`, whose weight is (inputs, outputs) and a `Linear`'s transposed; no rule depends on which is
+    which. Raises `UnsupportedError` where there is none.
+    """
+    import torch
+    from transformers.pytorch_utils import Conv1D
+
+    head, found = model.get_output_embeddings(), []
     for name, module in model.named_modules():
         named = targets in (None, "all-linear") or any(f".{name}".endswith(f".{target}") for target in targets)
-        if named and isinstance(module, torch.nn.Linear) and module is not head:
-            yield module
+        if named and isinstance(module, torch.nn.Linear | Conv1D) and module is not head:
+            found.append(module)
+    if not found:
+        which = "" if targets in (None, "all-linear") else f" that target_modules={'+'.join(targets)} names"
+        raise UnsupportedError(f"the model has no linear layer{which}")
+    return found

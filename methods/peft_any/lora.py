@@ -11,12 +11,14 @@ from typing import Any, Literal
 from methods.base import ModelFacts, Setting, TrainingConfig, require
 from methods.dora import keep_norms_above_zero
 from methods.encoding import IGNORED, Encoder
-from methods.errors import missing
+from methods.errors import InvalidSettingError, missing
 from methods.peft_any.method import PeftMethod
 
 RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
 """Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
 ordinary adapter of twice the rank, for the base as it was."""
+PLAIN = {"use_dora": False, "bias": "none", "modules_to_save": "none", "trainable_token_indices": "none"}
+"""What such a start needs: an ordinary adapter is the difference of two low-rank products, and holds nothing else."""
 BATCH = 8
 
 
@@ -46,6 +48,17 @@ class LoRA(PeftMethod):
     """LoRA with any of PEFT's starts."""
 
     Knobs = LoRAKnobs
+
+    def __init__(self, config: Any | None = None) -> None:
+        super().__init__(config)
+        if not self.start.startswith(RESIDUAL):
+            return
+        for knob, value in PLAIN.items():
+            if knob in self.fields and getattr(self.config, knob) != value:
+                raise InvalidSettingError(
+                    f"{self.name}.{knob}: must be {str(value).lower()} with init_lora_weights={self.start}, which "
+                    "ships as an ordinary adapter for the base as it was"
+                )
 
     @property
     def start(self) -> str:

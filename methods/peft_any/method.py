@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
@@ -24,6 +26,11 @@ OBJECTIONS = (
     RuntimeError,
 )
 """What PEFT raises for settings or models that a tuner does not like."""
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
+    re.IGNORECASE,
+)
+"""How allocators say that memory ran out; they raise RuntimeErrors, torch.OutOfMemoryError among them."""
 
 
 class PeftMethod(Method):
@@ -43,6 +50,10 @@ class PeftMethod(Method):
     def __init__(self, config: Any | None = None) -> None:
         super().__init__(config)
         self.given()  # a list that cannot be read is told before anything is loaded
+        for knob, (other, *values) in self.tuner.only_with.items():
+            if self.changed(knob) and str(getattr(self.config, other)).lower() not in map(str.lower, values):
+                wanted = f"{other}={values[0]}" if len(values) == 1 else f"{other} of {', '.join(values)}"
+                raise InvalidSettingError(f"{self.name}.{knob}: does nothing without {wanted}")
 
     def unsupported(self, facts: ModelFacts) -> str | None:
         """By family, by missing package, and where the tuner cannot be a trial at all."""
@@ -84,11 +95,20 @@ class PeftMethod(Method):
     def given(self) -> dict[str, Any]:
         """The knobs that are not PEFT's defaults and not left to the model, as PEFT takes them."""
         knobs = {knob: (field, getattr(self.config, knob)) for knob, field in self.fields.items()}
-        return {
+        found = {
             knob: argument(self.name, field, value)
             for knob, (field, value) in knobs.items()
             if value != AUTO and (type(value), value) != (type(written(field.default)), written(field.default))
         }
+        for one, other in itertools.permutations(self.tuner.either, 2):
+            if found.get(one):
+                found.setdefault(other, 0)
+        return found
+
+    def changed(self, knob: str) -> bool:
+        """Whether a knob of this config, if it is one, has another value than its default."""
+        standing = getattr(type(self.config), knob, None)
+        return bool(getattr(self.config, knob, standing) != standing)
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
         """What is given to PEFT's config: the knobs that are not PEFT's defaults, and those that the model decides."""
@@ -113,18 +133,31 @@ class PeftMethod(Method):
 
     @contextlib.contextmanager
     def objections(self) -> Iterator[None]:
-        """Turn what PEFT objects to into one sentence: of the settings where they were changed, else of the model."""
+        """Turn what PEFT objects to into one sentence: of the settings where they were changed, else of the model.
+
+        Want of memory is no objection, and passes through.
+        """
         try:
             yield
         except MethodError:
             raise
         except OBJECTIONS as error:
+            if is_want_of_memory(error):
+                raise
             said = " ".join(str(error).split()) or type(error).__name__
-            standing, given = type(self).Config(), self.config
-            changed = [f"{self.name}.{knob}" for knob in self.fields if getattr(standing, knob) != getattr(given, knob)]
+            changed = [f"{self.name}.{knob}" for knob in self.fields if self.changed(knob)]
             if changed:
                 raise InvalidSettingError(f"{', '.join(changed)}: PEFT says: {said}") from error
             raise UnsupportedError(f"{self.name} cannot serve this model: PEFT says: {said}") from error
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, here or in what the error was raised from."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if OUT_OF_MEMORY.search(str(error)):
+        return True
+    return error.__cause__ is not None and is_want_of_memory(error.__cause__)
 
 
 class OfTask(PeftMethod):

@@ -53,14 +53,36 @@ class Tuner:
     """Whether it generates in mixed precision too: its float32 outputs do not fit the next layer of a 16-bit base."""
     hidden: tuple[str, ...] = ()
     """Fields that are no knobs: the harness fills them, or they do nothing here."""
+    only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Knob → another, and the values of that one, as flags have them, with which alone the first does anything."""
+    either: tuple[str, ...] = ()
+    """Two knobs that exclude each other: where one is given, the other is 0 and not PEFT's default."""
 
 
 PACKAGES: Mapping[str, str] = {"sklearn": "scikit-learn"}
 """Module → package on the index."""
 
 
+_START = "init_lora_weights"
+_NEVER = ("use_qalora", "qalora_group_size", "megatron_core", "fan_in_fan_out", "alora_invocation_tokens")
+"""Fields of LoRA for layers of other libraries, for quantised bases that the harness does not load, and for prompts
+with tokens that no task has; PEFT itself sets `fan_in_fan_out` to what a layer needs."""
+_OF_STARTS = {
+    "start_examples": (_START, "eva", "corda", "lora_ga"),
+    "eva_rho": (_START, "eva"),
+    "corda_method": (_START, "corda"),
+    "loftq_bits": (_START, "loftq"),
+    "loftq_iter": (_START, "loftq"),
+}
+_OF_TEXT = {"prompt_tuning_init_text": ("prompt_tuning_init", "TEXT")}
+_SOURCES = ("AVERAGE_SOURCE_TASKS", "EXACT_SOURCE_TASK", "ONLY_SOURCE_SHARED")
+
+
 def _lora(summary: str, learning_rate: float = 2e-4, source: str = "as LoRA", **set: Any) -> Tuner:
-    return Tuner(summary, learning_rate, source, {**LINEAR, **set}, driver=_LORA, type="lora")
+    defaults = {**LINEAR, **set}
+    return Tuner(
+        *(summary, learning_rate, source, defaults), driver=_LORA, type="lora", hidden=_NEVER, only_with=_OF_STARTS
+    )
 
 
 TUNERS: Mapping[str, Tuner] = {
@@ -86,7 +108,11 @@ TUNERS: Mapping[str, Tuner] = {
         # Of 1,000 parts of the budget; PEFT's method comparison: 200 and 500 of 5,000 steps.
         defaults={**LINEAR, "tinit": 40, "tfinal": 100},
         driver=_BUDGET + "AdaLoRA",
-        hidden=("r", "total_step"),  # PEFT starts at `init_r` and never looks at `r`
+        hidden=(
+            *("r", "total_step"),  # PEFT starts at `init_r` and never looks at `r`
+            *(_START, "use_rslora", "lora_bias", "trainable_token_indices"),  # of LoRA, whose config it inherits
+            *_NEVER,
+        ),
     ),
     "adamss": Tuner(
         "low-rank updates within clustered subspaces of each weight",
@@ -104,8 +130,13 @@ TUNERS: Mapping[str, Tuner] = {
         mixed=True,
     ),
     "beft": Tuner("biases of the value projections alone (arXiv:2509.15974)", source=COMPARISON),
-    "boft": Tuner("orthogonal butterfly rotations (Liu et al. 2024)", defaults=LINEAR, full_precision=("BOFTLayer",)),
-    "c3a": Tuner("block-circulant updates (Chen et al. 2024)", defaults=LINEAR, auto={"block_size": "divisor"}),
+    "boft": Tuner(
+        "orthogonal butterfly rotations (Liu et al. 2024)",
+        defaults=LINEAR,
+        full_precision=("BOFTLayer",),
+        either=("boft_block_size", "boft_block_num"),
+    ),
+    "c3a": Tuner("block-circulant updates (Chen et al. 2024)", 0.3, COMPARISON, LINEAR, auto={"block_size": "divisor"}),
     "cartridge": Tuner(
         "a trained key-value cache before the text (Eyuboglu et al. 2025)",
         5e-3,
@@ -126,22 +157,24 @@ TUNERS: Mapping[str, Tuner] = {
         ),
     ),
     "deft": Tuner("takes a learned subspace out of the weights and fills it anew", source=COMPARISON, defaults=LINEAR),
-    "delora": Tuner("LoRA with strength and direction apart (Bini et al. 2025)", defaults=LINEAR),
+    "delora": Tuner("LoRA with strength and direction apart (Bini et al. 2025)", 1e-3, COMPARISON, LINEAR),
     "fourierft": Tuner("a few Fourier coefficients of the update (Gao et al. 2024)", defaults=LINEAR),
     "frod": Tuner(
         "full-rank updates from a shared joint decomposition",
         source=COMPARISON,
         defaults={**LINEAR, "progressbar": False},
     ),
-    "glora": Tuner("weights, features and biases adapted at once (Chavan et al. 2023)", 5e-4, COMPARISON, LINEAR),
-    "gralora": Tuner("LoRA by blocks of the weight matrix (Jung et al. 2025)", defaults=LINEAR),
-    "hira": Tuner("a low-rank factor on each weight: a high-rank update (Huang et al. 2025)", defaults=LINEAR),
+    "glora": Tuner("weights, features and biases adapted at once (Chavan et al. 2023)", defaults=LINEAR),
+    "gralora": Tuner("LoRA by blocks of the weight matrix (Jung et al. 2025)", 2e-4, COMPARISON, LINEAR),
+    "hira": Tuner(
+        "a low-rank factor on each weight: a high-rank update (Huang et al. 2025)", 4.5e-3, COMPARISON, LINEAR
+    ),
     "hra": Tuner("a chain of Householder reflections (Yuan et al. 2024)", defaults=LINEAR),
     "ia3": Tuner("one factor per key, value and feed-forward channel (Liu et al. 2022)", 3e-3, "the paper"),
     "lily": Tuner("low-rank adapters whose parts layers share (arXiv:2407.09946)", defaults=LINEAR),
     "ln_tuning": Tuner("layer norms alone (Zhao et al. 2023)", source=COMPARISON, mixed=True),
     "loha": Tuner("Hadamard product of two low-rank updates (Hyeon-Woo et al. 2022)", defaults=LINEAR),
-    "lokr": Tuner("Kronecker product as the update (Yeh et al. 2024)", defaults=LINEAR),
+    "lokr": Tuner("Kronecker product as the update (Yeh et al. 2024)", 3e-3, COMPARISON, LINEAR),
     "miss": Tuner(
         "shards of a weight share one trained matrix (arXiv:2409.15371)",
         source=COMPARISON,
@@ -155,17 +188,30 @@ TUNERS: Mapping[str, Tuner] = {
         VIRTUAL,
         driver=_SOFT + "TaskPrompt",
         hidden=("tokenizer_name_or_path",),
+        only_with={
+            **_OF_TEXT,
+            "prompt_tuning_init_state_dict_path": ("prompt_tuning_init", *_SOURCES),
+            "prompt_tuning_init_task": ("prompt_tuning_init", "EXACT_SOURCE_TASK"),
+        },
     ),
     "oft": Tuner(
-        "orthogonal rotations by blocks (Qiu et al. 2023)", defaults=LINEAR, full_precision=("OFTRotationModule",)
+        "orthogonal rotations by blocks (Qiu et al. 2023)",
+        defaults=LINEAR,
+        full_precision=("OFTRotationModule",),
+        only_with={"eps": ("coft", "true"), "num_cayley_neumann_terms": ("use_cayley_neumann", "true")},
+        either=("oft_block_size", "r"),
     ),
-    "osf": Tuner("all but each weight's leading singular directions (Nayak et al. 2025)", defaults=LINEAR),
+    "osf": Tuner("all but each weight's leading singular directions (Nayak et al. 2025)", 5e-5, COMPARISON, LINEAR),
     "p_tuning": Tuner(
         "a prompt that a small network makes (Liu et al. 2021)",
         1e-3,
         "PEFT's guide",
         VIRTUAL,
         driver=_SOFT + "SoftPrompt",
+        only_with={
+            "encoder_num_layers": ("encoder_reparameterization_type", "LSTM"),
+            "encoder_dropout": ("encoder_reparameterization_type", "LSTM"),
+        },
     ),
     "peanut": Tuner(
         "updates that a small network makes of the weights (arXiv:2410.01870)", source=COMPARISON, defaults=LINEAR
@@ -181,6 +227,7 @@ TUNERS: Mapping[str, Tuner] = {
         COMPARISON,
         VIRTUAL,
         driver=_SOFT + "CachePrompt",
+        only_with={"encoder_hidden_size": ("prefix_projection", "true")},
     ),
     "prompt_tuning": Tuner(
         "trained embeddings before the text (Lester et al. 2021)",
@@ -190,6 +237,7 @@ TUNERS: Mapping[str, Tuner] = {
         {**VIRTUAL, "prompt_tuning_init": "SAMPLE_VOCAB"},
         driver=_SOFT + "SoftPrompt",
         hidden=("tokenizer_name_or_path",),
+        only_with=_OF_TEXT,
     ),
     "psoft": Tuner(
         "a rotation within each weight's principal subspace",
@@ -199,7 +247,9 @@ TUNERS: Mapping[str, Tuner] = {
     ),
     "pvera": Tuner("VeRA with a learned distribution (arXiv:2512.07703)", 3e-3, COMPARISON, LINEAR),
     "randlora": Tuner("full-rank sums of scaled random bases (Albert et al. 2025)", defaults=LINEAR),
-    "road": Tuner("rotations of pairs of outputs (Liao & Monz 2024)", defaults=LINEAR, auto={"group_size": "divisor"}),
+    "road": Tuner(
+        "rotations of pairs of outputs (Liao & Monz 2024)", 1e-3, COMPARISON, LINEAR, auto={"group_size": "divisor"}
+    ),
     "shadow": Tuner(
         "a small network beside the frozen one corrects its states",
         families=DECODER,
@@ -207,13 +257,17 @@ TUNERS: Mapping[str, Tuner] = {
     ),
     "shira": Tuner(
         "a sparse random set of each weight's entries (Bhardwaj et al. 2024)",
-        defaults=LINEAR,
+        3e-4,
+        COMPARISON,
+        LINEAR,
         auto={"r": "sparse_rank"},
     ),
     "supertuning": Tuner("the largest entries of each weight alone (arXiv:2607.09287)", defaults=LINEAR),
     "tinylora": Tuner("a handful of numbers through fixed projections (arXiv:2602.04118)", 1e-3, COMPARISON, LINEAR),
     "trainable_tokens": Tuner(
         "embeddings of chosen tokens; by default those of the task's instructions",
+        0.2,
+        COMPARISON,
         auto={"token_indices": "instruction_tokens"},
     ),
     "unilora": Tuner("one shared vector, projected into every LoRA (arXiv:2506.00799)", defaults=LINEAR),

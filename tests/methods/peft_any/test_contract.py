@@ -67,6 +67,11 @@ def test_sentences_are_compared_without_their_numbers():
     assert table.alike("off by 1") != table.alike("off at 1")
 
 
+def test_what_is_unsupported_is_told_without_the_tiny_models_name():
+    assert table.outcome("cpt", "encoder-decoder").text == "unsupported: works on decoder-only models"
+    assert not [pair for pair, text in DOCUMENTED.items() if "tiny" in text]
+
+
 def test_a_tuner_that_fails_is_written_down_with_the_sentence(monkeypatch):
     monkeypatch.setattr(table, "SETTINGS", {"lora": {"learning_rate": 1e-9}})
     assert table.outcome("lora", "decoder-only").text.startswith("the loss went from")

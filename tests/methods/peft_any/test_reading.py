@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,7 @@ from methods import registry
 from methods.errors import InvalidSettingError, UnknownKnobError, UnknownMethodError
 from methods.peft_any import reading
 from methods.peft_any.knobs import argument, written
-from methods.peft_any.tuners import TUNERS
+from methods.peft_any.tuners import COMPARISON, TUNERS, USUAL
 
 
 def test_the_registered_tuners_are_those_of_peft():
@@ -117,6 +118,30 @@ def test_a_knob_is_what_peft_takes():
 
 def test_pefts_values_are_written_as_flags_have_them():
     assert (written(None), written(()), written((1, 2)), written(False)) == ("none", "none", "1+2", False)
+
+
+def test_rates_are_those_of_pefts_method_comparison():
+    # huggingface/peft, method_comparison/MetaMathQA/experiments: `lr` of each tuner's own training_params.json; the
+    # default of all, in default_training_params.json, is 1e-4, which glora's `default` variant runs at.
+    own = {"c3a": 0.3, "trainable_tokens": 0.2, "hira": 4.5e-3, "lokr": 3e-3, "delora": 1e-3, "road": 1e-3}
+    own |= {"shira": 3e-4, "gralora": 2e-4, "osf": 5e-5, "pvera": 3e-3, "tinylora": 1e-3, "prefix_tuning": 5e-3}
+    for name, rate in own.items():
+        assert (TUNERS[name].learning_rate, TUNERS[name].source) == (rate, COMPARISON)
+    usual = {name: tuner.learning_rate for name, tuner in TUNERS.items() if tuner.source == USUAL}
+    assert set(usual.values()) == {1e-4}
+    assert "glora" in usual
+    assert not usual.keys() & own.keys()
+
+
+def test_the_page_names_every_default_that_is_not_pefts():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "peft.md").read_text(encoding="utf-8")
+    told = page.partition("- **Defaults**")[2].partition("- **Steps of their own**")[0]
+    others = {
+        (name, knob) for name, tuner in TUNERS.items() if not tuner.type for knob in (*tuner.defaults, *tuner.auto)
+    }
+    named = {(name, knob) for name, knob in others if knob not in ("target_modules", "num_virtual_tokens")}
+    assert len(named) >= 12
+    assert not [(name, knob) for name, knob in named if not (name in told and knob in told)]
 
 
 def test_settings_of_a_type_are_its_knobs():

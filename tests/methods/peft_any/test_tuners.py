@@ -11,7 +11,7 @@ from harness.contract import Case, tiny
 from harness.contract.cases import facts
 from harness.identity import code_hash
 from methods.base import Budget, ModelFacts, TrainingJob
-from methods.errors import InvalidSettingError, UnsupportedError
+from methods.errors import InvalidSettingError
 from methods.peft_any.allocation import PARTS
 from methods.peft_any.soft_prompts import with_prompt
 from methods.registry import build, get
@@ -96,24 +96,6 @@ def test_what_is_not_driven_is_refused():
         build("peft:adamss", {"use_asa": True})
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.layers_to_transform: give int values joined by \+"):
         build("peft:lora", {"layers_to_transform": "0+two"})
-
-
-@pytest.mark.parametrize("start", ["pissa", "olora", "corda", "lora_ga", "eva"])
-def test_a_start_differs_from_loras_and_ships_for_the_base_as_it_was(tmp_path, start):
-    import torch
-
-    found = case(tmp_path, start)
-    base = found.logits(found.base())
-    model = found.prepared()
-    first = {name: p.clone() for name, p in model.named_parameters() if "lora_A" in name}
-    plain = dict(case(tmp_path, "lora").prepared().named_parameters())
-    assert any(first[name].shape != plain[name].shape or not torch.equal(first[name], plain[name]) for name in first)
-    # Each begins where the base is.
-    torch.testing.assert_close(found.logits(model), base, rtol=1e-3, atol=1e-3)
-    found.method.save(model, tmp_path / "shipped")
-    torch.testing.assert_close(found.logits(model), base, rtol=1e-3, atol=1e-3)  # saving changes nothing
-    again = found.method.load(found.base(), tmp_path / "shipped")
-    torch.testing.assert_close(found.logits(again), base, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["prompt_tuning", "p_tuning", "multitask_prompt_tuning", "cpt"])
@@ -221,15 +203,6 @@ def test_what_peft_objects_to_is_told_as_a_setting_or_as_the_models(tmp_path):
         case(tmp_path, "c3a", block_size=7).prepared()
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.target_modules: PEFT says: .*nowhere"):
         case(tmp_path, "lora", target_modules="nowhere").prepared()
-
-
-def test_widths_without_a_common_divisor_are_told_as_the_models(tmp_path):
-    import torch
-
-    found, model = case(tmp_path, "c3a"), tiny.model("decoder-only")
-    model.model.layers[0].mlp.up_proj = torch.nn.Linear(64, 127, bias=False)
-    with pytest.raises(UnsupportedError, match="no block size above 1"):
-        found.method.prepare(model, found.setting)
 
 
 @pytest.mark.parametrize("name", ["dora", "peft:dora"])
