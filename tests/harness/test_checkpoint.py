@@ -328,7 +328,7 @@ def launch(request, number=None, when=lambda event: False):
 
     folder = file_of(request).parent
     folder.mkdir(exist_ok=True)
-    outcome = LocalLauncher(200).launch(request, folder / "log", on_event)
+    outcome = LocalLauncher(800).launch(request, folder / "log", on_event)
     assert bool(sent) == (number is not None)
     return outcome
 
