@@ -62,6 +62,9 @@ class PeftMethod(Method):
         for module in self.tuner.needs:
             if lacking := missing(module, PACKAGES[module]):
                 return f"{self.name} {lacking}"
+        known = self.tuner.architectures
+        if facts.family in self.families and known and facts.architecture not in known:
+            return f"{self.name} is made for {', '.join(known)}; {facts.name} is {facts.architecture}"
         return super().unsupported(facts)
 
     def prepare(self, model: Any, setting: Setting) -> Any:

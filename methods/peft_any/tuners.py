@@ -39,6 +39,8 @@ class Tuner:
     auto: Mapping[str, str] = field(default_factory=dict)
     """Knob → rule of `methods.peft_any.auto` that takes it from model and data, unless the user gives it."""
     families: tuple[Family, ...] = BOTH
+    architectures: tuple[str, ...] = ()
+    """The only ones that PEFT has it for; empty where it looks for layers by itself."""
     needs: tuple[str, ...] = ()
     """Modules beyond the harness's own that it needs."""
     impossible: str = ""
@@ -127,6 +129,7 @@ TUNERS: Mapping[str, Tuner] = {
         {"adapter_len": 10},
         auto={"adapter_layers": "upper_layers"},
         families=DECODER,
+        architectures=("GPT2LMHeadModel", "LlamaForCausalLM", "MistralForCausalLM"),
         mixed=True,
     ),
     "beft": Tuner("biases of the value projections alone (arXiv:2509.15974)", source=COMPARISON),

@@ -180,6 +180,14 @@ def test_adalora_ends_its_schedule_with_budgets_that_know_no_steps(tmp_path, bud
     assert model.peft_config["default"].rank_pattern
 
 
+def test_a_tuner_for_some_architectures_is_unsupported_on_others_before_anything_is_loaded():
+    opt, llama = (ModelFacts("x", "decoder-only", name, "cpu") for name in ("OPTForCausalLM", "LlamaForCausalLM"))
+    assert build("peft:adaption_prompt").unsupported(llama) is None
+    assert build("peft:adaption_prompt").unsupported(opt) == (
+        "peft:adaption_prompt is made for GPT2LMHeadModel, LlamaForCausalLM, MistralForCausalLM; x is OPTForCausalLM"
+    )
+
+
 def test_what_cannot_serve_says_so_before_a_model_is_loaded():
     assert "works on decoder-only models" in build("peft:adaption_prompt").unsupported(facts("encoder-decoder"))
     assert "trained before" in build("peft:xlora").unsupported(facts("decoder-only"))
