@@ -10,6 +10,8 @@ from reports.metrics import PRIMARY
 from reports.rank import TIE, Place, places
 from reports.stats import Difference
 
+_NAMED = 8
+"""Most names in one sentence."""
 _MORE_SEEDS = "Run it again with --seeds 0,1,2 or more: what is finished is kept."
 
 
@@ -81,10 +83,20 @@ def _by_verdict(found: Mapping[str, Difference | None]) -> str:
         "Told apart from it": apart,
         "Not compared, for want of two seeds in common": [name for name in found if name not in several],
     }
-    said = [f"{what}: {', '.join(names)}." for what, names in groups.items() if names]
+    said = [f"{what}: {_listed(names)}." for what, names in groups.items() if names]
     counts = sorted({difference.interval.seeds for difference in several.values()})
     seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
-    return f"{' '.join(said)} ({seeds} seeds, 95% level, all pairs accounted for.)"
+    said.append(f"({seeds} seeds, 95% level, all pairs accounted for.)")
+    if counts[-1] == 2 and not apart:  # the spread of seeds is known from one difference, and Holm asks for a tiny p
+        said.append("Two seeds can hardly tell anything apart; three or more can.")
+    return " ".join(said)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The names, or the first of many and how many more."""
+    shown = names if len(names) <= _NAMED else names[: _NAMED - 1]
+    more = [f"and {len(names) - len(shown)} more"] if len(shown) < len(names) else []
+    return ", ".join([*shown, *more])
 
 
 def _rounded(place: Place) -> float:

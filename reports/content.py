@@ -53,6 +53,8 @@ COLUMNS = (
 )
 """Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
 _TITLES = {GAIN: "gain in ROUGE-L", INTERVAL: "95% interval"}
+_FEW = 3
+"""Rows that may all be printed as the best ones; of more, only as many as half of all."""
 _MUCH_CUT = 0.1
 """Share of cut examples from which on a warning is due."""
 
@@ -148,6 +150,9 @@ def _ranking(
     if INTERVAL in names and len(table.seeds) < 2:
         titles[names.index(INTERVAL)] += " (examples)"
     header = ("rank", "method", "seeds", *titles)
+    best = [place for place in order if place.rank == 1 and not table.parts and (place.gain or 1) > 0]
+    if len(best) > max(_FEW, sum(place.rank is not None for place in order) / 2):
+        best = best[:1]  # where nearly all are first, that says nothing
     rows = []
     for place in order:
         cells = [_cell(table, place, name, metrics, several=several) for name in names]
@@ -156,7 +161,7 @@ def _ranking(
         header,
         (True, False, *(True for _ in header[2:])),
         tuple(rows),
-        emphasised=tuple(place.rank == 1 and not table.parts and (place.gain or 1) > 0 for place in order),
+        emphasised=tuple(place in best for place in order),
         values=tuple(
             (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
         ),
@@ -187,7 +192,7 @@ def _cell(table: Table, place: Place, name: str, metrics: Mapping[str, Metric], 
     if name == GAIN:
         return format_gain(place.gain)
     if name == INTERVAL:
-        found = table.verdict.intervals.get(place.row.variant)
+        found = differences.interval(table, place.row, METRICS[PRIMARY]) if place.row.scores(PRIMARY) else None
         return f"{found.low:.3f} to {found.high:.3f}" if found else ""
     text = format_value(place.row.mean(name), metrics[name].unit)
     deviation = place.row.deviation(name) if several and name == PRIMARY else None

@@ -177,6 +177,19 @@ def test_intervals_end_where_a_metric_does(scored):
     records = scored("lora", [0.01, 0.9, 0.95])
     text = render([*records, *scored("full", [0.4, 0.4, 0.4])])["leaderboard.md"]
     assert "[0.000, 1.000]" in text
+    assert "| 0.000 to 1.000 |" in text
+
+
+def test_many_rows_that_two_seeds_cannot_tell_apart_are_not_all_winners(scored):
+    records = [r for n in range(12) for r in scored(f"lora[r={n}]", [0.4 - 0.01 * n, 0.41 - 0.012 * n])]
+    text = render(records)["leaderboard.md"]
+    assert "lora[r=7], and 4 more. (2 seeds" in text
+    assert "Two seeds can hardly tell anything apart; three or more can." in text
+    assert text.count("| **lora") == 1
+    assert (
+        "Two seeds"
+        not in render([*scored("full", [0.5, 0.51, 0.49]), *scored("lora", [0.4, 0.41, 0.39])])["leaderboard.md"]
+    )
 
 
 def test_more_rows_than_a_matrix_has_room_for_are_said_to_stand_in_the_file(scored):
