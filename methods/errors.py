@@ -14,7 +14,9 @@ MethodError
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -102,3 +104,21 @@ def wanted(error: Mapping[str, Any]) -> str:
     else:
         reason = _WANTED.get(kind.partition("_")[0]) or str(error["msg"]).removeprefix("Value error, ")
     return f"{reason} (given: {error['input']!r})"
+
+
+_MEMORY = re.compile(
+    r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
+    re.IGNORECASE,
+)
+"""How allocators of the host, of CUDA and its libraries, and of other devices say it."""
+
+
+def is_want_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, here or in what the error was raised from; PyTorch tells it by a `RuntimeError`."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    if isinstance(error, RuntimeError | OSError) and _MEMORY.search(" ".join(str(error).split())):
+        return True
+    return error.__cause__ is not None and is_want_of_memory(error.__cause__)

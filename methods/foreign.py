@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
+from methods.errors import is_want_of_memory
+
 SHOWN = 80
 """Characters of a text that an error quotes."""
 
@@ -83,7 +85,7 @@ def _together(function: Callable[..., Any], samples: Sequence[tuple[Any, ...]], 
     except FaultError as fault:
         raise FaultError(str(fault), index) from fault.__cause__
     except (Exception, SystemExit) as error:
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        if is_want_of_memory(error):
             raise  # the machine's fault, and an ending of its own
         reason = " ".join(str(error).split())[:200]
         raise FaultError(f"raised {type(error).__name__}{': ' if reason else ''}{reason}", index) from error

@@ -6,6 +6,7 @@ Lv et al. 2023 fuse stochastic gradient descent with the backward pass, Lv et al
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,9 +32,9 @@ class FusedConfig(FullConfig):
 class Fused(OtherOptimiser):
     """Steps inside the backward pass, weight by weight."""
 
+    @abstractmethod
     def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """What takes a step for each weight that has a gradient."""
-        raise NotImplementedError
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
         """The optimiser with hooks on all weights; its step at the end of a batch finds no gradient left."""

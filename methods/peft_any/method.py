@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from methods.base import Method, ModelFacts, Setting, TrainingConfig
-from methods.errors import InvalidSettingError, MethodError, UnsupportedError, missing
+from methods.errors import InvalidSettingError, MethodError, UnsupportedError, is_want_of_memory, missing
 from methods.lora import TASK_TYPES
 from methods.peft_any.knobs import AUTO, argument, written
 from methods.peft_any.reading import Field
@@ -26,11 +26,6 @@ OBJECTIONS = (
     RuntimeError,
 )
 """What PEFT raises for settings or models that a tuner does not like."""
-OUT_OF_MEMORY = re.compile(
-    r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
-    re.IGNORECASE,
-)
-"""How allocators say that memory ran out; they raise RuntimeErrors, torch.OutOfMemoryError among them."""
 
 
 class PeftMethod(Method):
@@ -70,7 +65,14 @@ class PeftMethod(Method):
     def prepare(self, model: Any, setting: Setting) -> Any:
         """Wrap the model; its own weights are frozen."""
         with self.objections():
-            model = self.wrap(model, self.peft_config(model, setting), setting)
+            return self.in_full_precision(self.wrap(model, self.peft_config(model, setting), setting))
+
+    def load(self, model: Any, directory: Path) -> Any:
+        """As it was trained."""
+        return self.in_full_precision(super().load(model, directory))
+
+    def in_full_precision(self, model: Any) -> Any:
+        """The model, whose parts that mixed precision has no kernels for compute in float32."""
         for module in model.modules():
             if type(module).__name__ in self.tuner.full_precision:
                 compute_in_float32(module)
@@ -154,15 +156,6 @@ class PeftMethod(Method):
             raise UnsupportedError(f"{self.name} cannot serve this model: PEFT says: {said}") from error
 
 
-def is_want_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, here or in what the error was raised from."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if OUT_OF_MEMORY.search(str(error)):
-        return True
-    return error.__cause__ is not None and is_want_of_memory(error.__cause__)
-
-
 class OfTask(PeftMethod):
     """A tuner that wants to be told which of several tasks a row is of; a trial has one."""
 
@@ -170,7 +163,7 @@ class OfTask(PeftMethod):
         """The model, which is told task 0 wherever no other is."""
         return of_one_task(super().wrap(model, config, setting))
 
-    def load(self, model: Any, directory: Any) -> Any:
+    def load(self, model: Any, directory: Path) -> Any:
         """So is the one that is read again."""
         return of_one_task(super().load(model, directory))
 

@@ -254,3 +254,18 @@ def test_tuners_with_float32_parts_fit_a_16_bit_base(tmp_path):
         found.method.train(job(model, Budget("steps", 2), torch.bfloat16, emit=events.append))
         assert len(events) == 2
         assert found.answers(model, 3), name
+
+
+@pytest.mark.parametrize("name", ["oft", "boft", "psoft"])
+def test_float32_parts_are_float32_again_in_a_model_that_is_read_again(tmp_path, name):
+    import torch
+
+    found = case(tmp_path, name)
+    setting = dataclasses.replace(found.setting, dtype=torch.bfloat16)
+    model = found.method.prepare(found.base().to(torch.bfloat16), setting)
+    found.method.train(job(model, Budget("steps", 3), torch.bfloat16))
+    found.method.save(model, tmp_path / "shipped")
+    again = found.method.load(found.base().to(torch.bfloat16), tmp_path / "shipped").eval()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        trained, read = found.logits(model.eval()), found.logits(again)
+    torch.testing.assert_close(read.float(), trained.float(), rtol=0, atol=0.05)
