@@ -92,8 +92,8 @@ def _variant(
         raise
     if built.role == "base":
         raise SpecError("the base model is evaluated in every run; leave it out of the methods")
-    typed = built.settings()
-    variant = Variant(method=method, changed={knob: typed[knob] for knob in sorted(given)})
+    settings = built.settings()
+    variant = Variant(method=method, changed={knob: settings[knob] for knob in sorted(given)})
     start = built.starts_from
     if start is None:
         return variant

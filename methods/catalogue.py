@@ -18,6 +18,7 @@ from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+C = TypeVar("C")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
 """What others may call theirs: it can be typed between commas and brackets, and is never `MODULE:FUNCTION`."""
 
@@ -112,6 +113,20 @@ class Catalogue(Generic[T]):
             raise
         except Exception as error:  # looking at a plugin may run code of its own
             raise self.error(f"{self.kind} {name!r} ({origin}) cannot be used: {reason(error)}") from error
+
+
+def usable(name: str, found: Any, origin: str, base: type[C], error: type[Exception]) -> type[C]:
+    """`found`, if it is a whole subclass of `base` that calls itself so and has a summary; else raises `error`."""
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise error(f"{origin} is not a subclass of {base.__module__}.{base.__name__}")
+    if lacking := getattr(found, "__abstractmethods__", None):
+        raise error(f"{origin} does not define {' and '.join(sorted(lacking))}")
+    if getattr(found, "name", None) != name:
+        raise error(f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}")
+    summary = getattr(found, "summary", None)
+    if not isinstance(summary, str) or not summary.strip():
+        raise error(f"{origin} has no summary")
+    return found
 
 
 def reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from methods import FAMILIES, METHODS
 from methods.base import Method
-from methods.catalogue import Catalogue, reason
+from methods.catalogue import Catalogue, reason, usable
 from methods.errors import (
     InvalidMethodError,
     InvalidSettingError,
@@ -41,23 +41,14 @@ def _unknown(name: str) -> UnknownMethodError:
 
 def checked(name: str, found: Any, origin: str) -> type[Method]:
     """Return `found` if it is a usable method class of this name; else raise `InvalidMethodError`."""
-    if not (isinstance(found, type) and issubclass(found, Method)):
-        raise InvalidMethodError(f"{origin} is not a subclass of methods.base.Method")
-    if getattr(found, "name", None) != name:
-        raise InvalidMethodError(
-            f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}"
-        )
-    if lacking := getattr(found, "__abstractmethods__", None):
-        raise InvalidMethodError(f"{origin} does not define {' and '.join(sorted(lacking))}")
-    if not isinstance(getattr(found, "summary", None), str) or not found.summary.strip():
-        raise InvalidMethodError(f"{origin} has no summary")
-    if not (dataclasses.is_dataclass(found.Config) and found.Config.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    cls = usable(name, found, origin, Method, InvalidMethodError)  # type: ignore[type-abstract]
+    if not (dataclasses.is_dataclass(cls.Config) and cls.Config.__dataclass_params__.frozen):  # type: ignore[attr-defined]
         raise InvalidMethodError(f"the Config of {origin} is not a frozen dataclass")
     try:
-        json.dumps(found().settings())
+        json.dumps(cls().settings())
     except Exception as error:  # a knob without a default, defaults that it refuses itself, or no JSON types
         raise InvalidMethodError(f"{origin} cannot be made with its defaults: {reason(error)}") from error
-    return found
+    return cls
 
 
 def table() -> Mapping[str, str]:

@@ -11,7 +11,7 @@ from harness.errors import LauncherError, SpecError
 from harness.interruption import Interruption
 from harness.launchers import LAUNCHERS
 from harness.launchers.base import Launcher
-from methods.catalogue import Catalogue, reason
+from methods.catalogue import Catalogue, reason, usable
 from methods.errors import nearest
 
 
@@ -26,15 +26,7 @@ def _unknown(name: str) -> SpecError:
 
 def checked(name: str, found: Any, origin: str) -> type[Launcher]:
     """Return `found` if it is a usable launcher class of this name; else raise `LauncherError`."""
-    if not (isinstance(found, type) and issubclass(found, Launcher)):
-        raise LauncherError(f"{origin} is not a subclass of harness.launchers.base.Launcher")
-    if lacking := getattr(found, "__abstractmethods__", None):
-        raise LauncherError(f"{origin} does not define {' and '.join(sorted(lacking))}")
-    if getattr(found, "name", None) != name:
-        raise LauncherError(f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}")
-    if not isinstance(getattr(found, "summary", None), str) or not found.summary.strip():
-        raise LauncherError(f"{origin} has no summary")
-    return found
+    return usable(name, found, origin, Launcher, LauncherError)  # type: ignore[type-abstract]
 
 
 CATALOGUE = Catalogue("launcher", lambda: LAUNCHERS, checked, LauncherError, _unknown)

@@ -10,7 +10,7 @@ from typing import Any
 from harness.errors import MetricError, SpecError
 from harness.metrics import METRICS
 from harness.metrics.base import MetricPlugin
-from methods.catalogue import Catalogue
+from methods.catalogue import Catalogue, usable
 from methods.errors import nearest
 from methods.registry import configured
 
@@ -28,15 +28,7 @@ def _unknown(name: str) -> SpecError:
 
 def checked(name: str, found: Any, origin: str) -> type[MetricPlugin]:
     """Return `found` if it is a usable metric class of this name; else raise `MetricError`."""
-    if not (isinstance(found, type) and issubclass(found, MetricPlugin)):
-        raise MetricError(f"{origin} is not a subclass of harness.metrics.base.MetricPlugin")
-    if lacking := getattr(found, "__abstractmethods__", None):
-        raise MetricError(f"{origin} does not say what {' and '.join(sorted(lacking))} is")
-    if getattr(found, "name", None) != name:
-        raise MetricError(f"{origin} is registered as {name!r} but calls itself {getattr(found, 'name', None)!r}")
-    if not getattr(found, "summary", ""):
-        raise MetricError(f"{origin} has no summary")
-    return found
+    return usable(name, found, origin, MetricPlugin, MetricError)  # type: ignore[type-abstract]
 
 
 CATALOGUE = Catalogue("metric", lambda: METRICS, checked, MetricError, _unknown)

@@ -48,7 +48,7 @@ class Silent(ExactMatch):
     [
         (str, "plugin:Thing is not a subclass of harness"),
         (ExactMatch("x"), "plugin:Thing is not a subclass of harness"),
-        (Half, "plugin:Thing does not say what declares and score is"),
+        (Half, "plugin:Thing does not define declares and score"),
         (ExactMatch, "plugin:Thing is registered as 'half' but calls itself 'exact-match'"),
     ],
 )
