@@ -7,6 +7,8 @@ started; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -35,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(arguments.action(arguments))
     except (HarnessError, MethodError, ReportError) as error:
         return _fail(str(error), arguments.debug)
+    except BrokenPipeError:  # whoever reads along has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain while it ends
+        return 128 + signal.SIGPIPE  # as of a program that the signal ends
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{where}", arguments.debug)

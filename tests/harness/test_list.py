@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from harness.cli import main
 from harness.cli.knobs import meanings
 from methods.registry import build, get
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def listed(capsys, *arguments):
@@ -44,3 +50,9 @@ def test_a_wrong_name_gets_the_nearest_and_a_name_of_no_method_none(capsys):
     assert "unknown method 'lroa' (did you mean lora" in capsys.readouterr().err
     assert main(["list", "tasks", "lora"]) == 2
     assert capsys.readouterr().err == "error: list tasks takes no name; list methods does\n"
+
+
+def test_a_reader_who_has_seen_enough_is_told_no_error():
+    command = f"set -o pipefail; {sys.executable} -m harness list methods --knobs | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (141, "", 1)
