@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import TrainingJob, require
 from methods.encoding import Encoded, Encoder
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.types import TrainingJob, require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Setting, require
 from methods.encoding import IGNORED, Encoder
 from methods.prompting import Prompting
+from methods.types import Setting, require
 
 BATCH = 8
 
