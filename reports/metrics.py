@@ -9,10 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from reports.record import Record
+from typing import Literal, Protocol
 
 Unit = Literal[
     "score",
@@ -55,6 +52,14 @@ class Metric:
             return 0.0, 1.0
         amounts = ("bytes", "parameters", "%", "tokens/s", "examples/s", "s", "J", "money", "tokens")
         return 0.0 if self.unit in amounts or self.name in _LOSSES else -math.inf, math.inf
+
+
+class DeclaresMetrics(Protocol):
+    """A record, as far as metrics are concerned."""
+
+    @property
+    def declared(self) -> Mapping[str, Metric]:
+        """Metrics that do not come with the harness, by name."""
 
 
 _LOSSES = ("heldout_loss", "general_loss", "general_loss_before")
@@ -291,7 +296,7 @@ RESERVED = frozenset({"gain"})
 """Names that tables have for columns of their own."""
 
 
-def known(records: Iterable[Record]) -> Mapping[str, Metric]:
+def known(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
     """`METRICS`, and after them what the records declare besides; of two that say different things the first counts."""
     found = dict(METRICS)
     for record in records:
@@ -301,7 +306,7 @@ def known(records: Iterable[Record]) -> Mapping[str, Metric]:
     return found
 
 
-def contested(records: Iterable[Record]) -> list[str]:
+def contested(records: Iterable[DeclaresMetrics]) -> list[str]:
     """Names under which records measured different things, such as by other versions of a library."""
     formulas: dict[str, set[str]] = {}
     for record in records:
