@@ -24,9 +24,9 @@ from harness.parsing import read_name
 from methods.errors import MethodError
 from methods.foreign import FaultError, call, kind_of, number, place
 from methods.types import Example
+from reports.decoding import decode
 from reports.errors import RecordError
 from reports.metrics import METRICS, RESERVED, Metric, Unit
-from reports.record import check
 
 _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
 
@@ -153,7 +153,7 @@ def _declaration(plugin: MetricPlugin, name: str) -> Metric:
     if metric.title in {known.title for known in METRICS.values()} or not metric.title.strip():
         raise MetricError(f"the metric {plugin.label} gives {name} the title {metric.title!r}, which is taken or empty")
     try:
-        check(dataclasses.asdict(metric), Metric, name)
+        decode(Metric, dataclasses.asdict(metric), name)
     except RecordError as error:
         raise MetricError(
             f"the metric {plugin.label} declares what no report can show: {error}; "
