@@ -16,16 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from harness import tensor_file
-from methods.checkpoint import (
-    Checkpoint,
-    State,
-    load_weights,
-    packed,
-    random_state,
-    restore_random,
-    trainable,
-    unpacked,
-)
+from methods.checkpoint import load_weights, packed, random_state, restore_random, trainable, unpacked
+from methods.types import Checkpoint, State
 
 FORMAT = 2
 """Raised when what the file holds gets another meaning; older files are set aside then."""

@@ -15,9 +15,10 @@ from typing import Any
 from harness.metrics.chosen import Measured
 from harness.metrics.rouge import Rouge
 from harness.repetition import repeats_itself
-from methods.base import Example, Limits, Method, ModelFacts
+from methods.base import Method
 from methods.encoding import IGNORED, Encoded, Encoder
 from methods.loss import row_losses
+from methods.types import Example, Limits, ModelFacts
 from reports.metrics import METRICS, Metric
 
 LOSS_BATCH = 8

@@ -16,8 +16,8 @@ from typing import Any
 from harness.checkpoint import Stop
 from harness.evaluate import Evaluation
 from harness.measure.meter import Meter
-from methods.base import Example, ModelFacts
 from methods.checkpoint import random_state, restore_random
+from methods.types import Example, ModelFacts
 from reports.metrics import PRIMARY
 from reports.record import Record
 

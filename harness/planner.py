@@ -22,7 +22,8 @@ from harness.spec import Spec
 from harness.tasks import Task, load_task
 from harness.variants import Variant
 from methods import registry
-from methods.base import Limits, Method
+from methods.base import Method
+from methods.types import Limits
 from reports.record import Environment, ModelInfo, Record, Split, TaskInfo
 
 

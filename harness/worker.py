@@ -40,9 +40,9 @@ from harness.rewards import model_of
 from harness.tasks import load_task
 from harness.tasks.base import Task, TaskRequest
 from methods import registry
-from methods.base import Budget, Example, Limits, Setting, StepEvent, TrainingJob
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
+from methods.types import Budget, Example, Limits, Setting, StepEvent, TrainingJob
 from reports.metrics import Metric
 
 TELL_EVERY_SECONDS = 0.2

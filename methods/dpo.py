@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import require
 from methods.encoding import Encoded, Encoder
 from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)

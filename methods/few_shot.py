@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Example, Limits, Setting, Text, require
 from methods.encoding import Encoder
 from methods.knobs import knob
 from methods.prompting import Prompting
+from methods.types import Example, Limits, Setting, Text, require
 
 SEPARATOR = "\n\n"
 """Stands after each example, and ends an answer: what a model writes beyond it would be an example of its own."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Example, Method, Setting, Text, TrainingConfig
+from methods.base import Method
 from methods.knobs import knob
+from methods.types import Example, Setting, Text, TrainingConfig
 
 SEPARATOR = "\n\n"
 """Ends the input for a decoder-only model, which otherwise could not tell where the target begins."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import require
 from methods.full import FullConfig
 from methods.knobs import knob
 from methods.optimisers import OtherOptimiser
 from methods.training import parameter_groups
+from methods.types import require
 
 if TYPE_CHECKING:
     import torch

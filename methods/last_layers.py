@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import require
 from methods.full import FullConfig
 from methods.knobs import knob
 from methods.partial import Partial
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import TrainingConfig
 from methods.knobs import knob
 from methods.partial import Partial
+from methods.types import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)

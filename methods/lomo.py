@@ -10,11 +10,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import TrainingJob, require
 from methods.full import FullConfig
 from methods.knobs import knob
 from methods.optimisers import OtherOptimiser
 from methods.training import parameter_groups, trainable_parameters
+from methods.types import TrainingJob, require
 
 if TYPE_CHECKING:
     import torch

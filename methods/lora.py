@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.base import Method, Setting, TrainingConfig, require
+from methods.base import Method
 from methods.dora import keep_norms_above_zero
 from methods.knobs import knob
+from methods.types import Setting, TrainingConfig, require
 
 if TYPE_CHECKING:
     import torch

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import require
 from methods.encoding import IGNORED
 from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)

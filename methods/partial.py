@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from methods.base import Method, Setting
+from methods.base import Method
+from methods.types import Setting
 
 WEIGHTS, ABOUT = "changed.safetensors", "changed.json"
 """What ships: the weights that trained, by the model's own names for them, and of which model they are."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from methods.base import Method, Setting, TrainingConfig, require
+from methods.base import Method
 from methods.encoding import Encoder
 from methods.knobs import knob
 from methods.lora import TASK_TYPES
+from methods.types import Setting, TrainingConfig, require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.base import ModelFacts, Setting
 from methods.errors import missing
 from methods.knobs import knob
 from methods.lora import Init, LoRA, LoRAConfig
+from methods.types import ModelFacts, Setting
 
 if TYPE_CHECKING:
     import torch

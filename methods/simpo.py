@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from methods.base import require
 from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Method, Setting, StepEvent, TrainingConfig, TrainingJob
+from methods.base import Method
 from methods.errors import DivergedError, UnsupportedError
 from methods.knobs import knob
+from methods.types import Setting, StepEvent, TrainingConfig, TrainingJob
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from methods.base import Family, Method, Setting
+from methods.base import Method
+from methods.types import Family, Setting
 
 
 @dataclass(frozen=True)

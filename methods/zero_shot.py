@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Setting, require
 from methods.encoding import IGNORED, Encoder
 from methods.knobs import knob
 from methods.prompting import Prompting
+from methods.types import Setting, require
 
 BATCH = 8
 

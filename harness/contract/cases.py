@@ -12,10 +12,11 @@ from typing import Any
 from harness.contract import tiny
 from harness.evaluate import Generation, generate
 from methods import registry
-from methods.base import Budget, Family, Method, ModelFacts, Setting, StepEvent, TrainingJob
+from methods.base import Method
 from methods.encoding import Encoded, Encoder
 from methods.feedback import Feedback, Scorer
 from methods.qlora import keep_to_compute_dtype
+from methods.types import Budget, Family, ModelFacts, Setting, StepEvent, TrainingJob
 
 DECODING = {"max_new_tokens": 8, "num_beams": 1, "do_sample": False}
 

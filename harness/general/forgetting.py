@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.evaluate import LOSS_BATCH, loss_per_token
 from harness.general.text import halves, shortened
-from methods.base import Limits, ModelFacts, Text
 from methods.checkpoint import random_state, restore_random
 from methods.encoding import Encoded, Encoder
+from methods.types import Limits, ModelFacts, Text
 
 
 class GeneralLoss:

@@ -21,9 +21,9 @@ from harness.metrics import registry
 from harness.metrics.base import MetricPlugin
 from harness.metrics.function import FunctionMetric
 from harness.parsing import read_name
-from methods.base import Example
 from methods.errors import MethodError
 from methods.foreign import FaultError, call, kind_of, number, place
+from methods.types import Example
 from reports.errors import RecordError
 from reports.metrics import METRICS, RESERVED, Metric, Unit
 from reports.record import check

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.models.source import ModelSource
-from methods.base import Method, ModelFacts
+from methods.base import Method
 from methods.qlora import keep_to_compute_dtype
+from methods.types import ModelFacts
 
 if TYPE_CHECKING:
     import torch

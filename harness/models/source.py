@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
-from methods.base import Family, ModelFacts
 from methods.errors import nearest
+from methods.types import Family, ModelFacts
 
 Kind = Literal["embedded", "directory", "hub", "wheel", "toy"]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import SpecError
-from methods.base import Example, Limits
+from methods.types import Example, Limits
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.prompts import DATA_TO_TEXT
 from harness.tasks.reading import find, find_or_fail, path_of, read
 from harness.tasks.splits import assemble
-from methods.base import Limits
+from methods.types import Limits
 
 COLUMNS = Columns("mr", ("ref",))
 TRAIN = ("train.csv", "trainset.csv")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from harness.tasks.base import Task, TaskRequest
 from harness.tasks.splits import build
-from methods.base import Example, Limits
+from methods.types import Example, Limits
 
 _WORDS = ("apple", "bread", "cheese", "date", "egg", "fig", "grape", "honey", "ice", "jam", "kale", "lemon")
 

@@ -12,10 +12,10 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from methods.base import TrainingConfig
 from methods.errors import InvalidSettingError
 from methods.knobs import knob
 from methods.peft_any.reading import Field
+from methods.types import TrainingConfig
 
 NONE, AUTO = "none", "auto"
 _ORDER = (bool, int, float, str)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.base import ModelFacts, Setting, TrainingConfig, require
 from methods.dora import keep_norms_above_zero
 from methods.encoding import IGNORED, Encoder
 from methods.errors import InvalidSettingError, missing
 from methods.knobs import knob
 from methods.peft_any.method import PeftMethod
+from methods.types import ModelFacts, Setting, TrainingConfig, require
 
 RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
 """Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an

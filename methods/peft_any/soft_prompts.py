@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.base import Setting, TrainingConfig, require
 from methods.encoding import Encoder
 from methods.knobs import knob
 from methods.peft_any.method import PeftMethod, first_task, of_one_task
 from methods.prefix import cache_of_text
+from methods.types import Setting, TrainingConfig, require
 
 
 class SoftPrompt(PeftMethod):

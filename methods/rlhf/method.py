@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.base import Example, TrainingJob, require
-from methods.checkpoint import State
 from methods.knobs import knob
 from methods.rlhf.staged import Ledger, Staged, StagedConfig
+from methods.types import Example, State, TrainingJob, require
 
 if TYPE_CHECKING:
     import torch

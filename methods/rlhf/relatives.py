@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from methods.base import ModelFacts, StepEvent, TrainingJob, require
 from methods.encoding import IGNORED, Encoded, Encoder
 from methods.knobs import knob
 from methods.rlhf.staged import Ledger, Staged, StagedConfig
+from methods.types import ModelFacts, StepEvent, TrainingJob, require
 
 Collate = Callable[[Encoder, list[Encoded], list[Encoded]], dict[str, Any]]
 """(encoder, chosen responses with their prompts, rejected ones) → the batch that a trainer's loss reads."""

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from methods.base import Budget, Setting, StepEvent, TrainingJob, require
-from methods.checkpoint import Checkpoint, State, load_weights, packed, unpacked
+from methods.checkpoint import load_weights, packed, unpacked
 from methods.knobs import knob
 from methods.lora import Init, LoRA, LoRAConfig
 from methods.rlhf.roles import POLICY, REFERENCE, Roles
+from methods.types import Budget, Checkpoint, Setting, State, StepEvent, TrainingJob, require
 
 if TYPE_CHECKING:
     from methods.encoding import Encoder
