@@ -6,22 +6,23 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from methods.knobs import knob
 from methods.partial import Partial, linear_layers
 from methods.types import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class BitFitConfig(TrainingConfig):
-    """Knobs of BitFit.
+    """Knobs of BitFit."""
 
-    learning_rate: 1e-3, the upper end of what Ben Zaken et al. 2022 search (1e-4 to 1e-3).
-    """
-
-    learning_rate: float = 1e-3
-    add: bool = True
-    """Whether every linear layer but the output head that has no bias gets one, which starts at zero and so changes
-    nothing by itself. The paper's models (BERT, RoBERTa) have all of them; Llama, T5 and most models since have few or
-    none. `false` is the paper's method to the letter, and unsupported on a model without biases."""
+    learning_rate: float = knob(1e-3, source="1e-3, the upper end of what Ben Zaken et al. 2022 search (1e-4 to 1e-3).")
+    add: bool = knob(
+        True,
+        "Whether every linear layer but the output head that has no bias gets one, which starts at zero and so "
+        "changes nothing by itself. The paper's models (BERT, RoBERTa) have all of them; Llama, T5 and most models "
+        "since have few or none. `false` is the paper's method to the letter, and unsupported on a model without "
+        "biases.",
+    )
 
 
 class BitFit(Partial):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.encoding import Encoder
+from methods.knobs import knob
 from methods.prompting import Prompting
 from methods.types import Example, Limits, Setting, Text, require
 
@@ -23,9 +24,11 @@ MAY_BE_CUT = 0.1
 class FewShotConfig:
     """Knobs of prompting with examples."""
 
-    k: int = 4
-    """Training examples in the prompt, drawn by the trial's seed. Brown et al. 2020 use as many as fit, 10 to 100 with
-    2,048 tokens; dialogues are long."""
+    k: int = knob(
+        4,
+        "Training examples in the prompt, drawn by the trial's seed. Brown et al. 2020 use as many as fit, 10 to 100 "
+        "with 2,048 tokens; dialogues are long.",
+    )
 
     def __post_init__(self) -> None:
         require(self.k >= 1, "k", "must be at least 1")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.errors import missing
+from methods.knobs import knob
 from methods.lora import Init, LoRA, LoRAConfig
 from methods.types import ModelFacts, Setting
 
@@ -21,10 +22,8 @@ class QLoRAConfig(LoRAConfig):
     inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", "loftq")
     """What `init` may be. PiSSA and OLoRA take a part of the full weights, and here those are gone."""
 
-    quant_type: Literal["nf4", "fp4"] = "nf4"
-    """4-bit data type; NF4 in the paper."""
-    double_quant: bool = True
-    """Whether the quantisation constants are quantised too; on in the paper."""
+    quant_type: Literal["nf4", "fp4"] = knob("nf4", "4-bit data type; NF4 in the paper.")
+    double_quant: bool = knob(True, "Whether the quantisation constants are quantised too; on in the paper.")
 
 
 class QLoRA(LoRA):

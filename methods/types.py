@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from methods.errors import RuleError
 from methods.feedback import Feedback, Observer
+from methods.knobs import knob
 
 if TYPE_CHECKING:
     import torch
@@ -194,16 +195,14 @@ class TrainingConfig:
     AdamW (Loshchilov & Hutter 2019) with betas 0.9 and 0.999, gradient norm clipped to 1.0.
     """
 
-    learning_rate: float = 2e-4
-    """Peak learning rate."""
-    warmup: float = 0.05
-    """Share of the budget over which the learning rate rises linearly."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Fall of the learning rate to zero after the warm-up."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay on matrices; `Trainer`'s default."""
-    max_grad_norm: float = 1.0
-    """Gradients are scaled down to this global norm; `Trainer`'s default."""
+    learning_rate: float = knob(2e-4, "Peak learning rate.")
+    warmup: float = knob(0.05, "Share of the budget over which the learning rate rises linearly.")
+    schedule: Literal["cosine", "linear", "constant"] = knob(
+        "cosine",
+        "Fall of the learning rate to zero after the warm-up.",
+    )
+    weight_decay: float = knob(0.0, "Decoupled weight decay on matrices; `Trainer`'s default.")
+    max_grad_norm: float = knob(1.0, "Gradients are scaled down to this global norm; `Trainer`'s default.")
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "learning_rate", "must be above 0")
