@@ -57,7 +57,8 @@ class Worker:
         self.events = events
         self.stop = stop
         self.started_at = _now()
-        assert request.places is not None
+        if request.places is None:
+            raise ValueError("the request names no places")
         self.places = request.places
         self.facts = request.model.facts(request.device)
         self.backend = find_backend(request.model.backend)

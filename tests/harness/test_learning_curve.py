@@ -14,12 +14,14 @@ import pytest
 
 from harness.checkpoint import Stop
 from harness.errors import SpecError
-from harness.evaluate import Evaluation, evaluate
-from harness.learning_curve import MOST_POINTS, LearningCurve, aimed, to_quality
+from harness.evaluate import Evaluation, Evaluator
+from harness.learning_curve import MOST_POINTS, LearningCurve, retarget, to_quality
 from harness.measure.meter import Meter
-from harness.planner import _learning_curve, make_plan
+from harness.models.toy import ToyBackend
+from harness.planner import _plan_curve, make_plan
+from harness.request import CurveRequest
 from harness.spec import build_spec
-from methods.base import ModelFacts
+from methods.base import Budget
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
@@ -38,7 +40,7 @@ def record(cwd: Path, variant: str = "toy") -> dict:
 
 
 def shipped(request) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(request["artifacts"]).glob("*.safetensors")}
+    return {path.name: path.read_bytes() for path in Path(request.places.artifacts).glob("*.safetensors")}
 
 
 def points(outcome):
@@ -125,16 +127,17 @@ def make_curve(clock):
 
     def make(amount=2, unit="steps", stop=None, meter=None):
         meter, stop = meter or Meter("none", clock), stop or Stop()
-        asked = {"every": {"unit": unit, "amount": amount}, "examples": 3, "target_quality": None}
+        asked = CurveRequest(every=Budget(unit, amount), examples=3)
 
-        def evaluate(examples, on_progress):
-            assert list(examples) == [0, 1, 2]
-            clock.now += 50
-            on_progress(1.0)
-            return Evaluation({"rougeL": 0.5, "heldout_loss": float("inf")}, {}, [], 0)
+        class Slow(Evaluator):
+            def evaluate(self, examples, on_progress):
+                assert list(examples) == [0, 1, 2]
+                clock.now += 50
+                on_progress(1.0)
+                return Evaluation({"rougeL": 0.5, "heldout_loss": float("inf")}, {}, [], 0)
 
         curve = LearningCurve(asked, meter, stop)
-        curve.begin(None, ModelFacts("toy", "toy", "Toy", "cpu"), range(9), evaluate)
+        curve.begin(Slow(ToyBackend(), None, None, (), None, None), range(9))
         return curve, meter
 
     return make
@@ -261,18 +264,20 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
     def no_room(*_):
         raise MemoryError
 
-    monkeypatch.setattr("harness.worker.evaluate", no_room)
+    monkeypatch.setattr(Evaluator, "evaluate", no_room)
     changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
     found = work(make_request("toy", evaluate_every="steps=3", test_examples=None, **changes))
     assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
 
 
 def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, monkeypatch):
+    evaluate = Evaluator.evaluate
+
     def slow(*arguments):
         time.sleep(0.3)  # as long as the whole budget
         return evaluate(*arguments)
 
-    monkeypatch.setattr("harness.worker.evaluate", slow)
+    monkeypatch.setattr(Evaluator, "evaluate", slow)
     changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
     changes |= {"test_examples": None, "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
     found = work(make_request("toy", evaluate_every="steps=1", **changes))
@@ -327,16 +332,16 @@ def test_what_cannot_be_asked_for_gets_one_sentence(asked, said):
 def test_a_task_without_validation_examples_has_no_curve():
     bare = dataclasses.replace(plan().task, validation=())
     with pytest.raises(SpecError, match="evaluate_every measures on validation examples, and the task toy has none"):
-        _learning_curve(build_spec({"methods": "toy", "evaluate_every": "steps=5"}), bare)
+        _plan_curve(build_spec({"methods": "toy", "evaluate_every": "steps=5"}), bare)
 
 
 def test_a_record_is_held_against_another_target():
     made = plan(evaluate_every="steps=10", target_quality=0.3)
-    asked = made.trials[1].request["learning_curve"]
+    asked = made.trials[1].request.learning_curve
     record = dataclasses.replace(made.trials[1].draft, learning_curve=CURVE, metrics={"tokens_to_quality": 1.0, "a": 2})
-    assert aimed(record, asked) is record
-    assert aimed(record, None) is record
-    other = aimed(record, {**asked, "target_quality": 0.4})
+    assert retarget(record, asked) is record
+    assert retarget(record, None) is record
+    other = retarget(record, dataclasses.replace(asked, target_quality=0.4))
     assert other.metrics == {"a": 2, "seconds_to_quality": 8.0, "tokens_to_quality": 3600}
     assert other.details["learning_curve"]["target_quality"] == 0.4
-    assert aimed(other, {**asked, "target_quality": None}).metrics == {"a": 2}
+    assert retarget(other, dataclasses.replace(asked, target_quality=None)).metrics == {"a": 2}

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from harness.contract import Case, tiny
-from harness.evaluate import generate, loss_per_token
+from harness.generate import generate, measure_loss
+from harness.request import Decoding
 from methods.base import Example, Limits
 from methods.encoding import Encoder
 from methods.errors import InvalidSettingError, UnsupportedError
@@ -92,7 +93,7 @@ def test_an_answer_ends_where_the_next_example_would_begin(tmp_path, separated):
     prepared_one, loaded = Saying(case.method.config), Saying(case.method.config)
     prepared_one.__dict__.update(case.method.__dict__)
     loaded.load(model, tmp_path / "shipped")
-    decoding = {"max_new_tokens": 40, "num_beams": 1, "do_sample": False, "batch_size": 3}
+    decoding = Decoding(max_new_tokens=40, batch_size=3)
     answers, again = (
         generate(method, model, case.encoder, encoded, decoding, lambda share: None)
         for method in (prepared_one, loaded)
@@ -133,7 +134,7 @@ def test_zero_shot_takes_the_phrasing_of_the_least_loss(tmp_path, family):
     encoder = Encoder(tiny.tokenizer(), family, tiny.LIMITS)
     for choice in range(len(templates)):
         encoded = encoder.encode_all([base.write(example, templates, choice) for example in tiny.EXAMPLES[:5]])
-        found = loss_per_token(model, encoder, encoded, 2, torch.float32)
+        found = measure_loss(model, encoder, encoded, 2, torch.float32)
         losses.append(sum(found) / len(found))
     assert prompt(case) == templates[losses.index(min(losses))].format(input="the quick fox")
     prepared(again := Case("zero-shot", family, tmp_path, {"examples": 5}), templates=templates, seed=7)

@@ -119,7 +119,7 @@ def test_random_numbers_go_on_as_if_nothing_had_been_measured(measure, tiny_mode
 
 
 def shipped(request) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(request["artifacts"]).glob("*.safetensors")}
+    return {path.name: path.read_bytes() for path in Path(request.places.artifacts).glob("*.safetensors")}
 
 
 @pytest.mark.parametrize("method", ["lora[dropout=0.2]", "qlora", "prefix[init=random]", "full"])
@@ -138,14 +138,16 @@ def test_training_is_the_same_with_and_without_it(make_request, work, method):
 
 
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
-def test_a_trial_that_learns_nothing_forgets_nothing_and_the_base_is_its_before(tmp_path, make_request, work, model):
+def test_a_trial_that_learns_nothing_forgets_nothing_and_the_base_is_its_before(
+    tmp_path, make_request, place, work, model
+):
     few = {"budget": "steps=1", "test_examples": 2, "model": model}
     lora = work(make_request("lora[learning_rate=1e-12]", **few))
     assert lora.status == "ok", lora.message
     assert lora.metrics["forgetting"] == pytest.approx(0, abs=1e-6)
     plan = make_plan(build_spec({"methods": "lora", "device": "cpu", **few}))
-    places = {place: str(tmp_path / "base" / place) for place in ("artifacts", "predictions", "stages")}
-    base = LocalLauncher().launch({**plan.trials[0].request, **places}, tmp_path / "log", lambda event: None)
+    request = place(plan.trials[0].request, tmp_path / "base")
+    base = LocalLauncher().launch(request, tmp_path / "log", lambda event: None)
     assert base.status == "ok", base.message
     assert base.metrics["general_loss"] == lora.metrics["general_loss_before"]
     assert not {"general_loss_before", "forgetting"} & {*base.metrics, *base.scores}

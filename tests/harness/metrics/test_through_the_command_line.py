@@ -69,8 +69,11 @@ def test_a_record_without_the_wanted_metric_is_not_finished(harness, tmp_path):
     assert harness(*TOY, "--metrics", "rouge").count("finished earlier") == 2
     assert "finished earlier" not in harness(*TOY, "--metrics", "exact-match,token-f1")
     assert harness(*TOY, "--metrics", "token-f1,rouge,exact-match").count("finished earlier") == 2
-    held = [json.loads(path.read_text())["metrics"] for path in (tmp_path / "out" / "records").glob("*.json")]
-    assert sorted(metrics.get("exact_match", -1) for metrics in held) == [-1, -1, 1, 1]
+    assert harness(*TOY).count("finished earlier") == 2  # more than was asked for is there
+    for folder, measured in (("records", {"rouge", "exact-match", "token-f1"}), ("superseded", {"rouge"})):
+        held = [json.loads(path.read_text()) for path in (tmp_path / "out" / folder).glob("*.json")]
+        assert [record["scoring"].keys() for record in held] == [measured] * 2
+        assert ["exact_match" in record["metrics"] for record in held] == [len(measured) > 1] * 2
 
 
 def test_what_is_always_there(harness, tmp_path):

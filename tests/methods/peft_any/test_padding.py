@@ -6,10 +6,12 @@ import time
 
 import pytest
 
-from harness.evaluate import evaluate
+from harness.backend import LoadedModel
+from harness.evaluate import Evaluator
+from harness.generate import TransformersBackend
 from harness.models.loading import load
 from harness.models.source import resolve
-from harness.request import TaskRequest
+from harness.request import Decoding, TaskRequest
 from harness.tasks import load_task
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
@@ -52,11 +54,12 @@ def test_scores_with_pads_behind_and_before_the_prompt(name):
         )
     )
     pefts = type("PeftsOwn", (type(method),), {"generate": Method.generate})(method.config)
-    decoding = {"max_new_tokens": limits.target_tokens, "num_beams": 1, "do_sample": False}
+    loaded = LoadedModel(model, tokenizer, told, torch.float32)
 
     def scored(driver, size):
-        how = (task.test[:EXAMPLES], task.templates, limits, {**decoding, "batch_size": size}, lambda share: None)
-        found = evaluate(driver, model, tokenizer, told, torch.float32, *how)
+        decoding = Decoding(max_new_tokens=limits.target_tokens, batch_size=size)
+        evaluator = Evaluator(TransformersBackend(), driver, loaded, task.templates, limits, decoding)
+        found = evaluator.evaluate(task.test[:EXAMPLES], lambda share: None)
         return found.metrics["rougeL"], [row["prediction"] for row in found.rows]
 
     (right, ours), (wrong, theirs), (_, alone) = scored(method, BATCH), scored(pefts, BATCH), scored(method, 1)
