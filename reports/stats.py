@@ -17,7 +17,16 @@ from reports.resampling import ROUNDING, Resampler
 if TYPE_CHECKING:
     from reports.resampling import Floats
 
-__all__ = ["LEVEL", "Difference", "Interval", "Resampler", "differences", "intervals", "ranks", "seed_interval"]
+__all__ = [
+    "LEVEL",
+    "Difference",
+    "Interval",
+    "Resampler",
+    "compare_rows",
+    "compute_intervals",
+    "rank_rows",
+    "seed_interval",
+]
 
 LEVEL = 0.95
 
@@ -91,7 +100,7 @@ class Difference:
         )
 
 
-def intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Interval | None]:
+def compute_intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Interval | None]:
     """One interval for each (seeds, examples) array of scores; all have the same examples.
 
     `None` for a row of a single score, or of scores that never vary, which say nothing about others.
@@ -121,7 +130,7 @@ def seed_interval(values: Sequence[float]) -> Interval | None:
     return Interval(mean, mean - half, mean + half, spread, len(values))
 
 
-def differences(
+def compare_rows(
     rows: Mapping[str, Floats], seeds: Mapping[str, Sequence[int]], resampler: Resampler
 ) -> dict[tuple[str, str], Difference]:
     """Every two rows compared on the seeds that both have; p-values adjusted for all of these comparisons.
@@ -156,7 +165,7 @@ def differences(
     }
 
 
-def ranks(names: Sequence[str], above: Callable[[str, str], bool]) -> dict[str, int]:
+def rank_rows(names: Sequence[str], above: Callable[[str, str], bool]) -> dict[str, int]:
     """Rank of each row: one more than the number of rows that are above it, so that rows may share one (1, 1, 3).
 
     `above(a, b)` says that a is better than b and told apart from it.
