@@ -121,9 +121,8 @@ def _spread(standing: Standing, row: Row, name: str) -> dict[str, float]:
 
 
 def _flat(record: Record, names: Sequence[str]) -> dict[str, Any]:
-    fields = dataclasses.asdict(record)
-    for name in ("curve", "learning_curve"):
-        fields[name] = len(fields[name])
+    lengths = {name: len(getattr(record, name)) for name in ("curve", "learning_curve")}
+    fields = dataclasses.asdict(dataclasses.replace(record, curve=(), learning_curve=(), scores={})) | lengths
     del fields["scores"]
     fields["details"] = {name: _without_curve(value) for name, value in record.details.items()}
     fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*names, *record.metrics])}

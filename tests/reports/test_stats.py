@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from reports.resampling import mean_squares
-from reports.stats import Resampler, _holm, compare_rows, compute_intervals, rank_rows, seed_interval
+from reports.stats import (
+    Resampler,
+    _find_ends,
+    _holm,
+    _student,
+    compare_rows,
+    compute_intervals,
+    rank_rows,
+    seed_interval,
+)
 
 T_975 = {1: 12.7062, 2: 4.30265, 4: 2.77645, 9: 2.26216, 999: 1.96234}
 """Quantiles of Student's t by degrees of freedom, from printed tables."""
@@ -42,6 +51,39 @@ def test_seeds_alone_make_students_interval(freedom):
     assert (found.mean, found.seeds) == (pytest.approx(2), freedom + 1)
     assert found.deviation == pytest.approx(values.std(ddof=1))
     assert (found.low, found.high) == (pytest.approx(2 - half, abs=1e-4), pytest.approx(2 + half, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [
+        (1, 12.706204736432095),
+        (2, 4.302652729911275),
+        (3, 3.182446305284263),
+        (4, 2.7764451051977987),
+        (9, 2.2621571627409915),
+        (29, 2.045229642132703),
+        (99, 1.9842169515086827),
+    ],
+)
+def test_students_quantile_is_that_of_scipy(freedom, quantile):
+    assert _student(freedom) == pytest.approx(quantile, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 39, 40, 41, 999, 1001, 10_000, 82_800])
+def test_the_ends_of_an_interval_are_numpys_quantiles(dice, count):
+    values = dice.normal(size=count)
+    hidden = np.where(np.arange(count) % max(1, count // 1000) == 0, 0.0, values)  # the tails are nowhere in the sample
+    for found in (values, np.sort(values), np.zeros(count), np.round(values), hidden):
+        low, high = np.quantile(found, (1 - 0.95) / 2, method="lower"), np.quantile(found, 1.95 / 2, method="higher")
+        assert _find_ends(found) == (low, high)
+
+
+def test_draws_that_are_kept_are_those_that_are_drawn_anew(dice, monkeypatch):
+    rows = list(dice.normal(size=(3, 2, 50)))
+    kept = Resampler(50)
+    first, again = compute_intervals(rows, kept), compute_intervals(rows, kept)
+    monkeypatch.setattr("reports.resampling._KEPT_BYTES", 0)
+    assert first == again == compute_intervals(rows, Resampler(50))
 
 
 def test_seed_interval_of_equal_values_and_of_one():
