@@ -19,7 +19,7 @@ from reports import (
     trade_offs,
     tuning,
 )
-from reports.aggregate import Row, Table
+from reports.aggregate import Table
 from reports.aggregate import differences as differing_fields
 from reports.chapter import Chapter
 from reports.format import format_gain, format_value
@@ -285,6 +285,3 @@ def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Sec
         return tuple(made)
     extra = tuple(f"Set aside, because it is not a record that can be read: {problem}." for problem in problems)
     return (dataclasses.replace(made[0], warnings=made[0].warnings + extra), *made[1:])
-
-
-__all__ = ["TITLE", "Grid", "Row", "Section", "sections", "with_problems"]

@@ -15,7 +15,8 @@ from functools import cached_property
 
 from reports.aggregate import Row, Table
 from reports.metrics import PRIMARY, Metric, known
-from reports.stats import Difference, Interval, Resampler, compare_rows, compute_intervals, rank_rows, seed_interval
+from reports.resampling import Resampler
+from reports.stats import Difference, Interval, compare_rows, compute_intervals, rank_rows, seed_interval
 
 TIE = 4
 """Decimals to which means must agree to share a rank where nothing more is known."""

@@ -19,17 +19,6 @@ from reports.resampling import ROUNDING, Resampler
 if TYPE_CHECKING:
     from reports.resampling import Floats
 
-__all__ = [
-    "LEVEL",
-    "Difference",
-    "Interval",
-    "Resampler",
-    "compare_rows",
-    "compute_intervals",
-    "rank_rows",
-    "seed_interval",
-]
-
 LEVEL = 0.95
 _SAMPLE = 1000
 """Deviations from which it is guessed where the tails begin."""

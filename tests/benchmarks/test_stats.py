@@ -11,7 +11,8 @@ import tracemalloc
 
 import numpy as np
 
-from reports.stats import Resampler, compare_rows, compute_intervals
+from reports.resampling import Resampler
+from reports.stats import compare_rows, compute_intervals
 
 VARIANTS, SEEDS, EXAMPLES, RESAMPLES = 20, 5, 1500, 10_000
 

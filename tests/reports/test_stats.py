@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.resampling import mean_squares
+from reports.resampling import Resampler, mean_squares
 from reports.stats import (
     Resampler,
     _find_ends,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.stats import Resampler, compare_rows, compute_intervals, seed_interval
+from reports.resampling import Resampler
+from reports.stats import compare_rows, compute_intervals, seed_interval
 
 stats = pytest.importorskip("scipy.stats")
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reports.resampling import RESAMPLES
-from reports.stats import Difference, Resampler, _holm, compare_rows, compute_intervals
+from reports.resampling import RESAMPLES, Resampler
+from reports.stats import Difference, _holm, compare_rows, compute_intervals
 
 EXAMPLES = 200
 
