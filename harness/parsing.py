@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from harness.errors import SpecError
-from methods.base import Budget, BudgetUnit
+from methods.types import Budget, BudgetUnit
 
 SCALAR = str | int | float | bool
 

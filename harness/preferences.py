@@ -19,9 +19,9 @@ from harness.tasks.base import Task, fingerprint
 from harness.tasks.checks import MOST_FIELDS, TOLERATED, Checked, Located, listed
 from harness.tasks.reading import Row, Table, file_or_hub, kind
 from harness.tasks.splits import split
-from methods.base import Example
 from methods.errors import nearest
 from methods.feedback import Preference
+from methods.types import Example
 
 FIELDS = ("prompt", "chosen", "rejected")
 TURN = "\n\nAssistant:"

@@ -1,4 +1,4 @@
-"""What a method is: the `Method` class and the small frozen dataclasses that it speaks.
+"""What a method is: the `Method` class, and with it all that a method of your own has to import (`methods.types`).
 
 A method says how the base model is loaded or wrapped, which parameters train, how an example is written, and
 how training proceeds where that is not plain supervised training. It does not time, measure, seed, evaluate or
@@ -10,193 +10,50 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.checkpoint import Checkpoint, State
-from methods.errors import RuleError
 from methods.feedback import Feedback, Observer
+from methods.types import (
+    Budget,
+    BudgetUnit,
+    Checkpoint,
+    Example,
+    Family,
+    Limits,
+    ModelFacts,
+    Setting,
+    State,
+    StepEvent,
+    Text,
+    TrainingConfig,
+    TrainingJob,
+    require,
+)
 
 if TYPE_CHECKING:
     import torch
 
-Family = Literal["decoder-only", "encoder-decoder", "toy"]
-BudgetUnit = Literal["steps", "epochs", "tokens", "minutes"]
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One row of a task: an input text and one or more reference texts; the first reference is the training target."""
-
-    id: str
-    input: str
-    references: tuple[str, ...]
-    facts: tuple[tuple[str, str], ...] = ()
-    """(name, value) pairs that the references state, where the task knows them; what preferences are derived from."""
-
-    @property
-    def target(self) -> str:
-        """The text that training teaches."""
-        return self.references[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """One example written out. The prompt is `before + input + after`; only `input` may be cut to fit.
-
-    With `chat`, the prompt becomes a user turn of the tokenizer's chat template, where it has one.
-    """
-
-    before: str
-    input: str
-    after: str
-    response: str
-    chat: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What is known of a base model before its weights are loaded."""
-
-    name: str
-    family: Family
-    architecture: str
-    """Class name from the model's config, such as `LlamaForCausalLM`."""
-    device: str
-    """`cpu`, `cuda` or `mps`: where the trial will run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Sequence limits, in tokens of the base model's tokenizer."""
-
-    input_tokens: int
-    """The whole prompt; a longer one loses the end of its input text, never its instruction."""
-    target_tokens: int
-    """Target with its end token; a longer target is cut before the end token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How long every method may train: one unit, one amount, the same for all."""
-
-    unit: BudgetUnit
-    amount: float
-
-    def progress(self, *, steps: int, epochs: float, tokens: int, seconds: float) -> float:
-        """Share of the budget that is spent, from 0 to 1 and beyond.
-
-        `tokens` are real (non-padding) training tokens; `seconds` is time spent training.
-        """
-        spent = {"steps": steps, "epochs": epochs, "tokens": tokens, "minutes": seconds / 60}[self.unit]
-        return spent / self.amount
-
-    def __str__(self) -> str:
-        return f"{self.unit}={self.amount:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class StepEvent:
-    """What the engine tells after each optimiser step. Counts are of this step alone, padding left out."""
-
-    step: int
-    """Steps done, from 1."""
-    progress: float
-    """Share of the budget spent, 0 to 1."""
-    loss: float
-    """Mean cross-entropy per target token, in nats."""
-    learning_rate: float
-    tokens: int
-    """Real tokens that went through the model: prompt and target of decoder-only, encoder and decoder else."""
-    target_tokens: int
-    """Tokens that carried loss."""
-    examples: int
-    cut: int = 0
-    """Examples whose input or target was cut to the limits."""
-    stage: str = ""
-    """Which stage of a staged method stepped. `loss` of other stages than a supervised one is the stage's own."""
-    evaluable: bool = True
-    """Whether the job's model can be evaluated now; not while another, such as a reward model, plays in its place."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a method may know while it wraps the model."""
-
-    facts: ModelFacts
-    dtype: torch.dtype
-    """Compute dtype; frozen weights are held in it, trainable ones in float32."""
-    tokenizer: Any
-    examples: Sequence[Example]
-    """Training examples, for methods whose start depends on data."""
-    templates: Sequence[str]
-    limits: Limits
-    seed: int
-
-
-@dataclass(frozen=True)
-class TrainingJob:
-    """All that training needs; given to `Method.train` once the model is wrapped."""
-
-    model: Any
-    tokenizer: Any
-    facts: ModelFacts
-    examples: Sequence[Example]
-    validation: Sequence[Example]
-    templates: Sequence[str]
-    """Prompt phrasings of the task, each with `{input}` once."""
-    budget: Budget
-    limits: Limits
-    batch_size: int
-    """Examples per forward pass."""
-    accumulation: int
-    """Forward passes per optimiser step; the effective batch is `batch_size * accumulation`."""
-    seed: int
-    dtype: torch.dtype
-    emit: Callable[[StepEvent], None]
-    clock: Callable[[], float]
-    """Monotonic seconds, which stand still while a checkpoint is written or the learning curve gets a point; only a
-    budget in minutes depends on it."""
-    feedback: Feedback = Feedback()
-    """What methods that learn from preferences or rewards are given besides the examples."""
-    observer: Observer = Observer()
-    """Takes what a staged method tells of its stages."""
-    checkpoint: Checkpoint = Checkpoint()
-    """Keeps the state of a long training, and gives back that of one that was interrupted."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """Knobs of the supervised engine, shared by every method that trains with it.
-
-    The rules of optimisation are those of BERT-style fine-tuning that Transformers' `Trainer` also defaults to:
-    AdamW (Loshchilov & Hutter 2019) with betas 0.9 and 0.999, gradient norm clipped to 1.0.
-    """
-
-    learning_rate: float = 2e-4
-    """Peak learning rate."""
-    warmup: float = 0.05
-    """Share of the budget over which the learning rate rises linearly."""
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    """Fall of the learning rate to zero after the warm-up."""
-    weight_decay: float = 0.0
-    """Decoupled weight decay on matrices; `Trainer`'s default."""
-    max_grad_norm: float = 1.0
-    """Gradients are scaled down to this global norm; `Trainer`'s default."""
-
-    def __post_init__(self) -> None:
-        require(self.learning_rate > 0, "learning_rate", "must be above 0")
-        require(0 <= self.warmup < 1, "warmup", "must be at least 0 and below 1")
-        require(self.weight_decay >= 0, "weight_decay", "must not be negative")
-        require(self.max_grad_norm > 0, "max_grad_norm", "must be above 0")
-
-
-def require(condition: bool, knob: str, rule: str) -> None:
-    """Raise `RuleError`, a `ValueError`, unless the condition holds; for `__post_init__` of configs."""
-    if not condition:
-        raise RuleError(knob, rule)
+__all__ = [
+    "Budget",
+    "BudgetUnit",
+    "Checkpoint",
+    "Example",
+    "Family",
+    "Feedback",
+    "Limits",
+    "Method",
+    "ModelFacts",
+    "Observer",
+    "Setting",
+    "State",
+    "StepEvent",
+    "Text",
+    "TrainingConfig",
+    "TrainingJob",
+    "require",
+]
 
 
 class Method(ABC):

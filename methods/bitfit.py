@@ -6,22 +6,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import TrainingConfig
-from methods.partial import Partial, linear_layers
+from methods.knobs import knob
+from methods.layers import find_linear_layers
+from methods.partial import Partial
+from methods.types import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class BitFitConfig(TrainingConfig):
-    """Knobs of BitFit.
+    """Knobs of BitFit."""
 
-    learning_rate: 1e-3, the upper end of what Ben Zaken et al. 2022 search (1e-4 to 1e-3).
-    """
-
-    learning_rate: float = 1e-3
-    add: bool = True
-    """Whether every linear layer but the output head that has no bias gets one, which starts at zero and so changes
-    nothing by itself. The paper's models (BERT, RoBERTa) have all of them; Llama, T5 and most models since have few or
-    none. `false` is the paper's method to the letter, and unsupported on a model without biases."""
+    learning_rate: float = knob(1e-3, source="1e-3, the upper end of what Ben Zaken et al. 2022 search (1e-4 to 1e-3).")
+    add: bool = knob(
+        True,
+        "Whether every linear layer but the output head that has no bias gets one, which starts at zero and so "
+        "changes nothing by itself. The paper's models (BERT, RoBERTa) have all of them; Llama, T5 and most models "
+        "since have few or none. `false` is the paper's method to the letter, and unsupported on a model without "
+        "biases.",
+    )
 
 
 class BitFit(Partial):
@@ -36,7 +38,7 @@ class BitFit(Partial):
         from methods.errors import UnsupportedError
 
         if self.config.add:
-            for layer in linear_layers(model).values():
+            for layer in find_linear_layers(model).values():
                 _add_bias(layer)
         biases = [parameter for name, parameter in model.named_parameters() if name.rpartition(".")[2] == "bias"]
         if not biases:
@@ -47,7 +49,7 @@ class BitFit(Partial):
 
     def make_room(self, model: Any, shipped: Iterable[str]) -> None:
         """Add the biases that were added for training."""
-        layers = linear_layers(model)
+        layers = find_linear_layers(model)
         for name in shipped:
             owner, _, kind = name.rpartition(".")
             if kind == "bias" and owner in layers:

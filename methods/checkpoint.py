@@ -7,37 +7,13 @@ numbers belong to every checkpoint, whatever the method: who keeps the checkpoin
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from methods.types import State
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True)
-class State:
-    """What has to be kept of something: tensors and JSON values, by name."""
-
-    tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
-    values: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Checkpoint:
-    """Keeps a training's state from time to time. This one keeps nothing; the worker's writes a file."""
-
-    def kept(self) -> State | None:
-        """What an interrupted run of this training has kept; `None` where it begins at the beginning."""
-        return None
-
-    def resume(self) -> None:
-        """Bring back the weights and random numbers that belong to `kept`; to be called where the training goes on."""
-
-    def step(self, state: Callable[[], State]) -> None:
-        """An optimiser step is done, all of it: keep the state, if it is time to. May end the trial after it."""
-
-    def ended(self, state: Callable[[], State]) -> None:
-        """The training, or a stage of it, is over: keep that, if the trial is long enough to keep anything."""
 
 
 def packed(states: Mapping[str, State]) -> State:

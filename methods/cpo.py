@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from methods.base import require
+from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class CPOConfig(PreferenceConfig):
     """Knobs of CPO."""
 
-    beta: float = 0.1
-    """How much a difference of log-probabilities counts; 0.1 in Xu et al. 2024."""
-    supervised_weight: float = 1.0
-    """Weight of the supervised loss on the chosen response; 1 in Xu et al. 2024, TRL's `cpo_alpha`."""
+    beta: float = knob(0.1, "How much a difference of log-probabilities counts; 0.1 in Xu et al. 2024.")
+    supervised_weight: float = knob(
+        1.0,
+        "Weight of the supervised loss on the chosen response; 1 in Xu et al. 2024, TRL's `cpo_alpha`.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

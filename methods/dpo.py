@@ -5,21 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import require
 from methods.encoding import Encoded, Encoder
+from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class DPOConfig(PreferenceConfig):
     """Knobs of DPO."""
 
-    beta: float = 0.1
-    """How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 in
-    Rafailov et al. 2023."""
-    supervised_weight: float = 0.0
-    """Weight of a supervised loss on the chosen response, which keeps DPO from making that one improbable, too. The
-    original has none; Llama 3 has 0.2 (Dubey et al. 2024), Pang et al. 2024 have 1."""
+    beta: float = knob(
+        0.1,
+        "How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 "
+        "in Rafailov et al. 2023.",
+    )
+    supervised_weight: float = knob(
+        0.0,
+        "Weight of a supervised loss on the chosen response, which keeps DPO from making that one improbable, too. "
+        "The original has none; Llama 3 has 0.2 (Dubey et al. 2024), Pang et al. 2024 have 1.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from methods.base import Family, Limits, Text
 from methods.errors import UnsupportedError
+from methods.types import Family, Limits, Text
 
 if TYPE_CHECKING:
     import torch

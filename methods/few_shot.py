@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Example, Limits, Setting, Text, require
 from methods.encoding import Encoder
+from methods.knobs import knob
 from methods.prompting import Prompting
+from methods.types import Example, Limits, Setting, Text, require
 
 SEPARATOR = "\n\n"
 """Stands after each example, and ends an answer: what a model writes beyond it would be an example of its own."""
@@ -23,9 +24,11 @@ MAY_BE_CUT = 0.1
 class FewShotConfig:
     """Knobs of prompting with examples."""
 
-    k: int = 4
-    """Training examples in the prompt, drawn by the trial's seed. Brown et al. 2020 use as many as fit, 10 to 100 with
-    2,048 tokens; dialogues are long."""
+    k: int = knob(
+        4,
+        "Training examples in the prompt, drawn by the trial's seed. Brown et al. 2020 use as many as fit, 10 to 100 "
+        "with 2,048 tokens; dialogues are long.",
+    )
 
     def __post_init__(self) -> None:
         require(self.k >= 1, "k", "must be at least 1")

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Example, Method, Setting, Text, TrainingConfig
+from methods.base import Method
+from methods.knobs import knob
+from methods.types import Example, Setting, Text, TrainingConfig
 
 SEPARATOR = "\n\n"
 """Ends the input for a decoder-only model, which otherwise could not tell where the target begins."""
@@ -14,13 +16,15 @@ SEPARATOR = "\n\n"
 
 @dataclass(frozen=True, kw_only=True)
 class FullConfig(TrainingConfig):
-    """Knobs of full fine-tuning.
+    """Knobs of full fine-tuning."""
 
-    learning_rate: 5e-5, the default of Transformers' `TrainingArguments`, in the range 2e-5 to 5e-5 of Devlin et al.
-    2019 (BERT, appendix A.3).
-    """
-
-    learning_rate: float = 5e-5
+    learning_rate: float = knob(
+        5e-5,
+        source=(
+            "5e-5, the default of Transformers' `TrainingArguments`, in the range 2e-5 to 5e-5 of Devlin et al. 2019 "
+            "(BERT, appendix A.3)."
+        ),
+    )
 
 
 class Full(Method):

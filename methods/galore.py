@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import require
 from methods.full import FullConfig
+from methods.knobs import knob
 from methods.optimisers import OtherOptimiser
 from methods.training import parameter_groups
+from methods.types import require
 
 if TYPE_CHECKING:
     import torch
@@ -16,18 +17,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class GaLoreConfig(FullConfig):
-    """Knobs of GaLore. Defaults of rank, gap and scale are those of Transformers' `Trainer`.
+    """Knobs of GaLore. Defaults of rank, gap and scale are those of Transformers' `Trainer`."""
 
-    learning_rate: 2e-4, which after the scale of 0.25 is full fine-tuning's 5e-5 for the matrices.
-    """
-
-    learning_rate: float = 2e-4
-    rank: int = 128
-    """Rank of the projected gradients of linear layers."""
-    update_proj_gap: int = 200
-    """Steps after which the projection is computed anew, by a singular value decomposition of the gradient."""
-    scale: float = 0.25
-    """Factor on the projected update; α in the paper."""
+    learning_rate: float = knob(
+        2e-4,
+        source="2e-4, which after the scale of 0.25 is full fine-tuning's 5e-5 for the matrices.",
+    )
+    rank: int = knob(128, "Rank of the projected gradients of linear layers.")
+    update_proj_gap: int = knob(
+        200,
+        "Steps after which the projection is computed anew, by a singular value decomposition of the gradient.",
+    )
+    scale: float = knob(0.25, "Factor on the projected update; α in the paper.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,10 +49,10 @@ class GaLore(OtherOptimiser):
         """GaLore's AdamW, whose projections a checkpoint can keep."""
         from galore_torch import GaLoreAdamW
 
-        from methods.partial import linear_layers
+        from methods.layers import find_linear_layers
 
         config = self.config
-        projected = [layer.weight for layer in linear_layers(model).values()]
+        projected = [layer.weight for layer in find_linear_layers(model).values()]
         known = {id(weight) for weight in projected}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
         galore = {"rank": config.rank, "update_proj_gap": config.update_proj_gap, "scale": config.scale}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from methods.base import Method, Setting
+from methods.base import Method
 from methods.full import FullConfig
+from methods.types import Setting
 
 
 class Instruction(Method):

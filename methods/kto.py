@@ -5,22 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import TrainingJob, require
 from methods.encoding import Encoded, Encoder
+from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.types import TrainingJob, require
 
 
 @dataclass(frozen=True, kw_only=True)
 class KTOConfig(PreferenceConfig):
     """Knobs of KTO."""
 
-    beta: float = 0.1
-    """How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 in
-    Ethayarajh et al. 2024."""
-    desirable_weight: float = 1.0
-    """Weight of chosen responses in the loss; 1 where there are as many of them as of rejected ones, as here."""
-    undesirable_weight: float = 1.0
-    """Weight of rejected responses."""
+    beta: float = knob(
+        0.1,
+        "How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 "
+        "in Ethayarajh et al. 2024.",
+    )
+    desirable_weight: float = knob(
+        1.0,
+        "Weight of chosen responses in the loss; 1 where there are as many of them as of rejected ones, as here.",
+    )
+    undesirable_weight: float = knob(1.0, "Weight of rejected responses.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

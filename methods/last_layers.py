@@ -6,18 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import require
 from methods.full import FullConfig
+from methods.knobs import knob
 from methods.partial import Partial
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class LastLayersConfig(FullConfig):
     """Knobs of training the last layers; the learning rate is that of full fine-tuning."""
 
-    n: int = 2
-    """Transformer blocks that train, counted from the output; of the decoder in an encoder–decoder model. Lee et al.
-    2019 keep nine tenths of the quality with a quarter of BERT's and RoBERTa's blocks; 2 is a sixth of 12."""
+    n: int = knob(
+        2,
+        "Transformer blocks that train, counted from the output; of the decoder in an encoder–decoder model. Lee et "
+        "al. 2019 keep nine tenths of the quality with a quarter of BERT's and RoBERTa's blocks; 2 is a sixth of 12.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,18 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import TrainingConfig
+from methods.knobs import knob
 from methods.partial import Partial
+from methods.types import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNormConfig(TrainingConfig):
-    """Knobs of tuning normalisation layers.
+    """Knobs of tuning normalisation layers."""
 
-    learning_rate: 1e-3, as for `bitfit`; so few weights want more than the 5e-5 of all of them.
-    """
-
-    learning_rate: float = 1e-3
+    learning_rate: float = knob(
+        1e-3,
+        source="1e-3, as for `bitfit`; so few weights want more than the 5e-5 of all of them.",
+    )
 
 
 class LayerNorm(Partial):

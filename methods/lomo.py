@@ -10,10 +10,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import TrainingJob, require
 from methods.full import FullConfig
+from methods.knobs import knob
 from methods.optimisers import OtherOptimiser
 from methods.training import parameter_groups, trainable_parameters
+from methods.types import TrainingJob, require
 
 if TYPE_CHECKING:
     import torch
@@ -67,12 +68,12 @@ class Fused(OtherOptimiser):
 
 @dataclass(frozen=True, kw_only=True)
 class LOMOConfig(FusedConfig):
-    """Knobs of LOMO.
+    """Knobs of LOMO."""
 
-    learning_rate: 3e-2, of plain gradient descent; that of the authors' configuration for 7 B parameters.
-    """
-
-    learning_rate: float = 3e-2
+    learning_rate: float = knob(
+        3e-2,
+        source="3e-2, of plain gradient descent; that of the authors' configuration for 7 B parameters.",
+    )
 
 
 class LOMO(Fused):
@@ -91,13 +92,14 @@ class LOMO(Fused):
 
 @dataclass(frozen=True, kw_only=True)
 class AdaLOMOConfig(FusedConfig):
-    """Knobs of AdaLomo.
+    """Knobs of AdaLomo."""
 
-    learning_rate: 5e-4, relative to the root mean square of each weight; that of the authors' script for instruction
-    tuning.
-    """
-
-    learning_rate: float = 5e-4
+    learning_rate: float = knob(
+        5e-4,
+        source=(
+            "5e-4, relative to the root mean square of each weight; that of the authors' script for instruction tuning."
+        ),
+    )
 
 
 class AdaLOMO(Fused):

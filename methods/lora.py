@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.base import Method, Setting, TrainingConfig, require
+from methods.base import Method
 from methods.dora import keep_norms_above_zero
+from methods.knobs import knob
+from methods.types import Setting, TrainingConfig, require
 
 if TYPE_CHECKING:
     import torch
@@ -22,38 +24,44 @@ PRINCIPAL: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig(TrainingConfig):
-    """Knobs of LoRA.
-
-    learning_rate: 2e-4, Dettmers et al. 2023 (QLoRA, table 9) for models up to 13 B parameters.
-    """
+    """Knobs of LoRA."""
 
     inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *PRINCIPAL)
     """What `init` may be; `loftq` is for a base in 4 bits."""
 
-    learning_rate: float = 2e-4
-    r: int = 8
-    """Rank of the update; PEFT's default."""
-    alpha: float = 16
-    """The update is scaled by alpha / r; twice the rank, as in Microsoft's `loralib` examples."""
-    dropout: float = 0.0
-    """Dropout on the adapter's input; PEFT's default."""
-    target_modules: str = "all-linear"
-    """`all-linear` (every linear layer but the output head; Dettmers et al. 2023), or names joined by `+`."""
-    bias: Literal["none", "all", "lora_only"] = "none"
-    """Which biases train besides; PEFT's default."""
-    use_dora: bool = False
-    """Whether direction and magnitude of each weight's columns train apart (DoRA, Liu et al. 2024)."""
-    use_rslora: bool = False
-    """Whether the update is scaled by alpha / √r, so that higher ranks do not learn more slowly (Kalajdzievski
-    2023)."""
-    init: Init = "default"
-    """Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper;
-    `orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the weight
-    (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR decomposition
-    (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. 2024), for `qlora`
-    alone."""
-    lr_ratio: float = 1.0
-    """Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA."""
+    learning_rate: float = knob(
+        2e-4,
+        source="2e-4, Dettmers et al. 2023 (QLoRA, table 9) for models up to 13 B parameters.",
+    )
+    r: int = knob(8, "Rank of the update; PEFT's default.")
+    alpha: float = knob(16, "The update is scaled by alpha / r; twice the rank, as in Microsoft's `loralib` examples.")
+    dropout: float = knob(0.0, "Dropout on the adapter's input; PEFT's default.")
+    target_modules: str = knob(
+        "all-linear",
+        "`all-linear` (every linear layer but the output head; Dettmers et al. 2023), or names joined by `+`.",
+    )
+    bias: Literal["none", "all", "lora_only"] = knob("none", "Which biases train besides; PEFT's default.")
+    use_dora: bool = knob(
+        False,
+        "Whether direction and magnitude of each weight's columns train apart (DoRA, Liu et al. 2024).",
+    )
+    use_rslora: bool = knob(
+        False,
+        "Whether the update is scaled by alpha / √r, so that higher ranks do not learn more slowly (Kalajdzievski "
+        "2023).",
+    )
+    init: Init = knob(
+        "default",
+        "Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper; "
+        "`orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the "
+        "weight (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR "
+        "decomposition (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. "
+        "2024), for `qlora` alone.",
+    )
+    lr_ratio: float = knob(
+        1.0,
+        "Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

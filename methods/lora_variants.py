@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from methods.knobs import knob
 from methods.lora import Init, LoRA, LoRAConfig
 from methods.qlora import QLoRA, QLoRAConfig
 
@@ -55,14 +56,13 @@ class PiSSA(LoRA):
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAPlusConfig(LoRAConfig):
-    """LoRA's knobs with rates of their own for A and B.
+    """LoRA's knobs with rates of their own for A and B."""
 
-    learning_rate: 1e-4, of A: half of LoRA's, since B's is so much higher; PEFT's documentation advises that.
-    """
-
-    learning_rate: float = 1e-4
-    lr_ratio: float = 16
-    """Learning rate of B over that of A; Hayou et al. 2024 advise about 2⁴."""
+    learning_rate: float = knob(
+        1e-4,
+        source="1e-4, of A: half of LoRA's, since B's is so much higher; PEFT's documentation advises that.",
+    )
+    lr_ratio: float = knob(16, "Learning rate of B over that of A; Hayou et al. 2024 advise about 2⁴.")
 
 
 class LoRAPlus(LoRA):

@@ -8,11 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from methods.base import ModelFacts
 from methods.errors import missing
 from methods.full import FullConfig
 from methods.instruction import Instruction
 from methods.training import parameter_groups, trainable_parameters
+from methods.types import ModelFacts
 
 if TYPE_CHECKING:
     import torch

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import require
 from methods.encoding import IGNORED
+from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class ORPOConfig(PreferenceConfig):
     """Knobs of ORPO."""
 
-    odds_weight: float = 0.1
-    """Weight of the odds ratio beside the supervised loss, λ in Hong et al. 2024, who use 0.1; TRL calls it beta."""
+    odds_weight: float = knob(
+        0.1,
+        "Weight of the odds ratio beside the supervised loss, λ in Hong et al. 2024, who use 0.1; TRL calls it beta.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from methods.base import Example, Setting, Text
+from methods.types import Example, Setting, Text
 from methods.untouched import Untouched
 
 PROMPT = "prompt.json"

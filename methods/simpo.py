@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from methods.base import require
+from methods.knobs import knob
 from methods.rlhf.relatives import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimPOConfig(PreferenceConfig):
     """Knobs of SimPO; defaults are those of Meng et al. 2024 for Llama-3-8B, their base model."""
 
-    beta: float = 2.0
-    """How much a difference of mean log-probabilities per token counts."""
-    gamma: float = 1.0
-    """Margin by which the chosen response's reward is to exceed the rejected one's."""
+    beta: float = knob(2.0, "How much a difference of mean log-probabilities per token counts.")
+    gamma: float = knob(1.0, "Margin by which the chosen response's reward is to exceed the rejected one's.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

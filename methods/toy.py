@@ -8,18 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Method, Setting, StepEvent, TrainingConfig, TrainingJob
+from methods.base import Method
 from methods.errors import DivergedError, UnsupportedError
+from methods.knobs import knob
+from methods.types import Setting, StepEvent, TrainingConfig, TrainingJob
 
 
 @dataclass(frozen=True, kw_only=True)
 class ToyConfig(TrainingConfig):
     """Knobs of the fake."""
 
-    seconds_per_step: float = 0.0
-    """Sleep in each step, in seconds."""
-    ending: str = "ok"
-    """How training ends: `ok`, or `error`, `diverged`, `unsupported`, `oom`, to test how endings are reported."""
+    seconds_per_step: float = knob(0.0, "Sleep in each step, in seconds.")
+    ending: str = knob(
+        "ok",
+        "How training ends: `ok`, or `error`, `diverged`, `unsupported`, `oom`, to test how endings are reported.",
+    )
 
 
 class Toy(Method):

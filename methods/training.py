@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import Example, Method, StepEvent, TrainingConfig, TrainingJob
-from methods.checkpoint import State, load_optimiser, optimiser_tensors, packed, unpacked
+from methods.checkpoint import load_optimiser, optimiser_tensors, packed, unpacked
 from methods.encoding import IGNORED, Encoder
 from methods.errors import DivergedError
 from methods.loss import target_loss
+from methods.types import Example, State, StepEvent, SupervisedMethod, TrainingConfig, TrainingJob
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ LENGTH_WINDOW = 50
 """Batches among which examples are sorted by length, so that little is padded; as Transformers' grouped sampler."""
 
 
-def train_supervised(method: Method, job: TrainingJob) -> None:
+def train_supervised(method: SupervisedMethod, job: TrainingJob) -> None:
     """Train `job.model` in place until the budget is spent, emitting one `StepEvent` per optimiser step.
 
     The loss of a step is the mean over all target tokens of the effective batch, however it is split into forward

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from methods.base import Family, Method, Setting
+from methods.base import Method
+from methods.types import Family, Setting
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,7 @@ class Untouched(Method):
 
     def prepare(self, model: Any, setting: Setting) -> Any:
         """Freeze everything."""
-        if setting.facts.family != "toy":
-            model.requires_grad_(False)
+        model.requires_grad_(False)
         return model
 
     def save(self, model: Any, directory: Path) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Setting, require
 from methods.encoding import IGNORED, Encoder
+from methods.knobs import knob
 from methods.prompting import Prompting
+from methods.types import Setting, require
 
 BATCH = 8
 
@@ -16,12 +17,14 @@ BATCH = 8
 class ZeroShotConfig:
     """Knobs of prompting without examples."""
 
-    template: str = ""
-    """The phrasing, with `{input}` once. Empty: of the task's phrasings the one that gives the references of `examples`
-    training examples the least loss per token. Labelled examples that pick a prompt have to be counted as used (Perez
-    et al. 2021, "True few-shot learning"); these are of the training split, which all methods use."""
-    examples: int = 64
-    """Training examples by which to pick."""
+    template: str = knob(
+        "",
+        "The phrasing, with `{input}` once. Empty: of the task's phrasings the one that gives the references of "
+        "`examples` training examples the least loss per token. Labelled examples that pick a prompt have to be "
+        'counted as used (Perez et al. 2021, "True few-shot learning"); these are of the training split, which all '
+        "methods use.",
+    )
+    examples: int = knob(64, "Training examples by which to pick.")
 
     def __post_init__(self) -> None:
         require(not self.template or self.template.count("{input}") == 1, "template", "must contain {input} once")

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from reports.decoding import Text
+
 Unit = Literal[
     "score",
     "nats/token",
@@ -37,12 +39,12 @@ PRIMARY = "rougeL"
 class Metric:
     """One declared number."""
 
-    name: str
-    title: str
+    name: Text
+    title: Text
     """Column head in tables."""
     unit: Unit
     direction: Literal["higher", "lower"] | None
-    formula: str
+    formula: Text
     """How it is computed, in words; the report shows that of metrics that do not come with the harness."""
 
     @property

@@ -8,22 +8,27 @@ from typing import Any, Literal
 
 from methods.base import Method, Setting, TrainingConfig, require
 from methods.errors import UnsupportedError
+from methods.knobs import knob
 
 FILE = "block.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SurgicalConfig(TrainingConfig):
-    """Knobs of surgical fine-tuning.
+    """Knobs of surgical fine-tuning."""
 
-    learning_rate: 5e-5, that of full fine-tuning here; the paper searches one for each data set and block.
-    """
-
-    learning_rate: float = 5e-5
-    block: Literal["first", "middle", "last"] = "first"
-    """Where the block lies. First, because that is the paper's finding: the last is what is usually tuned."""
-    share: float = 0.25
-    """Share of a stack's layers, above 0 and at most 1; a quarter, since the paper's networks have four blocks."""
+    learning_rate: float = knob(
+        5e-5,
+        source="5e-5, that of full fine-tuning here; the paper searches one for each data set and block.",
+    )
+    block: Literal["first", "middle", "last"] = knob(
+        "first",
+        "Where the block lies. First, because that is the paper's finding: the last is what is usually tuned.",
+    )
+    share: float = knob(
+        0.25,
+        "Share of a stack's layers, above 0 and at most 1; a quarter, since the paper's networks have four blocks.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

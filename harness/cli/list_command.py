@@ -70,10 +70,10 @@ def _method(name: str, knobs: bool) -> Iterable[tuple[str, str]]:
     found = get(name)
     yield name, found.summary
     if knobs:
-        from harness.cli.knobs import meanings
+        from methods.knobs import explain_knobs
 
-        said = meanings(found.Config)
-        yield from ((f"  {name}.{knob}={typed(value)}", said[knob]) for knob, value in found().settings().items())
+        texts = explain_knobs(found.Config)
+        yield from ((f"  {name}.{knob}={typed(value)}", texts[knob]) for knob, value in found().settings().items())
         yield PRESETS_DIFFER
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.contract.cases import Case
 from methods import registry
-from methods.base import ModelFacts
+from methods.types import ModelFacts
 
 FALL = 0.7
 """The last step's loss is below this share of the first one's."""

@@ -12,10 +12,10 @@ from typing import Any
 from harness.contract import checks, tiny
 from harness.contract.cases import Case, facts
 from methods import registry
-from methods.base import Family
 from methods.errors import MethodError
 from methods.peft_any import PREFIX, methods
 from methods.peft_any.reading import version
+from methods.types import Family
 
 STEPS = 25
 RATE = 1e-1

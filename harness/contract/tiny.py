@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from methods.base import Example, Family, Limits
+from methods.types import Example, Family, Limits
 
 FAMILIES: tuple[Family, ...] = ("decoder-only", "encoder-decoder")
 TEMPLATES = ("Say.\n{input}\nAnswer:\n", "{input}\nNow say:\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from methods.base import StepEvent
+from methods.types import StepEvent
 
 MOST_POINTS = 200
 

@@ -17,7 +17,7 @@ from harness.measure.curve import Curve, Point
 from harness.measure.energy import EnergyCounter
 from harness.measure.memory import DevicePeak, HostPeak, TensorPeak, resident_bytes
 from harness.measure.throughput import Throughput
-from methods.base import StepEvent
+from methods.types import StepEvent
 from reports.record import Phase
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from methods.base import StepEvent
+from methods.types import StepEvent
 
 WARMUP_STEPS = 3
 """Steps that are not counted: the first ones allocate memory and choose kernels."""

@@ -19,6 +19,7 @@ from harness.metrics.base import MetricPlugin, References
 from harness.models.source import content_revision, read_config, require_weights
 from harness.parsing import slug
 from harness.tasks.reading import path_of
+from methods.knobs import knob
 from reports.metrics import Metric
 
 
@@ -26,10 +27,11 @@ from reports.metrics import Metric
 class EmbeddingConfig:
     """Settings of the embedding similarity."""
 
-    model: str = ""
-    """Directory of a sentence-transformers model, or of an encoder whose token vectors are averaged."""
-    device: str = "cpu"
-    """Where the model runs. The tuned model still holds memory of the accelerator by then."""
+    model: str = knob(
+        "",
+        "Directory of a sentence-transformers model, or of an encoder whose token vectors are averaged.",
+    )
+    device: str = knob("cpu", "Where the model runs. The tuned model still holds memory of the accelerator by then.")
 
 
 class EmbeddingSimilarity(MetricPlugin):

@@ -14,7 +14,7 @@ from itertools import islice
 
 from harness.errors import DataError
 from harness.tasks.reading import Row, Table, kind
-from methods.base import Example
+from methods.types import Example
 
 TOLERATED = 0.01
 """Share of a file's rows that may be unusable before the user has to allow it."""

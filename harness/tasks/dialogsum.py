@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.prompts import DIALOGUE_SUMMARY
 from harness.tasks.reading import Row, Table, find, find_or_fail, path_of, read
 from harness.tasks.splits import assemble
-from methods.base import Limits
+from methods.types import Limits
 
 HUB_ID = "knkarthick/dialogsum"
 LIMITS = Limits(input_tokens=512, target_tokens=128)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.embedded import generate
 from harness.tasks.prompts import DIALOGUE_SUMMARY
 from harness.tasks.splits import build
-from methods.base import Example, Limits
+from methods.types import Example, Limits
 
 LIMITS = Limits(input_tokens=256, target_tokens=48)
 

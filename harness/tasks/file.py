@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from harness.errors import SpecError
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.checks import Columns, check
 from harness.tasks.prompts import OWN_DATA
 from harness.tasks.reading import path_of, read
 from harness.tasks.splits import assemble
-from methods.base import Limits
+from methods.types import Limits
 
 LIMITS = Limits(input_tokens=512, target_tokens=128)
 """As for DialogSum; nothing is known of the data."""

@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 
 from harness.errors import DataError
-from harness.tasks.base import Task, TaskRequest, fingerprint
+from harness.request import TaskRequest
+from harness.tasks.base import Task, fingerprint
 from harness.tasks.checks import TOLERATED, Checked, Located, by_input, keep_apart, listed, merged
-from methods.base import Example, Limits
+from methods.types import Example, Limits
 
 HELD_OUT = 0.1
 """Share of the rows that a split takes where the data brings none."""

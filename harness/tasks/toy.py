@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.splits import build
-from methods.base import Example, Limits
+from methods.types import Example, Limits
 
 _WORDS = ("apple", "bread", "cheese", "date", "egg", "fig", "grape", "honey", "ice", "jam", "kale", "lemon")
 

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from methods.base import Setting
-from methods.checkpoint import State
 from methods.errors import InvalidSettingError
 from methods.peft_any.method import PeftMethod
+from methods.types import Setting, State
 
 PARTS = 1000
 """Steps of a schedule, whatever the budget."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from methods.base import Setting
 from methods.errors import UnsupportedError
+from methods.types import Setting
 
 
 def divisor(model: Any, setting: Setting, targets: Any, most: int) -> int:

@@ -12,9 +12,10 @@ import operator
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from methods.base import TrainingConfig
 from methods.errors import InvalidSettingError
+from methods.knobs import knob
 from methods.peft_any.reading import Field
+from methods.types import TrainingConfig
 
 NONE, AUTO = "none", "auto"
 _ORDER = (bool, int, float, str)
@@ -22,7 +23,7 @@ _ORDER = (bool, int, float, str)
 
 
 def config_class(
-    name: str,
+    tuner: str,
     base: type[TrainingConfig],
     fields: Mapping[str, Field],
     defaults: Mapping[str, Any],
@@ -35,19 +36,22 @@ def config_class(
     model, which they are by default; `source` says where the learning rate comes from.
     """
     own = {field.name: field.type for field in dataclasses.fields(base)}
-    made = [(knob, own[knob], dataclasses.field(default=value)) for knob, value in defaults.items() if knob in own]
-    for knob, read in fields.items():
-        allowed, value = _type(read), defaults.get(knob, written(read.default))
-        if knob in auto:
+    sources = {"learning_rate": f"{source}."}
+    made = [
+        (name, own[name], knob(value, source=sources.get(name, ""))) for name, value in defaults.items() if name in own
+    ]
+    for name, read in fields.items():
+        allowed, value = _type(read), defaults.get(name, written(read.default))
+        if name in auto:
             allowed, value = allowed | Literal["auto"], AUTO
-        made.append((knob, allowed, dataclasses.field(default=value)))
+        made.append((name, allowed, knob(value, read.help)))
     made_class: type[TrainingConfig] = dataclasses.make_dataclass(
-        f"{name.title().replace('_', '')}Config",
+        f"{tuner.title().replace('_', '')}Config",
         made,
         bases=(base,),
         frozen=True,
         kw_only=True,
-        namespace={"__doc__": f"Knobs of PEFT's {name}; defaults are PEFT's own.\n\nlearning_rate: {source}."},
+        namespace={"__doc__": f"Knobs of PEFT's {tuner}; defaults are PEFT's own."},
     )
     return made_class
 

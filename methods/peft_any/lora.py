@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.base import ModelFacts, Setting, TrainingConfig, require
 from methods.dora import keep_norms_above_zero
 from methods.encoding import IGNORED, Encoder
 from methods.errors import InvalidSettingError, missing
+from methods.knobs import knob
 from methods.peft_any.method import PeftMethod
+from methods.types import ModelFacts, Setting, TrainingConfig, require
 
 RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
 """Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
@@ -26,16 +27,17 @@ BATCH = 8
 class LoRAKnobs(TrainingConfig):
     """Knobs of starts, which PEFT keeps in configs of their own."""
 
-    start_examples: int = 64
-    """Training examples that `eva`, `corda` and `lora_ga` look at; what LoRA-GA's authors use. CorDA's use 256."""
-    eva_rho: float = 2.0
-    """EVA: no layer's rank exceeds this times r; PEFT's default."""
-    corda_method: Literal["ipm", "kpm"] = "ipm"
-    """CorDA: adapt what the data uses most (`ipm`) or least (`kpm`); PEFT's default."""
-    loftq_bits: Literal[4, 8] = 4
-    """LoftQ: bits of the quantised base; PEFT's default."""
-    loftq_iter: int = 1
-    """LoftQ: alternating steps; PEFT's default."""
+    start_examples: int = knob(
+        64,
+        "Training examples that `eva`, `corda` and `lora_ga` look at; what LoRA-GA's authors use. CorDA's use 256.",
+    )
+    eva_rho: float = knob(2.0, "EVA: no layer's rank exceeds this times r; PEFT's default.")
+    corda_method: Literal["ipm", "kpm"] = knob(
+        "ipm",
+        "CorDA: adapt what the data uses most (`ipm`) or least (`kpm`); PEFT's default.",
+    )
+    loftq_bits: Literal[4, 8] = knob(4, "LoftQ: bits of the quantised base; PEFT's default.")
+    loftq_iter: int = knob(1, "LoftQ: alternating steps; PEFT's default.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -53,10 +55,10 @@ class LoRA(PeftMethod):
         super().__init__(config)
         if not self.start.startswith(RESIDUAL):
             return
-        for knob, value in PLAIN.items():
-            if knob in self.fields and getattr(self.config, knob) != value:
+        for name, value in PLAIN.items():
+            if name in self.fields and getattr(self.config, name) != value:
                 raise InvalidSettingError(
-                    f"{self.name}.{knob}: must be {str(value).lower()} with init_lora_weights={self.start}, which "
+                    f"{self.name}.{name}: must be {str(value).lower()} with init_lora_weights={self.start}, which "
                     "ships as an ordinary adapter for the base as it was"
                 )
 

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from methods.base import Method, ModelFacts, Setting, TrainingConfig
+from methods.base import Method
 from methods.errors import InvalidSettingError, MethodError, UnsupportedError, is_want_of_memory, missing
 from methods.lora import TASK_TYPES
 from methods.peft_any.knobs import AUTO, argument, written
 from methods.peft_any.reading import Field
 from methods.peft_any.tuners import PACKAGES, Tuner
+from methods.types import ModelFacts, Setting, TrainingConfig
 
 OBJECTIONS = (
     ValueError,

@@ -54,6 +54,8 @@ class Field:
     kind: Kind
     default: Any
     """A scalar, a tuple of scalars or `None`."""
+    help: str = ""
+    """What PEFT says of it in the field's metadata."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _field(name: str, node: ast.AnnAssign, sources: _Sources) -> Field | None:
         return None
     if default is None:  # some say `int = None`
         kind |= Kind(optional=True)
-    return Field(name, kind, default) if kind.known else None
+    return Field(name, kind, default, _help(node.value)) if kind.known else None
 
 
 def _kind(node: ast.expr, sources: _Sources) -> Kind:
@@ -187,6 +189,16 @@ def _default(node: ast.expr | None, sources: _Sources) -> Any:
     if not isinstance(found, int | float | str | bool | None):
         raise ValueError("no scalar")
     return found
+
+
+def _help(node: ast.expr | None) -> str:
+    """The text in `field(metadata={"help": …})`, or nothing; one that is put together as it is read is left out."""
+    given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
+    try:
+        metadata = ast.literal_eval(given["metadata"])
+        return " ".join(str(metadata["help"]).split())
+    except (KeyError, TypeError, ValueError):
+        return ""
 
 
 @cache

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.base import Setting, TrainingConfig, require
 from methods.encoding import Encoder
+from methods.knobs import knob
 from methods.peft_any.method import PeftMethod, first_task, of_one_task
 from methods.prefix import cache_of_text
+from methods.types import Setting, TrainingConfig, require
 
 
 class SoftPrompt(PeftMethod):
@@ -80,10 +81,11 @@ class TaskPrompt(SoftPrompt):
 class ContextKnobs(TrainingConfig):
     """What the context is made of."""
 
-    context_examples: int = 4
-    """Training examples that stand before every text."""
-    context_tokens: int = 256
-    """Most tokens of all of them; examples that do not fit are left out, and the first is cut."""
+    context_examples: int = knob(4, "Training examples that stand before every text.")
+    context_tokens: int = knob(
+        256,
+        "Most tokens of all of them; examples that do not fit are left out, and the first is cut.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -125,8 +127,10 @@ class ContextPrompt(SoftPrompt):
 class CacheKnobs(TrainingConfig):
     """Where the vectors start."""
 
-    init: Literal["text", "random"] = "text"
-    """The base model's own keys and values of a training prompt, or PEFT's start; as `prefix`."""
+    init: Literal["text", "random"] = knob(
+        "text",
+        "The base model's own keys and values of a training prompt, or PEFT's start; as `prefix`.",
+    )
 
 
 class CachePrompt(PeftMethod):

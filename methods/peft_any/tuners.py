@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from methods.base import Family
+from methods.types import Family
 
 BOTH: tuple[Family, ...] = ("decoder-only", "encoder-decoder")
 DECODER: tuple[Family, ...] = ("decoder-only",)

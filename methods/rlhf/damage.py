@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from methods.base import Example
+from methods.types import Example
 
 _SPEAKER = re.compile(r"#\w+#")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+|\d[\d.:,]*\d|\d")

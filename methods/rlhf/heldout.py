@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
-from methods.base import Example, Method, TrainingJob
+from methods.base import Method
 from methods.encoding import Encoded, Encoder
 from methods.rlhf.policy import Reward
 from methods.rlhf.roles import REFERENCE, Roles
 from methods.rlhf.rollouts import Rollouts, sample, scored
+from methods.types import Example, TrainingJob
 
 PROMPTS = 48
 """Most held-out prompts: the first of the validation split."""

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from methods.base import Example, TrainingJob, require
-from methods.checkpoint import State
+from methods.knobs import knob
 from methods.rlhf.staged import Ledger, Staged, StagedConfig
+from methods.types import Example, State, TrainingJob, require
 
 if TYPE_CHECKING:
     import torch
@@ -30,39 +30,41 @@ LEAST_ACCURACY = 0.55
 class RLHFConfig(StagedConfig):
     """Knobs of RLHF. Defaults without a source were chosen on the embedded models: docs/rlhf.md."""
 
-    algorithm: Literal["rloo", "grpo", "ppo"] = "rloo"
-    """How rewards become advantages; docs/rlhf.md tells them apart. The default has the fewest parts."""
-    reward_model: float = 0.2
-    """Share of the budget for the reward model; unspent where `--reward` replaces it."""
-    reward_pairs: int = 16
-    """Pairs in a batch of the reward model, however many examples a batch of supervised training holds."""
-    reward_learning_rate: float = 1e-4
-    """Peak rate of the reward model; TRL's default for `RewardTrainer`."""
-    policy_learning_rate: float = 2e-5
-    """Peak rate of the policy: a tenth of the warm start's, since each step's gradient is a noisy estimate."""
-    prompts: int = 8
-    """Prompts in one batch of samples."""
-    samples: int = 4
-    """Responses to each prompt; Ahmadian et al. 2024 use 2 and 4."""
-    updates: int = 1
-    """Optimiser steps on each batch of samples; PPO papers use 4, on-policy methods 1."""
-    temperature: float = 1.0
-    """Of sampling."""
-    kl: float = 0.05
-    """Weight of the KL penalty, in standard deviations of reward per nat; 0.05 in Stiennon et al. 2020."""
-    kl_target: float = 0.0
-    """Nats per response that the weight adapts to (Ziegler et al. 2019); 0 keeps it fixed."""
-    clip: float = 0.2
-    """Ratios of new to old probability count only within 1 ± this; 0.2 in Schulman et al. 2017."""
-    end_penalty: float = 1.0
-    """Taken from the reward of a response without an end token, in standard deviations of reward."""
-    supervised_weight: float = 0.0
-    """Weight of a supervised loss on the references of a batch's prompts, beside the policy's own: PPO-ptx in Ouyang et
-    al. 2022, which keeps a policy from losing what it could do. 0 leaves it out."""
-    smoothing: float = 0.95
-    """GAE's λ, for `ppo`; 0.95 in Stiennon et al. 2020."""
-    value_learning_rate: float = 1e-3
-    """Peak rate of the critic, for `ppo`."""
+    algorithm: Literal["rloo", "grpo", "ppo"] = knob(
+        "rloo",
+        "How rewards become advantages; docs/rlhf.md tells them apart. The default has the fewest parts.",
+    )
+    reward_model: float = knob(0.2, "Share of the budget for the reward model; unspent where `--reward` replaces it.")
+    reward_pairs: int = knob(
+        16,
+        "Pairs in a batch of the reward model, however many examples a batch of supervised training holds.",
+    )
+    reward_learning_rate: float = knob(1e-4, "Peak rate of the reward model; TRL's default for `RewardTrainer`.")
+    policy_learning_rate: float = knob(
+        2e-5,
+        "Peak rate of the policy: a tenth of the warm start's, since each step's gradient is a noisy estimate.",
+    )
+    prompts: int = knob(8, "Prompts in one batch of samples.")
+    samples: int = knob(4, "Responses to each prompt; Ahmadian et al. 2024 use 2 and 4.")
+    updates: int = knob(1, "Optimiser steps on each batch of samples; PPO papers use 4, on-policy methods 1.")
+    temperature: float = knob(1.0, "Of sampling.")
+    kl: float = knob(
+        0.05,
+        "Weight of the KL penalty, in standard deviations of reward per nat; 0.05 in Stiennon et al. 2020.",
+    )
+    kl_target: float = knob(0.0, "Nats per response that the weight adapts to (Ziegler et al. 2019); 0 keeps it fixed.")
+    clip: float = knob(0.2, "Ratios of new to old probability count only within 1 ± this; 0.2 in Schulman et al. 2017.")
+    end_penalty: float = knob(
+        1.0,
+        "Taken from the reward of a response without an end token, in standard deviations of reward.",
+    )
+    supervised_weight: float = knob(
+        0.0,
+        "Weight of a supervised loss on the references of a batch's prompts, beside the policy's own: PPO-ptx in "
+        "Ouyang et al. 2022, which keeps a policy from losing what it could do. 0 leaves it out.",
+    )
+    smoothing: float = knob(0.95, "GAE's λ, for `ppo`; 0.95 in Stiennon et al. 2020.")
+    value_learning_rate: float = knob(1e-3, "Peak rate of the critic, for `ppo`.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

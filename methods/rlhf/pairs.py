@@ -14,12 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from methods.base import Example, Method, TrainingJob
-from methods.checkpoint import State
+from methods.base import Method
 from methods.encoding import Encoded, Encoder
 from methods.errors import UnsupportedError
 from methods.feedback import DERIVED_NOTE, Preference
 from methods.rlhf.damage import DAMAGES
+from methods.types import Example, State, TrainingJob
 
 SAMPLED = 0.5
 """Share of derived pairs whose rejected response is sampled; the damages share the rest."""

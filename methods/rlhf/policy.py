@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from methods.base import Example, Method, StepEvent, TrainingJob
-from methods.checkpoint import State, load_optimiser, load_weights, optimiser_tensors, packed, unpacked
+from methods.base import Method
+from methods.checkpoint import load_optimiser, load_weights, optimiser_tensors, packed, unpacked
 from methods.encoding import Encoder
 from methods.errors import DivergedError
 from methods.loss import target_loss
@@ -36,6 +36,7 @@ from methods.rlhf.critic import ValueHead
 from methods.rlhf.roles import REFERENCE, Roles
 from methods.rlhf.rollouts import Rollouts, Scored, sample, scored, slices
 from methods.training import Course, schedule, training_batches
+from methods.types import Example, State, StepEvent, TrainingJob
 
 Reward = Callable[[Sequence[Example], Rollouts], torch.Tensor]
 """(example of each response, responses) → (B,) rewards; higher is better."""

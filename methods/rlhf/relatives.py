@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from methods.base import ModelFacts, StepEvent, TrainingJob, require
 from methods.encoding import IGNORED, Encoded, Encoder
+from methods.knobs import knob
 from methods.rlhf.staged import Ledger, Staged, StagedConfig
+from methods.types import ModelFacts, StepEvent, TrainingJob, require
 
 Collate = Callable[[Encoder, list[Encoded], list[Encoded]], dict[str, Any]]
 """(encoder, chosen responses with their prompts, rejected ones) → the batch that a trainer's loss reads."""
@@ -28,9 +29,11 @@ Collate = Callable[[Encoder, list[Encoded], list[Encoded]], dict[str, Any]]
 class PreferenceConfig(StagedConfig):
     """Knobs of every method that learns from preference pairs directly."""
 
-    preference_learning_rate: float = 1e-5
-    """Peak rate of learning from preferences; what TRL's documentation advises for adapters. With `peft=none`, TRL's
-    default of 1e-6 is usual."""
+    preference_learning_rate: float = knob(
+        1e-5,
+        "Peak rate of learning from preferences; what TRL's documentation advises for adapters. With `peft=none`, "
+        "TRL's default of 1e-6 is usual.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

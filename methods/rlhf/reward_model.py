@@ -17,12 +17,12 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from methods.base import StepEvent, TrainingConfig, TrainingJob
 from methods.encoding import IGNORED, Encoded, Encoder
 from methods.feedback import Preference
 from methods.loss import keeps_logits
 from methods.rlhf import trainer
 from methods.rlhf.roles import REWARD, Roles
+from methods.types import StepEvent, TrainingConfig, TrainingJob
 
 EVALUATIONS = 5
 """How often held-out accuracy is measured while the reward model trains."""

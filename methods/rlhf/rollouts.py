@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.base import TrainingJob
 from methods.encoding import Encoded, Encoder
 from methods.loss import keeps_logits
+from methods.types import TrainingJob
 
 if TYPE_CHECKING:
     import torch

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from methods.base import Budget, Setting, StepEvent, TrainingJob, require
-from methods.checkpoint import Checkpoint, State, load_weights, packed, unpacked
+from methods.checkpoint import load_weights, packed, unpacked
+from methods.knobs import knob
 from methods.lora import Init, LoRA, LoRAConfig
 from methods.rlhf.roles import POLICY, REFERENCE, Roles
+from methods.types import Budget, Checkpoint, Setting, State, StepEvent, TrainingJob, require
 
 if TYPE_CHECKING:
     from methods.encoding import Encoder
@@ -27,24 +28,35 @@ STARTS = {"lora": ("lora",), "none": ("instruction",)}
 
 @dataclass(frozen=True, kw_only=True)
 class StagedConfig(LoRAConfig):
-    """Knobs of every staged method, besides those of the warm start, which are LoRA's.
-
-    learning_rate: of the warm start; LoRA's default. With `peft=none` a tenth of it is usual.
-    """
+    """Knobs of every staged method, besides those of the warm start, which are LoRA's."""
 
     inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal")
     """What `init` may be: not a part of the weights, which policy and reference have in common."""
 
-    peft: Literal["lora", "none"] = "lora"
-    """What trains: a LoRA adapter, which needs no second copy of the model as reference; or all weights, which does."""
-    start: str = ""
-    """Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with
-    `peft=none`); its cost is in its own row."""
-    warm_start: float = 0.65
-    """Share of the budget for the own warm start. Most of it, since a policy that starts from an untuned model learns
-    little from preferences (Ouyang et al. 2022 begin with supervised tuning, too)."""
-    pairs: int = 1000
-    """Most preference pairs to derive where none are given; about a sixtieth of those in Stiennon et al. 2020."""
+    learning_rate: float = knob(
+        LoRAConfig.learning_rate,
+        "Peak learning rate of the warm start.",
+        source="LoRA's. With `peft=none` a tenth of it is usual.",
+    )
+    peft: Literal["lora", "none"] = knob(
+        "lora",
+        "What trains: a LoRA adapter, which needs no second copy of the model as reference; or all weights, which "
+        "does.",
+    )
+    start: str = knob(
+        "",
+        "Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with "
+        "`peft=none`); its cost is in its own row.",
+    )
+    warm_start: float = knob(
+        0.65,
+        "Share of the budget for the own warm start. Most of it, since a policy that starts from an untuned model "
+        "learns little from preferences (Ouyang et al. 2022 begin with supervised tuning, too).",
+    )
+    pairs: int = knob(
+        1000,
+        "Most preference pairs to derive where none are given; about a sixtieth of those in Stiennon et al. 2020.",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -258,10 +270,10 @@ def load_start(method: Staged, model: Any, folder: Path) -> None:
 
     theirs = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     ours = model.peft_config["default"]
-    for knob, key in _ALIKE:
+    for name, key in _ALIKE:
         if theirs[key] != (own := getattr(ours, key)):
             raise InvalidSettingError(
-                f"{method.name}.{knob} is {own}, that of {method.config.start} {theirs[key]}; set both alike"
+                f"{method.name}.{name} is {own}, that of {method.config.start} {theirs[key]}; set both alike"
             )
     if set(theirs["target_modules"]) != set(ours.target_modules):
         raise InvalidSettingError(

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 import transformers
 
-from methods.base import StepEvent, TrainingConfig, TrainingJob
 from methods.errors import DivergedError
 from methods.training import Course, hold_trainable_in_float32, schedule
+from methods.types import StepEvent, TrainingConfig, TrainingJob
 
 OPEN_END = 1_000_000
 """Steps given to a trainer whose budget is not in steps; the callback ends it."""

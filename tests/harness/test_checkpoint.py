@@ -16,7 +16,7 @@ from harness import tensor_file
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.launchers.local import LocalLauncher
 from harness.protocol import INTERRUPTED
-from methods.checkpoint import State
+from methods.types import State
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"train_examples": 60, "validation_examples": 8, "test_examples": 8}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from harness.cli import main
-from harness.cli.knobs import meanings
+from methods import METHODS
+from methods.knobs import explain_knobs, knob
 from methods.registry import build, get
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,17 +34,33 @@ def test_every_knob_of_one_method_stands_there_as_it_is_typed(capsys, name):
     assert {line: text.strip() for line, text in listed(capsys, name).items()} == {name: method.summary}
 
 
-def test_meanings_are_those_of_the_class_that_has_them():
-    lora, plus, fused = (meanings(get(name).Config) for name in ("lora", "lora-plus", "lomo"))
+def test_a_knob_is_explained_by_the_nearest_class_that_does_so():
+    lora, plus, fused = (explain_knobs(get(name).Config) for name in ("lora", "lora-plus", "lomo"))
     assert lora["r"] == "Rank of the update; PEFT's default."
     assert lora["learning_rate"].startswith("Peak learning rate. Default: 2e-4, Dettmers et al. 2023")
     assert plus["r"] == lora["r"]
     assert plus["learning_rate"].startswith("Peak learning rate. Default: 1e-4, of A: half of LoRA's")
     assert plus["lr_ratio"] != lora["lr_ratio"]
     assert "\n" not in fused["learning_rate"]
-    vera = meanings(get("peft:vera").Config)
+    vera = explain_knobs(get("peft:vera").Config)
     assert vera["learning_rate"].startswith("Peak learning rate. Default: ")
-    assert vera["r"] == ""  # a field of PEFT's
+    assert vera["r"] == "Vera attention dimension"  # PEFT's own text
+
+
+def test_a_plain_field_has_a_default_and_no_text():
+    @dataclass(frozen=True)
+    class Config:
+        plain: int = 1
+        told: int = knob(2, "What it is.", source="a paper.")
+
+    assert Config() == Config(plain=1, told=2)
+    assert explain_knobs(Config) == {"plain": "", "told": "What it is. Default: a paper."}
+
+
+def test_every_knob_of_the_projects_own_methods_is_explained():
+    explained = {name: explain_knobs(get(name).Config) for name in METHODS}
+    assert len(explained) > 20
+    assert not [f"{name}.{knob}" for name, texts in explained.items() for knob, text in texts.items() if not text]
 
 
 def test_a_wrong_name_gets_the_nearest_and_a_name_of_no_method_none(capsys):

@@ -8,17 +8,9 @@ import random
 import pytest
 
 from methods.base import Budget, Example, Limits, ModelFacts, Setting, TrainingJob
-from methods.checkpoint import (
-    Checkpoint,
-    State,
-    load_optimiser,
-    optimiser_tensors,
-    packed,
-    random_state,
-    restore_random,
-    unpacked,
-)
+from methods.checkpoint import load_optimiser, optimiser_tensors, packed, random_state, restore_random, unpacked
 from methods.registry import build
+from methods.types import Checkpoint, State
 
 TEMPLATES = ("Say.\n{input}\nAnswer:\n", "{input}\nNow say:\n")
 EXAMPLES = tuple(Example(str(i), f"the fox number {i} " + "jumps " * (i % 5), (f"dog {i}",)) for i in range(30))
