@@ -10,7 +10,6 @@ import pytest
 
 from reports.resampling import Resampler, mean_squares
 from reports.stats import (
-    Resampler,
     _find_ends,
     _holm,
     _student,
