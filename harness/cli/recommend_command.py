@@ -55,12 +55,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def recommend(arguments: argparse.Namespace) -> int:
     """Print an answer for each table; 1 where one of them can name no method."""
-    from reports.leaderboard import compared, read
+    from reports.leaderboard import compare, read
     from reports.recommend import answers
 
     given = vars(arguments)
     limits = [parse(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None]
     records, _ = read(arguments.directories)
-    made = answers(compared(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
+    made = answers(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
     print("\n\n".join(map(str, made)))
     return 0 if made and all(answer.method for answer in made) else 1

@@ -35,6 +35,6 @@ def report(arguments: argparse.Namespace) -> int:
 
     traded = [] if arguments.pareto is None else [name.strip() for name in arguments.pareto.split(",")]
     out = arguments.out or arguments.directories[0]
-    for path in write(arguments.directories, out, traded=traded, allow_mixed=arguments.allow_mixed):
+    for path in write(arguments.directories, out, traded=traded, allow_mixed=arguments.allow_mixed).paths:
         print(path)
     return 0

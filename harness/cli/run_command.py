@@ -153,7 +153,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
     from harness.runner import Runner
     from harness.tuning import count_trials, tuned
     from reports.errors import ReportError
-    from reports.leaderboard import short, write
+    from reports.leaderboard import write
     from reports.secrets import ours
 
     what = f"{plan.model.name} on {plan.task.name}"
@@ -174,9 +174,9 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
             except KeyboardInterrupt:
                 interrupted = True
             if not interruption.at_once and (not interrupted or store.read()[0]):
-                paths = write([store.directory], store.directory, allow_mixed=spec.allow_mixed)
-                say(f"\n{short([store.directory], allow_mixed=spec.allow_mixed)}\n")
-                say("\n".join(f"wrote {path}" for path in paths))
+                written = write([store.directory], store.directory, allow_mixed=spec.allow_mixed)
+                say(f"\n{written.summary}\n")
+                say("\n".join(f"wrote {path}" for path in written.paths))
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.
             advice = f"free what is missing, then resume with: {resume_command()}"
