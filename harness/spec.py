@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from harness.errors import SpecError
 from harness.launchers.registry import get as get_launcher
@@ -111,6 +111,27 @@ _TASK_KEYS = {
 _SPEC_KEYS = {f.name for f in dataclasses.fields(Spec)} - {"variants", "task"} | {"methods", "set"}
 KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
+
+
+def default_of(key: str) -> str:
+    """The default of a key as one would type it; empty where it is nothing, or the key has none."""
+    field = _field(key)
+    default = None if field is None else field.default
+    if default is None or default is dataclasses.MISSING or isinstance(default, bool):
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def choices_of(key: str) -> tuple[str, ...]:
+    """The only values that a key may have, or nothing where it has none of its own or is free."""
+    field = _field(key)
+    return get_args(get_type_hints(Spec)[key]) if field and str(field.type).startswith("Literal[") else ()
+
+
+def _field(key: str) -> dataclasses.Field[Any] | None:
+    """The field that a key sets; `None` for keys that are read into several."""
+    owner, name = (TaskRequest, _TASK_KEYS[key]) if key in _TASK_KEYS else (Spec, key)
+    return next((field for field in dataclasses.fields(owner) if field.name == name), None)
 
 
 _WHOLE = {
