@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import tensor_file
+from harness.request import TrialRequest
 from methods.checkpoint import load_weights, packed, random_state, restore_random, trainable, unpacked
 from methods.types import Checkpoint, State
 
@@ -58,7 +59,7 @@ class TrialCheckpoint(Checkpoint):
 
     def __init__(
         self,
-        request: Mapping[str, Any],
+        request: TrialRequest,
         stop: Stop,
         *,
         carry: Callable[[], Mapping[str, Any]],
@@ -67,19 +68,21 @@ class TrialCheckpoint(Checkpoint):
     ) -> None:
         """`carry` gives what the worker has measured, `note` takes what went wrong and the reason, and `aside` is where
         it is written: time that nobody counts."""
-        told, training = request.get("checkpoint") or {}, request["training"]
-        self._file = Path(told["file"]) if told.get("file") else None
-        self._every = told.get("every") if self._file else None
+        self._file = Path(request.places.checkpoint) if request.places else None
+        self._every = request.checkpoint_every if self._file else None
         # What decides on the order of the data; the batch may be split anew, which the same id allows.
-        effective = training["batch_size"] * training["accumulation"]
-        self._identity = {"format": FORMAT, "trial_id": request["trial_id"], "effective_batch": effective}
+        self._identity = {
+            "format": FORMAT,
+            "trial_id": request.trial_id,
+            "effective_batch": request.training.effective,
+        }
         self._stop = stop
         self._carry = carry
         self._note = note
         self._aside = aside
         self._state: State | None = None
         self._model: Any = None
-        self._device = request["device"]
+        self._device = request.device
         self._written = False
         self._noted = False
         self._last_step, self._last_time = 0, time.monotonic()
@@ -151,9 +154,9 @@ class TrialCheckpoint(Checkpoint):
 
     def _due(self) -> bool:
         assert self._every is not None
-        if self._every["unit"] == "steps":
-            return bool(self.steps - self._last_step >= self._every["amount"])
-        return bool(time.monotonic() - self._last_time >= 60 * self._every["amount"])
+        if self._every.unit == "steps":
+            return bool(self.steps - self._last_step >= self._every.amount)
+        return bool(time.monotonic() - self._last_time >= 60 * self._every.amount)
 
     def _write(self, state: State) -> None:
         assert self._file is not None

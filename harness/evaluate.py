@@ -1,40 +1,21 @@
-"""The same held-out evaluation for every method: greedy generation, ROUGE per example, held-out loss.
-
-Each method writes its prompts in its own way, always in the first phrasing; all else is equal. Examples are sorted
-by length for speed and returned in their own order.
-"""
+"""The held-out evaluation of a trial: answers, their scores, and the loss; the same for every method."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from harness.backend import Backend, Generation, LoadedModel
 from harness.metrics.chosen import Measured
 from harness.metrics.rouge import Rouge
 from harness.repetition import repeats_itself
+from harness.request import Decoding
 from methods.base import Method
-from methods.encoding import IGNORED, Encoded, Encoder
-from methods.loss import row_losses
-from methods.types import Example, Limits, ModelFacts
+from methods.types import Example, Limits
 from reports.metrics import METRICS, Metric
-
-LOSS_BATCH = 8
-"""Most examples in one forward pass for the held-out loss. Unlike generation, which holds logits for one position, it
-holds them for every position from a batch's first target on: small batches of like lengths hold few."""
-
-
-@dataclass(frozen=True)
-class Generation:
-    """One generated answer."""
-
-    text: str
-    tokens: int
-    """Tokens generated, the end token included, padding left out."""
-    finished: bool
-    """Whether an end token came before the length limit."""
 
 
 @dataclass(frozen=True)
@@ -51,102 +32,29 @@ class Evaluation:
     """What metrics say of their numbers that do not come with the harness."""
 
 
-def evaluate(
-    method: Method,
-    model: Any,
-    tokenizer: Any,
-    facts: ModelFacts,
-    dtype: Any,
-    examples: Sequence[Example],
-    templates: Sequence[str],
-    limits: Limits,
-    decoding: Mapping[str, Any],
-    on_progress: Callable[[float], None],
-) -> Evaluation:
-    """Generate for every example, score against all its references, and measure the loss on the first.
+@dataclass(frozen=True)
+class Evaluator:
+    """Evaluates a model on any examples, always with the task's first phrasing."""
 
-    `on_progress` is told the share of examples that have their answer.
-    """
-    texts = [method.write(example, templates, 0) for example in examples]
-    started = time.perf_counter()
-    if facts.family == "toy":
-        answers = [model.answer(text.input) for text in texts]
-        generations = [Generation(answer, tokens, True) for answer, tokens in answers]
-        generating, loss, cut = time.perf_counter() - started, None, 0
-    else:
-        encoder = Encoder(tokenizer, facts.family, limits)
-        encoded = encoder.encode_all(texts)
+    backend: Backend
+    method: Method
+    loaded: LoadedModel
+    templates: Sequence[str]
+    limits: Limits
+    decoding: Decoding
+
+    def evaluate(self, examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
+        """Generate for every example, score against all its references, and measure the loss on the first.
+
+        `on_progress` is told the share of examples that have their answer.
+        """
+        texts = [self.method.write(example, self.templates, 0) for example in examples]
+        prompts = self.backend.encode(self.loaded, texts, self.limits)
         started = time.perf_counter()
-        generations = generate(method, model, encoder, encoded, decoding, on_progress)
+        generations = self.backend.generate(self.method, self.loaded, prompts, self.limits, self.decoding, on_progress)
         generating = time.perf_counter() - started
-        loss = loss_per_token(model, encoder, encoded, min(decoding["batch_size"], LOSS_BATCH), dtype)
-        cut = sum(item.cut for item in encoded)
-    return summarise(examples, generations, generating, loss, cut)
-
-
-def generate(
-    method: Method,
-    model: Any,
-    encoder: Encoder,
-    encoded: Sequence[Encoded],
-    decoding: Mapping[str, Any],
-    on_progress: Callable[[float], None],
-) -> list[Generation]:
-    """Greedy answers, in the order of `encoded`. Pads and everything after the end token are left out."""
-    import torch
-
-    answers: dict[int, Generation] = {}
-    stops = encoder.stop_tokens()
-    settings = {
-        "max_new_tokens": decoding["max_new_tokens"],
-        "num_beams": decoding["num_beams"],
-        "do_sample": decoding["do_sample"],
-        "eos_token_id": stops,
-        "pad_token_id": encoder.tokenizer.pad_token_id,
-        "tokenizer": encoder.tokenizer,
-    }
-    for chosen in _by_length(encoded, decoding["batch_size"]):
-        batch = encoder.generation_batch([encoded[i] for i in chosen])
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        with torch.inference_mode():
-            ids = method.generate(model, batch, **settings)
-        # Encoder–decoder output begins with the decoder's start token, decoder-only output with the prompt.
-        skip = 1 if encoder.family == "encoder-decoder" else batch["input_ids"].shape[1]
-        for i, row in zip(chosen, ids[:, skip:].tolist(), strict=True):
-            length = next((n for n, token in enumerate(row) if token in stops), None)
-            kept = row[:length]
-            text = encoder.tokenizer.decode(kept, skip_special_tokens=True).strip()
-            answers[i] = Generation(text, len(kept) + (length is not None), length is not None)
-        on_progress(len(answers) / len(encoded))
-    return [answers[i] for i in range(len(encoded))]
-
-
-def loss_per_token(
-    model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch_size: int, dtype: Any
-) -> list[float]:
-    """Cross-entropy per token of the responses in nats, as one value for each of them (`as_mean`)."""
-    import torch
-
-    losses, tokens = [0.0] * len(encoded), [0] * len(encoded)
-    for chosen in _by_length(encoded, batch_size):
-        batch = encoder.training_batch([encoded[i] for i in chosen])
-        targets = (batch["labels"] != IGNORED).sum(dim=1).tolist()
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        mixed = dtype != torch.float32
-        with torch.inference_mode(), torch.autocast(model.device.type, dtype=dtype, enabled=mixed):
-            found = row_losses(model, batch).tolist()
-        for i, loss, count in zip(chosen, found, targets, strict=True):
-            losses[i], tokens[i] = loss, count
-    return as_mean(losses, tokens)
-
-
-def as_mean(totals: Sequence[float], counts: Sequence[int]) -> list[float]:
-    """One value for each example, whose mean is all of `totals` over all of `counts`.
-
-    Their spread is that of this ratio to first order (the delta method), so that they can be resampled like scores.
-    """
-    ratio, size = sum(totals) / sum(counts), sum(counts) / len(counts)
-    return [ratio + (total - ratio * count) / size for total, count in zip(totals, counts, strict=True)]
+        loss = self.backend.measure_loss(self.loaded, prompts, self.limits, self.decoding.batch_size)
+        return summarise(examples, generations, generating, loss, sum(prompt.cut for prompt in prompts))
 
 
 def summarise(
@@ -204,10 +112,3 @@ def with_metric(evaluation: Evaluation, measured: Measured) -> Evaluation:
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 6) for name, value in row.items()}
-
-
-def _by_length(encoded: Sequence[Encoded], size: int) -> Iterator[list[int]]:
-    """Batches of indices, longest prompts first, so that the largest batch meets memory at once."""
-    order = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i].prompt), i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]

@@ -11,9 +11,10 @@ from typing import Any
 from harness import rewards
 from harness.errors import DataError
 from harness.preferences import Preferences, load_preferences
-from harness.rewards import RewardSource, rouge_scorer
+from harness.request import PairsSource, RewardSource, Split, TaskRequest, TrialRequest
+from harness.rewards import rouge_scorer
 from harness.spec import Spec
-from harness.tasks import Task, TaskRequest, load_task
+from harness.tasks import Task, load_task
 from methods.base import Method
 from methods.feedback import Feedback
 
@@ -27,31 +28,30 @@ class Given:
     path: str | None = None
     """Where the pairs come from, as the user gave it; never goes into a record."""
 
-    def identity(self, method: Method) -> dict[str, Any]:
-        """What makes a trial of the method another one."""
-        pairs, reward = self._seen_by(method)
+    def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """What the pairs hold, and which reward it is."""
+        pairs, reward = self.select(method)
         return {
             **({"preferences": pairs.fingerprint} if pairs else {}),
             **({"reward": [reward.name, reward.revision]} if reward else {}),
         }
 
-    def request(self, method: Method) -> dict[str, Any]:
-        """What the worker is told of it."""
-        pairs, reward = self._seen_by(method)
-        return {
-            "preferences": {"path": self.path, "fingerprint": pairs.fingerprint} if pairs else None,
-            "reward": dataclasses.asdict(reward) if reward else None,
-        }
+    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Where the worker finds them again."""
+        pairs, reward = self.select(method)
+        source = PairsSource(self.path, pairs.fingerprint) if pairs and self.path else None
+        return {"preferences": source, "reward": reward}
 
-    def details(self, method: Method) -> dict[str, Any]:
-        """What the record of a trial of the method says of it."""
-        pairs, reward = self._seen_by(method)
+    def details(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Which pairs and which reward the method learned from."""
+        pairs, reward = self.select(method)
         return {
             **({"preferences": {"source": pairs.facts()}} if pairs else {}),
             **({"reward": reward.facts()} if reward else {}),
         }
 
-    def _seen_by(self, method: Method) -> tuple[Preferences | None, RewardSource | None]:
+    def select(self, method: Method) -> tuple[Preferences | None, RewardSource | None]:
+        """What a method learns from, of what was given."""
         return (
             self.preferences if "preferences" in method.feedback else None,
             self.reward if "reward" in method.feedback else None,
@@ -65,27 +65,27 @@ def given_by(spec: Spec, task: Task) -> Given:
     return Given(pairs, reward, spec.preferences)
 
 
-def feedback_of(request: Mapping[str, Any], task: Task) -> Feedback:
+def load_feedback(request: TrialRequest, task: Task) -> Feedback:
     """The pairs that were given, the reward that was asked for, and the task's own quality metric; in the worker."""
     pairs = reward = None
-    if told := request.get("preferences"):
-        pairs = _load(told["path"], task, TaskRequest(**request["task"]))
-        if pairs.fingerprint != told["fingerprint"]:
+    if request.preferences is not None:
+        pairs = _load(request.preferences.path, task, request.task)
+        if pairs.fingerprint != request.preferences.fingerprint:
             raise DataError("the preferences changed after the run was planned; start the run again")
-    if told := request.get("reward"):
+    if request.reward is not None:
         reward = rewards.scorer(
-            RewardSource(**told),
-            device=request["device"],
-            dtype=request["dtype"],
-            batch_size=request["decoding"]["batch_size"],
-            trust_remote_code=request["trust_remote_code"],
+            request.reward,
+            device=request.device,
+            dtype=request.dtype,
+            batch_size=request.decoding.batch_size,
+            trust_remote_code=request.trust_remote_code,
         )
     return Feedback(
         preferences=pairs.train if pairs else (),
         heldout=pairs.heldout if pairs else (),
         reward=reward,
         quality=rouge_scorer(),
-        start=Path(request["start"]) if request.get("start") else None,
+        start=Path(request.places.start) if request.places and request.places.start else None,
     )
 
 

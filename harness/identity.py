@@ -1,75 +1,32 @@
-"""Hashes that say what a result depends on: of canonical JSON, and of the code that makes it."""
+"""What a trial is: hashes of the code that makes its predictions, which is in its id.
+
+The code that scores is not: scores can be worked out again from the predictions, so its hash is stored beside them.
+"""
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import inspect
-import json
-from collections.abc import Iterable
-from functools import cache
-from pathlib import Path
-from typing import Any
-
-import methods
+from harness.backend import find_backend_module
+from harness.hashing import hash_class
 from methods.base import Method
 
-METHODS = Path(methods.__file__).parent
-LEFT_OUT = {"methods.errors", "methods.feedback"}
-"""Imports that no result depends on: sentences, and types of what only some methods are given (`Method.feedback`)."""
+LOSS_CODE = ("harness.general.forgetting",)
+"""What measures losses on other text; like answers, they cannot be worked out again without the model."""
+ORDER_CODE = ("harness.worker",)
+"""What says in which order a trial goes; what it imports besides looks on or writes down."""
+REWARD_CODE = ("harness.rewards",)
+"""What scores while a method trains on a reward that was given."""
+SEARCH_CODE = ("harness.metrics.rouge",)
+"""What decides in a search."""
+LEFT_OUT = frozenset({"methods", "methods.errors", "harness", "harness.errors", "harness.request"})
+"""Imports that no prediction depends on: tables of names, sentences of errors, and types whose values are in the id."""
 
 
-def content_hash(value: Any) -> str:
-    """First 16 hex digits of the SHA-256 over canonical JSON."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+def hash_training_code(cls: type[Method], backend: str, *, rewarded: bool = False, searched: bool = False) -> str:
+    """Hash of the code that a trial's predictions depend on: what loads, trains and generates for this method.
 
-
-def code_hash(cls: type[Method]) -> str:
-    """SHA-256 over the source that a result depends on: the method's class, what it inherits, all that these import of
-    `methods`, the shared engine among it, and how models are loaded and evaluated."""
-    bases = [base for base in cls.__mro__ if base.__module__ not in ("builtins", "abc")]
-    files = {Path(module.__file__) for module in map(inspect.getmodule, bases) if module and module.__file__}
-    files |= {METHODS / "feedback.py"} if cls.feedback else set()
-    own = inspect.getmodule(cls)
-    if own is not None and own.__file__ and own.__package__ and METHODS not in Path(own.__file__).parents:
-        files |= set(Path(own.__file__).parent.rglob("*.py"))  # a package from elsewhere is all of its files
-    files = _with_imports(files) | {
-        Path(__file__).parent / name
-        for name in ("evaluate.py", "general/forgetting.py", "repetition.py", "rouge.py", "models/loading.py")
-    }
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda file: (file.name, file)):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _with_imports(files: Iterable[Path]) -> set[Path]:
-    """The files, and those of `methods` that they import, and so on."""
-    found, waiting = set[Path](), list(files)
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.add(file)
-            waiting += _imports(file.read_bytes())
-            if file.parent.parent == METHODS:  # a method that is a package is all of its files
-                waiting += file.parent.rglob("*.py")
-    return found
-
-
-@cache
-def _imports(source: bytes) -> frozenset[Path]:
-    """The files of `methods` that a source imports, at its top or inside functions."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # it lies beside a plugin, and nobody can import it
-        return frozenset()
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    parts = [name.split(".")[1:] for name in names - LEFT_OUT if name.startswith("methods.")]
-    places = [METHODS.joinpath(*part) for part in parts]
-    candidates = {file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")}
-    return frozenset(filter(Path.is_file, candidates))
+    `backend` names what runs the model; `rewarded` where the method learns from a reward that was given, `searched`
+    where a search chose its knobs: then the code that scores steers the training, and counts, too.
+    """
+    steering = (*(REWARD_CODE if rewarded else ()), *(SEARCH_CODE if searched else ()))
+    modules = (find_backend_module(backend), *LOSS_CODE, *steering)
+    return hash_class(cls, Method, *modules, alone=ORDER_CODE, leave_out=LEFT_OUT)

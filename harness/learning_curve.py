@@ -10,14 +10,14 @@ import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.checkpoint import Stop
-from harness.evaluate import Evaluation
+from harness.evaluate import Evaluator
 from harness.measure.meter import Meter
-from methods.checkpoint import random_state, restore_random
-from methods.types import Example, ModelFacts
+from harness.request import CurveRequest
+from methods.types import Example
 from reports.metrics import PRIMARY
 from reports.record import Record
 
@@ -27,40 +27,36 @@ _SHARED_PEAKS = ("peak_host_bytes", "peak_device_reserved_bytes")
 """Peaks that see what allocators keep for later; the others see what lives."""
 
 Point = dict[str, float | None]
-Evaluate = Callable[[Sequence[Example], Callable[[float], None]], Evaluation]
-"""The final evaluation's own code, for these examples; the function is told the share that has its answer."""
 
 
 class LearningCurve:
     """Points of `step`, `tokens`, `seconds`, `loss` and `rougeL`; none where `asked` is None.
 
-    `asked` is the request's: `every` with `unit` (steps or tokens) and `amount`, `examples` and `target_quality`.
+    The interval is in steps or tokens.
     """
 
-    def __init__(self, asked: Mapping[str, Any] | None, meter: Meter, stop: Stop) -> None:
+    def __init__(self, asked: CurveRequest | None, meter: Meter, stop: Stop) -> None:
         self.points: list[Point] = []
         self.measuring = False
         """Whether an evaluation is under way, or has failed."""
         self._asked = asked
-        self._every = asked["every"]["amount"] if asked else 1
+        self._every = asked.every.amount if asked else 1.0
         self._last = 0
         """What was done, in the unit of the interval, when the last point was taken."""
         self._spent = 0.0
         self._meter = meter
         self._stop = stop
 
-    def begin(self, model: Any, facts: ModelFacts, validation: Sequence[Example], evaluate: Evaluate) -> None:
-        """Name the model that is about to train, and what it is evaluated on."""
-        self._model = model
-        self._facts = facts
-        self._examples = validation[: self._asked["examples"]] if self._asked else ()
-        self._evaluate = evaluate
+    def begin(self, evaluator: Evaluator, validation: Sequence[Example]) -> None:
+        """Name what evaluates the model that is about to train, and on what."""
+        self._evaluator = evaluator
+        self._examples = validation[: self._asked.examples] if self._asked else ()
 
     def after_step(self, done: Mapping[str, int]) -> None:
         """Take a point if a multiple of the interval was passed; `done` counts `steps` and `tokens`."""
         if self._asked is None or self._stop.asked:
             return
-        now = done[self._asked["every"]["unit"]]
+        now = done[self._asked.every.unit]
         if now // self._every > self._last // self._every and self._measure(done):
             self._last = now
         if len(self.points) >= MOST_POINTS:
@@ -74,8 +70,9 @@ class LearningCurve:
     def _measure(self, done: Mapping[str, int]) -> bool:
         """Add a point; not if the trial is asked to end in the meantime, which then need not wait for it."""
         began, self.measuring, evaluation = time.monotonic(), True, None
-        with self._meter.aside(), contextlib.suppress(_AbandonedError), self._undisturbed():
-            evaluation = self._evaluate(self._examples, self._look)
+        paused = self._evaluator.backend.pause_training(self._evaluator.loaded)
+        with self._meter.aside(), contextlib.suppress(_AbandonedError), paused:
+            evaluation = self._evaluator.evaluate(self._examples, self._look)
         self.measuring = False
         self._spent += time.monotonic() - began
         if evaluation is None:
@@ -96,25 +93,9 @@ class LearningCurve:
             self._stop.check()
             raise _AbandonedError
 
-    @contextlib.contextmanager
-    def _undisturbed(self) -> Iterator[None]:
-        """Switch to evaluation; afterwards every module's mode and all random numbers are what they were."""
-        if self._facts.family == "toy":  # neither has modes nor draws numbers
-            yield
-            return
-        modes = [(module, module.training) for module in self._model.modules()]
-        numbers = random_state(self._facts.device)
-        self._model.eval()
-        try:
-            yield
-        finally:
-            for module, training in modes:
-                module.training = training
-            restore_random(numbers, self._facts.device)
-
     def metrics(self) -> dict[str, float | None]:
         """Time and tokens to the quality that is aimed at; nothing where none is."""
-        target = self._asked["target_quality"] if self._asked else None
+        target = self._asked.target_quality if self._asked else None
         return {} if target is None else to_quality(self.points, target)
 
     def details(self) -> dict[str, Any]:
@@ -144,10 +125,10 @@ def to_quality(points: Sequence[Mapping[str, float | None]], target: float) -> d
     return {"seconds_to_quality": first.get("seconds"), "tokens_to_quality": first.get("tokens")}
 
 
-def aimed(record: Record, asked: Mapping[str, Any] | None) -> Record:
+def retarget(record: Record, asked: CurveRequest | None) -> Record:
     """A finished record with time and tokens to the quality that is aimed at now, read off the curve that it has."""
     told = record.details.get("learning_curve")
-    target = asked["target_quality"] if asked else None
+    target = asked.target_quality if asked else None
     if not asked or not isinstance(told, Mapping) or told.get("target_quality") == target:
         return record
     found = {} if target is None else to_quality(record.learning_curve, target)

@@ -12,10 +12,11 @@ from typing import Any
 
 from harness.errors import SpecError
 from harness.feedback import Given
-from harness.identity import content_hash
-from harness.models.source import ModelSource
+from harness.hashing import hash_content
+from harness.request import ModelSource, Split, TrialRequest
 from harness.tasks import Task
 from harness.variants import Variant
+from methods.base import Method
 from reports.record import Record, Status
 
 BASE = Variant(method="base")
@@ -27,8 +28,8 @@ class Trial:
 
     draft: Record
     """The record as it stands before the trial; the outcome is filled in later."""
-    request: Mapping[str, Any]
-    """What the worker is told, as JSON types."""
+    request: TrialRequest
+    """What the worker is told."""
     refused: tuple[Status, str] | None = None
     """How a trial ends that is recorded and not started, and why: the method cannot serve this model, or the like."""
     start: str | None = None
@@ -56,6 +57,18 @@ class Choice:
     """What the record says of the search."""
     refused: tuple[Status, str] | None = None
     """Where no try ended ok."""
+
+    def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Another search makes another trial, even where it chose the same."""
+        return {"tuning": self.tuning} if self.tuning else {}
+
+    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Nothing: what was chosen is in the knobs."""
+        return {}
+
+    def details(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """What was searched and chosen."""
+        return {"tuning": self.tuning} if self.tuning else {}
 
 
 CHOSEN = Choice(BASE)
@@ -103,7 +116,7 @@ def refuse_twins(trials: Sequence[Trial]) -> None:
     """Raise `SpecError` for two variants that are the same once all knobs are filled in."""
     seen: dict[str, str] = {}
     for draft in (trial.draft for trial in trials):
-        key = content_hash([draft.method, dict(draft.settings), draft.seed])
+        key = hash_content([draft.method, dict(draft.settings), draft.seed])
         if key in seen:
             raise SpecError(f"the variants {seen[key]!r} and {draft.variant!r} are the same; leave one out")
         seen[key] = draft.variant

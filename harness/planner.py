@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -13,10 +13,13 @@ from harness.environment import choose_device, choose_dtype, describe
 from harness.errors import SpecError
 from harness.feedback import Given, given_by
 from harness.general.text import NONE, GeneralText, load_general_text
-from harness.identity import code_hash, content_hash
+from harness.hashing import hash_content
+from harness.identity import hash_training_code
+from harness.inputs import Curve, Start, TrialInput, merge_parts, write_budget
 from harness.metrics.chosen import Chosen, chosen
-from harness.models.source import ModelSource, resolve
+from harness.models.source import resolve
 from harness.plan import BASE, CHOSEN, Choice, Plan, Trial, in_order, refuse_twins
+from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
 from harness.search_space import Domain, space
 from harness.spec import Spec
 from harness.tasks import Task, load_task
@@ -24,7 +27,7 @@ from harness.variants import Variant
 from methods import registry
 from methods.base import Method
 from methods.types import Limits
-from reports.record import Environment, ModelInfo, Record, Split, TaskInfo
+from reports.record import Environment, ModelInfo, Record, TaskInfo
 
 
 def make_plan(spec: Spec) -> Plan:
@@ -40,12 +43,27 @@ def prepare(spec: Spec) -> Planner:
     general = load_general_text(spec.general_text)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)
-    fake = model.family == "toy"
-    device = "cpu" if fake else choose_device(spec.device)
+    device = model.device or choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
-    dtype = "float32" if fake else choose_dtype(asked, device)
-    general = NONE if fake else general  # a fake has no loss
-    return Planner(spec, model, task, given, general, metrics, limits, device, dtype, describe(device))
+    return Planner(
+        spec=spec,
+        model=model,
+        task=task,
+        given=given,
+        general=general if model.has_loss else NONE,
+        metrics=metrics,
+        curve=_plan_curve(spec, task),
+        batches=BatchSettings(
+            batch_size=spec.batch_size,
+            accumulation=spec.accumulation,
+            input_tokens=limits.input_tokens,
+            target_tokens=limits.target_tokens,
+        ),
+        decoding=Decoding(max_new_tokens=limits.target_tokens, batch_size=spec.eval_batch_size),
+        device=device,
+        dtype=choose_dtype(asked, device),
+        environment=describe(device),
+    )
 
 
 def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
@@ -76,7 +94,7 @@ def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
     return limits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Planner:
     """What all trials of a spec have in common, and what makes a trial of it."""
 
@@ -86,7 +104,9 @@ class Planner:
     given: Given
     general: GeneralText
     metrics: Chosen
-    limits: Limits
+    curve: Curve
+    batches: BatchSettings
+    decoding: Decoding
     device: str
     dtype: str
     environment: Environment
@@ -112,9 +132,14 @@ class Planner:
         return self.trial(BASE, 0, None)
 
     @cached_property
-    def code(self) -> Callable[[type[Method]], str]:
-        """`code_hash`, of each class once: a grid has a thousand variants of few classes."""
-        return cache(code_hash)
+    def code(self) -> Callable[[type[Method], bool, bool], str]:
+        """Hash of the code behind a method's trials; of each class once: a grid has a thousand variants of few."""
+
+        @cache
+        def hash_code(cls: type[Method], rewarded: bool, searched: bool) -> str:
+            return hash_training_code(cls, self.model.backend, rewarded=rewarded, searched=searched)
+
+        return hash_code
 
     def space(self, variant: Variant) -> dict[str, Domain]:
         """Knob → domain of what is searched for a variant; empty where nothing is."""
@@ -130,136 +155,130 @@ class Planner:
         self, variant: Variant, seed: int, start: Trial | None, choice: Choice = CHOSEN, split: Split = "test"
     ) -> Trial:
         """One trial; `start` is the one that it goes on from, `choice` how its setting was found."""
-        spec, task, given = self.spec, self.task, self.given
         method = self.method(variant)
-        is_base = method.role == "base"
-        facts = self.model.facts(self.device)
+        start_id = start.trial_id if start else None
+        inputs: tuple[TrialInput, ...] = (
+            *(self.given, self.general, self.metrics, self.curve),
+            *(Start(start_id), choice),
+        )
+        trial_id = hash_content(
+            {
+                **self._identify(variant, method, seed, split, searched=bool(choice.tuning)),
+                **merge_parts(item.identity(method, split) for item in inputs),
+            }
+        )
+        details = merge_parts(item.details(method, split) for item in inputs)
+        request = dataclasses.replace(
+            self._request(trial_id, variant, seed, split),
+            **merge_parts(item.request(method, split) for item in inputs),
+        )
+        reason = method.unsupported(self.model.facts(self.device))
+        return Trial(
+            draft=self._draft(request, variant, method, details),
+            request=request,
+            refused=("unsupported", reason) if reason else choice.refused,
+            start=start_id,
+        )
+
+    def _identify(self, variant: Variant, method: Method, seed: int, split: Split, *, searched: bool) -> dict[str, Any]:
+        """All that can change what a trial answers, besides its inputs."""
         training = {
-            "batch_size": spec.batch_size,
-            "accumulation": spec.accumulation,
-            "input_tokens": self.limits.input_tokens,
-            "target_tokens": self.limits.target_tokens,
+            "seed": seed,
+            "budget": write_budget(self.spec.budget),
+            "training": dataclasses.asdict(self.batches),
         }
-        decoding = {
-            "max_new_tokens": self.limits.target_tokens,
-            "num_beams": 1,
-            "do_sample": False,
-            "batch_size": spec.eval_batch_size,
-        }
-        budget = {"unit": spec.budget.unit, "amount": spec.budget.amount}
-        general = self.general if split == "test" else NONE
-        curve = _learning_curve(spec, task) if method.trains and split == "test" else None
-        identity = {
+        rewarded = self.given.select(method)[1] is not None
+        return {
             "model": [self.model.name, self.model.revision, self.dtype],
-            "task": [task.fingerprint, list(task.templates)],
+            "task": [self.task.fingerprint, list(self.task.templates)],
             "variant": variant.name,
             "settings": method.settings(),
-            "limits": dataclasses.asdict(self.limits),
-            "decoding": decoding,
-            "code": self.code(type(method)),
+            "limits": dataclasses.asdict(self.batches.limits),
+            "decoding": dataclasses.asdict(self.decoding),
+            "code": self.code(type(method), rewarded, searched),
             "device": self.device,
             "versions": dict(self.environment.versions),
             # Neither seed nor budget can change what the untouched model answers.
-            **({} if is_base else {"seed": seed, "budget": budget, "training": training}),
-            **given.identity(method),
-            **general.identity(),
-            **(self.metrics.identity() if split == "test" else {}),
-            **({"split": split} if split != "test" else {}),
-            **({"tuning": choice.tuning} if choice.tuning else {}),
-            # A record without a curve doesn't do for a request for one; a target is only held against the curve.
-            **({"learning_curve": [curve["every"], curve["examples"]]} if curve else {}),
-            **({"start": start.trial_id} if start else {}),
+            **({} if method.role == "base" else training),
+            **({} if split == "test" else {"split": split}),
         }
-        draft = Record(
-            trial_id=content_hash(identity),
+
+    def _request(self, trial_id: str, variant: Variant, seed: int, split: Split) -> TrialRequest:
+        """What the worker is told, besides the inputs."""
+        spec = self.spec
+        return TrialRequest(
+            trial_id=trial_id,
+            method=variant.method,
+            settings=preset_settings(self.model, variant),
+            seed=seed,
+            model=self.model,
+            task=spec.task,
+            fingerprint=self.task.fingerprint,
+            budget=spec.budget,
+            training=self.batches,
+            decoding=self.decoding,
+            split=split,
+            device=self.device,
+            dtype=self.dtype,
+            checkpoint_every=spec.checkpoint_every,
+            plugins=tuple(str(Path(file).resolve()) for file in spec.plugin),
+            on_oom=spec.on_oom,
+            price_per_hour=spec.price_per_hour,
+            save_models=spec.save_models,
+            keep_checkpoints=spec.keep_checkpoints,
+            trust_remote_code=spec.trust_remote_code,
+        )
+
+    def _draft(self, request: TrialRequest, variant: Variant, method: Method, details: Mapping[str, Any]) -> Record:
+        """The record as it stands before the trial."""
+        model, task = self.model, self.task
+        return Record(
+            trial_id=request.trial_id,
             status="error",
             role=method.role,
             variant=variant.name,
             method=variant.method,
             settings=method.settings(),
             changed={**variant.changed, **variant.tuned},
-            seed=seed,
+            seed=request.seed,
             model=ModelInfo(
-                name=self.model.name,
-                source=self.model.kind,
-                revision=self.model.revision,
-                architecture=self.model.architecture,
-                family=self.model.family,
+                name=model.name,
+                source=model.kind,
+                revision=model.revision,
+                architecture=model.architecture,
+                family=model.family,
                 parameters=None,
                 dtype=self.dtype,
-                note=self.model.note,
+                note=model.note,
             ),
             task=TaskInfo(
                 name=task.name,
                 fingerprint=task.fingerprint,
-                examples=_sizes(task),
+                examples={name: len(examples) for name, examples in task.splits.items()},
                 unusable=task.unusable,
                 templates=tuple(task.templates),
                 note=task.note,
             ),
-            budget=budget,
-            training=training,
-            decoding=decoding,
+            budget=write_budget(request.budget),
+            training=dataclasses.asdict(request.training),
+            decoding=dataclasses.asdict(request.decoding),
             environment=self.environment,
-            split=split,
-            details={
-                **given.details(method),
-                **general.facts(),
-                **({"warm_start": {"trial_id": start.trial_id}} if start else {}),
-                **({"tuning": choice.tuning} if choice.tuning else {}),
-                **({"learning_curve": {**curve, "every": str(spec.evaluate_every)}} if curve else {}),
-            },
-        )
-        every = spec.checkpoint_every
-        request = {
-            "trial_id": draft.trial_id,
-            "method": variant.method,
-            "settings": preset_settings(self.model, variant),
-            "seed": seed,
-            "model": dataclasses.asdict(self.model),
-            "task": dataclasses.asdict(spec.task),
-            "fingerprint": task.fingerprint,
-            "budget": budget,
-            "training": training,
-            "decoding": decoding,
-            "split": split,
-            "device": self.device,
-            "dtype": self.dtype,
-            "trust_remote_code": spec.trust_remote_code,
-            "price_per_hour": spec.price_per_hour,
-            "save_models": spec.save_models,
-            "keep_checkpoints": spec.keep_checkpoints,
-            "checkpoint": {"every": every and {"unit": every.unit, "amount": every.amount}, "file": None},
-            "on_oom": spec.on_oom,
-            "plugin": [str(Path(file).resolve()) for file in spec.plugin],
-            "learning_curve": curve,
-            **given.request(method),
-            "general_text": general.passages,
-            **(self.metrics.request() if split == "test" else {"metrics": []}),  # a search goes by ROUGE-L
-        }
-        reason = method.unsupported(facts)
-        return Trial(
-            draft=draft,
-            request=request,
-            refused=("unsupported", reason) if reason else choice.refused,
-            start=start.trial_id if start else None,
+            split=request.split,
+            scoring=self.metrics.scoring(request.split),
+            details=details,
         )
 
 
-def _learning_curve(spec: Spec, task: Task) -> dict[str, Any] | None:
-    """The curve that the worker is asked for. Raises `SpecError` where there is nothing to measure on."""
-    every = spec.evaluate_every
-    if every is None:
-        return None
+def _plan_curve(spec: Spec, task: Task) -> Curve:
+    """The curve that is asked for. Raises `SpecError` where there is nothing to measure on."""
+    if spec.evaluate_every is None:
+        return Curve(None)
     if not task.validation:
         raise SpecError(f"evaluate_every measures on validation examples, and the task {task.name} has none")
-    return {
-        "every": {"unit": every.unit, "amount": every.amount},
-        "examples": min(spec.curve_examples, len(task.validation)),
-        "target_quality": spec.target_quality,
-    }
-
-
-def _sizes(task: Task) -> dict[str, int]:
-    splits: dict[str, Sequence[Any]] = {"train": task.train, "validation": task.validation, "test": task.test}
-    return {name: len(examples) for name, examples in splits.items()}
+    return Curve(
+        CurveRequest(
+            every=spec.evaluate_every,
+            examples=min(spec.curve_examples, len(task.validation)),
+            target_quality=spec.target_quality,
+        )
+    )

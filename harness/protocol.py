@@ -20,9 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reports.decoding import Number, Whole, decode
 from reports.errors import RecordError
 from reports.metrics import Metric
-from reports.record import Phase, Record, Status, check
+from reports.record import Phase, Record, Status
 
 INTERRUPTED = "interrupted; the same command resumes"
 
@@ -32,19 +33,19 @@ class Outcome:
     """How a trial ended: all that the worker (or, where it died, the launcher) adds to the draft of its record."""
 
     status: Status
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, Number | None] = field(default_factory=dict)
     phases: Mapping[str, Phase] = field(default_factory=dict)
-    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    curve: tuple[Mapping[str, float | None], ...] = ()
-    learning_curve: tuple[Mapping[str, float | None], ...] = ()
+    scores: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
+    curve: tuple[Mapping[str, Number | None], ...] = ()
+    learning_curve: tuple[Mapping[str, Number | None], ...] = ()
     declared: Mapping[str, Metric] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    done: Mapping[str, int] = field(default_factory=dict)
+    done: Mapping[str, Whole] = field(default_factory=dict)
     """`steps`, `tokens` and `examples` trained."""
-    cut: Mapping[str, int] = field(default_factory=dict)
-    parameters: int | None = None
+    cut: Mapping[str, Whole] = field(default_factory=dict)
+    parameters: Whole | None = None
     phase: str | None = None
-    step: int | None = None
+    step: Whole | None = None
     message: str | None = None
     started_at: str | None = None
     finished_at: str | None = None
@@ -56,14 +57,7 @@ class Outcome:
     @classmethod
     def from_event(cls, event: Mapping[str, Any]) -> Outcome:
         """Read what `to_json` wrote. Raises `RecordError` for anything else."""
-        values = {key: value for key, value in event.items() if key != "event"}
-        check(values, cls, "")
-        values["phases"] = {name: Phase(**phase) for name, phase in values.get("phases", {}).items()}
-        values["scores"] = {name: tuple(scores) for name, scores in values.get("scores", {}).items()}
-        values["declared"] = {name: Metric(**told) for name, told in values.get("declared", {}).items()}
-        values["curve"] = tuple(values.get("curve", ()))
-        values["learning_curve"] = tuple(values.get("learning_curve", ()))
-        return cls(**values)
+        return decode(cls, {key: value for key, value in event.items() if key != "event"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,26 +69,27 @@ class _Named:
 @dataclass(frozen=True, kw_only=True)
 class _Evaluated:
     event: str
-    progress: float
-    host_bytes: int | None = None
+    progress: Number
+    host_bytes: Whole | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Step(_Evaluated):
-    step: int
-    loss: float | None
-    tokens_per_second: float | None = None
-    device_bytes: int | None = None
+    step: Whole
+    loss: Number | None
+    tokens_per_second: Number | None = None
+    device_bytes: Whole | None = None
 
 
-_EVENTS = {"phase": _Named, "stage": _Named, "step": _Step, "evaluated": _Evaluated, "outcome": Mapping[str, Any]}
+_EVENTS = {"phase": _Named, "stage": _Named, "step": _Step, "evaluated": _Evaluated}
 
 
 def read_event(line: bytes) -> dict[str, Any] | None:
     """The event of a line, with the fields that events of its kind have; `None` for a line that is none."""
     try:
         event: dict[str, Any] = _finite(json.loads(line))
-        check(event, _EVENTS[event["event"]], "event")
+        if event["event"] != "outcome":  # which has a reader of its own
+            decode(_EVENTS[event["event"]], event)
     except (ValueError, RecursionError, TypeError, KeyError, RecordError):
         return None
     return event

@@ -8,35 +8,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.errors import ModelError, SpecError
 from harness.functions import FUNCTION, find
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.source import content_revision, read_config, require_no_code, require_weights
+from harness.request import RewardSource
 from harness.tasks.reading import path_of
 from methods.feedback import Scorer
 
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
-
-
-@dataclass(frozen=True)
-class RewardSource:
-    """A reward that was found; JSON types only, so that it crosses to a worker as it is."""
-
-    name: str
-    """`rouge`, `MODULE:FUNCTION`, a hub id, or a directory's last part: what records call it, never a path."""
-    kind: Literal["rouge", "function", "model"]
-    revision: str | None = None
-    """First 16 hex digits of the SHA-256 over the function's source file or the model's files; a hub model's commit."""
-    location: str = ""
-    """Local directory of a model; never goes into a record."""
-
-    def facts(self) -> dict[str, Any]:
-        """What a record keeps, as JSON types."""
-        return {"name": self.name, "revision": self.revision}
 
 
 def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.launchers.base import Launcher
-from harness.learning_curve import aimed
+from harness.learning_curve import retarget
 from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
+from harness.request import Places, TrialRequest
 from methods.catalogue import reason
 from reports.record import Record, redacted
 from reports.store import RunStore
@@ -82,7 +83,7 @@ class Runner:
         self.progress.started(trial)
         record = redacted(_attempt(trial, start, self.store, self.launcher, self.progress, keep=keep))
         self.store.renew(record)
-        if record.status in _NO_RETURN and not trial.request["keep_checkpoints"]:
+        if record.status in _NO_RETURN and not trial.request.keep_checkpoints:
             self.store.drop_checkpoint(trial.trial_id)
         self.progress.ended(record, skipped=False)
         if record.status == "interrupted":
@@ -108,13 +109,21 @@ def _finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | None:
     if trial.trial_id in store.asked_again():
         return None
     record = store.finished(trial.trial_id)
+    if record is None or not _has_scores(record, trial):
+        return None
     kept = store.artifacts_path(trial.trial_id).is_dir()
-    return record if kept or not (keep or trial.request["save_models"]) else None
+    return record if kept or not (keep or trial.request.save_models) else None
+
+
+def _has_scores(record: Record, trial: Trial) -> bool:
+    """Whether all metrics that are asked for were measured, those of the user by the code that they have now."""
+    own = {name: code for name, code in trial.draft.scoring.items() if name != "rouge"}
+    return own.items() <= record.scoring.items()
 
 
 def _renewed(record: Record, trial: Trial, store: RunStore) -> Record:
     """The record with what is worked out anew: cost at the price, time to the quality that is given now."""
-    renewed = aimed(_priced(record, trial.request["price_per_hour"]), trial.request["learning_curve"])
+    renewed = retarget(_priced(record, trial.request.price_per_hour), trial.request.learning_curve)
     if renewed != record:
         store.add(renewed, replace=True)
     return renewed
@@ -140,20 +149,19 @@ def _attempt(
         return finished_record(trial.draft, Outcome(status="error", phase="start", message=message))
     store.remove_links(trial.trial_id)
     draft = dataclasses.replace(trial.draft, log=store.log_name(trial.trial_id))
-    request: dict[str, Any] = {
-        **trial.request,
-        "save_models": keep or trial.request["save_models"],
-        "artifacts": str(store.artifacts_path(trial.trial_id).resolve()),
-        "predictions": str(store.predictions_path(trial.trial_id).resolve()),
-        "stages": str(store.stages_path(trial.trial_id).resolve()),
-        "checkpoint": {**trial.request["checkpoint"], "file": str(store.checkpoint_path(trial.trial_id).resolve())},
-        "start": str(store.artifacts_path(trial.start).resolve()) if trial.start else None,
-    }
+    places = Places(
+        artifacts=str(store.artifacts_path(trial.trial_id).resolve()),
+        predictions=str(store.predictions_path(trial.trial_id).resolve()),
+        stages=str(store.stages_path(trial.trial_id).resolve()),
+        checkpoint=str(store.checkpoint_path(trial.trial_id).resolve()),
+        start=str(store.artifacts_path(trial.start).resolve()) if trial.start else None,
+    )
+    request = dataclasses.replace(trial.request, save_models=keep or trial.request.save_models, places=places)
     tried: list[dict[str, Any]] = []
     while True:
         outcome = _launched(launcher, request, store.log_path(trial.trial_id), progress.event)
-        smaller = halved(request, outcome.phase) if outcome.status == "oom" else None
-        if smaller is None or trial.request["on_oom"] != "halve-batch":
+        smaller = halve_batch(request, outcome.phase) if outcome.status == "oom" else None
+        if smaller is None or trial.request.on_oom != "halve-batch":
             break
         tried.append({**_sizes(request), "phase": outcome.phase, "message": outcome.message})
         request = smaller
@@ -166,7 +174,7 @@ def _attempt(
 
 
 def _launched(
-    launcher: Launcher, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]
+    launcher: Launcher, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]
 ) -> Outcome:
     """What became of a trial; a launcher that fails costs this trial and no other."""
     try:
@@ -184,26 +192,26 @@ def _launched(
     return Outcome(status="error", phase="start", message=f"the launcher {launcher.name} {outcome}")
 
 
-def halved(request: Mapping[str, Any], phase: str | None) -> dict[str, Any] | None:
+def halve_batch(request: TrialRequest, phase: str | None) -> TrialRequest | None:
     """The request with at most half the batch of the phase in which memory ran out; `None` where there is no less.
 
     In training the effective batch stays: what the batch loses, accumulation gains.
     """
-    training, decoding = request["training"], request["decoding"]
+    training, decoding = request.training, request.decoding
     if phase == "evaluate":
-        size = decoding["batch_size"] // 2
-        return {**request, "decoding": {**decoding, "batch_size": size}} if size else None
-    if phase != "train" or training["batch_size"] == 1:
+        size = decoding.batch_size // 2
+        smaller = dataclasses.replace(decoding, batch_size=size)
+        return dataclasses.replace(request, decoding=smaller) if size else None
+    if phase != "train" or training.batch_size == 1:
         return None
-    effective = training["batch_size"] * training["accumulation"]
-    size = next(size for size in range(training["batch_size"] // 2, 0, -1) if effective % size == 0)
-    return {**request, "training": {**training, "batch_size": size, "accumulation": effective // size}}
+    size = next(size for size in range(training.batch_size // 2, 0, -1) if training.effective % size == 0)
+    batches = dataclasses.replace(training, batch_size=size, accumulation=training.effective // size)
+    return dataclasses.replace(request, training=batches)
 
 
-def _sizes(request: Mapping[str, Any]) -> dict[str, int]:
-    training = request["training"]
+def _sizes(request: TrialRequest) -> dict[str, int]:
     return {
-        "batch_size": training["batch_size"],
-        "accumulation": training["accumulation"],
-        "eval_batch_size": request["decoding"]["batch_size"],
+        "batch_size": request.training.batch_size,
+        "accumulation": request.training.accumulation,
+        "eval_batch_size": request.decoding.batch_size,
     }

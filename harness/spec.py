@@ -25,8 +25,8 @@ from harness.parsing import (
     slug,
 )
 from harness.plugins import add_files
+from harness.request import TaskRequest
 from harness.search_space import Wanted, parse_tune, require_knobs
-from harness.tasks.base import TaskRequest
 from harness.variants import Variant, parse_variants
 from methods import registry
 from methods.errors import nearest, wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import math
 import os
@@ -15,34 +16,33 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from harness import artifacts
+from harness.backend import LoadedModel, find_backend
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.errors import DataError
-from harness.evaluate import Evaluation, evaluate, with_metric
+from harness.evaluate import Evaluation, Evaluator, with_metric
 from harness.failures import describe_failure
-from harness.feedback import feedback_of
+from harness.feedback import load_feedback
 from harness.general.forgetting import GeneralLoss, compared
 from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter, process_age
-from harness.measure.parameters import count_parameters
-from harness.metrics.chosen import as_planned
-from harness.models.loading import seeded
-from harness.models.source import ModelSource
+from harness.metrics.chosen import find_as_planned
 from harness.observer import TrialObserver
 from harness.plugins import add_file
 from harness.protocol import INTERRUPTED, Outcome
+from harness.request import TrialRequest
 from harness.rewards import model_of
 from harness.tasks import load_task
-from harness.tasks.base import Task, TaskRequest
+from harness.tasks.base import Task
 from methods import registry
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
-from methods.types import Budget, Example, Limits, Setting, StepEvent, TrainingJob
+from methods.types import Example, Setting, StepEvent, TrainingJob
 from reports.metrics import Metric
 
 TELL_EVERY_SECONDS = 0.2
@@ -52,14 +52,16 @@ TELL_EVERY_SECONDS = 0.2
 class Worker:
     """Carries one trial out and keeps what is known of it, so that a failure can be reported from anywhere."""
 
-    def __init__(self, request: Mapping[str, Any], events: TextIO, stop: Stop) -> None:
+    def __init__(self, request: TrialRequest, events: TextIO, stop: Stop) -> None:
         self.request = request
         self.events = events
         self.stop = stop
         self.started_at = _now()
-        self.source = ModelSource(**request["model"])
-        self.facts = self.source.facts(request["device"])
-        self.meter = Meter("none" if self.facts.family == "toy" else self.facts.device, age=process_age())
+        assert request.places is not None
+        self.places = request.places
+        self.facts = request.model.facts(request.device)
+        self.backend = find_backend(request.model.backend)
+        self.meter = Meter(self.facts.device if self.backend.watched else "none", age=process_age())
         self.phase_name = "start"
         self.done = {"steps": 0, "tokens": 0, "examples": 0}
         self.cut: dict[str, int] = {}
@@ -69,10 +71,10 @@ class Worker:
         self.parameters: int | None = None
         self._told = 0.0
         self.observer = TrialObserver(
-            self.meter, Path(request["stages"]), keep_models=request["save_models"], tell=self._on_stage
+            self.meter, Path(self.places.stages), keep_models=request.save_models, tell=self._on_stage
         )
         self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, aside=self.meter.aside)
-        self.learning_curve = LearningCurve(request.get("learning_curve"), self.meter, stop)
+        self.learning_curve = LearningCurve(request.learning_curve, self.meter, stop)
 
     def run(self) -> Outcome:
         """The outcome of the trial, whatever becomes of it."""
@@ -91,29 +93,30 @@ class Worker:
 
     def _run(self) -> None:
         request = self.request
-        for file in request.get("plugin", ()):
+        for file in request.plugins:
             add_file(Path(file))
-        method = registry.build(request["method"], request["settings"])
+        method = registry.build(request.method, request.settings)
         if reason := method.unsupported(self.facts):
             raise UnsupportedError(reason)
         self._go_on()
-        task = load_task(TaskRequest(**request["task"]))
-        if task.fingerprint != request["fingerprint"]:
+        task = load_task(request.task)
+        if task.fingerprint != request.fingerprint:
             raise DataError("the data changed after the run was planned; start the run again")
-        limits = Limits(request["training"]["input_tokens"], request["training"]["target_tokens"])
+        limits = request.training.limits
 
         with self._phase("load"):
-            feedback = feedback_of(request, task)
-            model, tokenizer, dtype = seeded(method, self.source, self.facts, request)
-            self.meter.seed(model)
+            feedback = load_feedback(request, task)
+            base = self.backend.load(method, request, self.facts)
+            self.meter.seed(base.model)
             if model_of(feedback.reward) is not None:
                 self.meter.seed(model_of(feedback.reward))
-            general = self._general(tokenizer, dtype, limits)
+            general = self._general(base)
             # Of the weights as they were loaded: no adapter, no start of one.
-            before = self._general_loss(general, model) if method.trains else None
-            setting = Setting(self.facts, dtype, tokenizer, task.train, task.templates, limits, request["seed"])
-            model = method.prepare(model, setting)
-            trainable, total = count_parameters(model)
+            before = self._general_loss(general, base.model) if method.trains else None
+            setting = Setting(self.facts, base.dtype, base.tokenizer, task.train, task.templates, limits, request.seed)
+            loaded = dataclasses.replace(base, model=method.prepare(base.model, setting))
+            del base  # a method may have put another model in its place
+            trainable, total = self.backend.count_parameters(loaded.model)
             self.parameters = total
             self.metrics.update(
                 trainable_parameters=trainable if method.trains else 0,
@@ -121,30 +124,27 @@ class Worker:
                 trainable_percent=100 * trainable / total if method.trains else 0.0,
             )
 
-        def evaluated(examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
-            how = (limits, request["decoding"], on_progress)
-            return evaluate(method, model, tokenizer, self.facts, dtype, examples, task.templates, *how)
-
+        evaluator = Evaluator(self.backend, method, loaded, task.templates, limits, request.decoding)
         if method.trains:
             with self._phase("train"):
-                self.learning_curve.begin(model, self.facts, task.validation, evaluated)
-                method.train(self._job(model, tokenizer, dtype, task, limits, feedback))
+                self.learning_curve.begin(evaluator, task.validation)
+                method.train(self._job(loaded, task, feedback))
                 self.learning_curve.end(self.done)
         del feedback  # the reward may be a model, which must not weigh on what follows
         with self._phase("save"):
-            self.metrics["shipped_bytes"] = artifacts.ship(method, model, request)
+            self.metrics["shipped_bytes"] = artifacts.ship(method, loaded.model, request, self.places)
         with self._phase("evaluate"):
-            examples = task.test if request["split"] == "test" else task.validation
-            evaluation = evaluated(examples, self._on_evaluated)
-            self.cut[request["split"]] = evaluation.cut
+            examples = task.test if request.split == "test" else task.validation
+            evaluation = evaluator.evaluate(examples, self._on_evaluated)
+            self.cut[request.split] = evaluation.cut
             self._keep(evaluation.metrics, evaluation.scores)
             loss = evaluation.metrics.get("heldout_loss")
             if method.trains and loss is not None and not math.isfinite(loss):  # the last step is seen by none after it
                 raise DivergedError(self.done["steps"], loss)
-            artifacts.write_predictions(evaluation.rows, request)
-            if (after := self._general_loss(general, model)) is not None:
+            artifacts.write_predictions(evaluation.rows, Path(self.places.predictions))
+            if (after := self._general_loss(general, loaded.model)) is not None:
                 self._keep(*compared(before, after))
-        if request["metrics"]:
+        if request.metrics:
             self._score(evaluation, examples)
 
     def _keep(self, metrics: Mapping[str, float | None], scores: Mapping[str, Sequence[float]]) -> None:
@@ -152,13 +152,13 @@ class Worker:
         finite = {name: values for name, values in scores.items() if all(map(math.isfinite, values))}
         self.scores.update({name: tuple(round(v, 6) for v in values) for name, values in finite.items()})
 
-    def _general(self, tokenizer: Any, dtype: Any, limits: Limits) -> GeneralLoss | None:
+    def _general(self, base: LoadedModel) -> GeneralLoss | None:
         """What measures forgetting; `None` where that was not asked for."""
-        passages = self.request["general_text"]
-        if not passages:
+        request = self.request
+        if not request.general_text:
             return None
-        size = self.request["decoding"]["batch_size"]
-        return GeneralLoss(passages, tokenizer, self.facts, limits, batch_size=size, dtype=dtype)
+        limits, size = request.training.limits, request.decoding.batch_size
+        return GeneralLoss(request.general_text, base.tokenizer, self.facts, limits, batch_size=size, dtype=base.dtype)
 
     def _general_loss(self, general: GeneralLoss | None, model: Any) -> list[float] | None:
         """The loss on general text, if it is measured. What that costs is no method's."""
@@ -171,12 +171,12 @@ class Worker:
         """The metrics that were asked for besides ROUGE. What they cost is no method's: it is in no phase."""
         self.phase_name = "score"
         self._tell({"event": "phase", "name": "score"})
-        metrics = as_planned(self.request["metrics"])
+        metrics = find_as_planned(self.request.metrics)
         for measured in metrics.measure(examples, [row["prediction"] for row in evaluation.rows]):
             evaluation = with_metric(evaluation, measured)
             self._keep(evaluation.metrics, evaluation.scores)
             self.declared.update(evaluation.declared)
-        artifacts.write_predictions(evaluation.rows, self.request)
+        artifacts.write_predictions(evaluation.rows, Path(self.places.predictions))
 
     def _go_on(self) -> None:
         """Take over what was measured up to the checkpoint of an interrupted run, if there is one."""
@@ -207,24 +207,22 @@ class Worker:
     def _note(self, what: str, reason: str) -> None:
         self.observer.details({"checkpoint": {what: reason}})
 
-    def _job(
-        self, model: Any, tokenizer: Any, dtype: Any, task: Task, limits: Limits, feedback: Feedback
-    ) -> TrainingJob:
-        training = self.request["training"]
-        self.checkpoint.bind(model)
+    def _job(self, loaded: LoadedModel, task: Task, feedback: Feedback) -> TrainingJob:
+        training = self.request.training
+        self.checkpoint.bind(loaded.model)
         return TrainingJob(
-            model=model,
-            tokenizer=tokenizer,
+            model=loaded.model,
+            tokenizer=loaded.tokenizer,
             facts=self.facts,
             examples=task.train,
             validation=task.validation,
             templates=task.templates,
-            budget=Budget(self.request["budget"]["unit"], self.request["budget"]["amount"]),
-            limits=limits,
-            batch_size=training["batch_size"],
-            accumulation=training["accumulation"],
-            seed=self.request["seed"],
-            dtype=dtype,
+            budget=self.request.budget,
+            limits=training.limits,
+            batch_size=training.batch_size,
+            accumulation=training.accumulation,
+            seed=self.request.seed,
+            dtype=loaded.dtype,
             emit=self._on_step,
             clock=self.meter.now,
             feedback=feedback,
@@ -267,7 +265,7 @@ class Worker:
         self.events.flush()
 
     def _outcome(self, status: Any, message: str | None) -> Outcome:
-        measured = self.meter.metrics(self.request["price_per_hour"])
+        measured = self.meter.metrics(self.request.price_per_hour)
         return Outcome(
             status=status,
             metrics={**measured, **self.observer.told, **self.metrics, **self.learning_curve.metrics()},
@@ -297,7 +295,7 @@ def main() -> int:
     stop = Stop()
     signal.signal(signal.SIGTERM, stop)
     with os.fdopen(arguments.events, "w", encoding="utf-8") as events:
-        worker = Worker(json.load(sys.stdin), events, stop)
+        worker = Worker(TrialRequest.from_json(sys.stdin.buffer.read()), events, stop)
         outcome = worker.run()
         events.write(outcome.to_json() + "\n")
     return 0

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.knobs import knob
-from methods.partial import Partial, linear_layers
+from methods.layers import find_linear_layers
+from methods.partial import Partial
 from methods.types import TrainingConfig
 
 
@@ -37,7 +38,7 @@ class BitFit(Partial):
         from methods.errors import UnsupportedError
 
         if self.config.add:
-            for layer in linear_layers(model).values():
+            for layer in find_linear_layers(model).values():
                 _add_bias(layer)
         biases = [parameter for name, parameter in model.named_parameters() if name.rpartition(".")[2] == "bias"]
         if not biases:
@@ -48,7 +49,7 @@ class BitFit(Partial):
 
     def make_room(self, model: Any, shipped: Iterable[str]) -> None:
         """Add the biases that were added for training."""
-        layers = linear_layers(model)
+        layers = find_linear_layers(model)
         for name in shipped:
             owner, _, kind = name.rpartition(".")
             if kind == "bias" and owner in layers:

@@ -49,10 +49,10 @@ class GaLore(OtherOptimiser):
         """GaLore's AdamW, whose projections a checkpoint can keep."""
         from galore_torch import GaLoreAdamW
 
-        from methods.partial import linear_layers
+        from methods.layers import find_linear_layers
 
         config = self.config
-        projected = [layer.weight for layer in linear_layers(model).values()]
+        projected = [layer.weight for layer in find_linear_layers(model).values()]
         known = {id(weight) for weight in projected}
         rest = [p for p in model.parameters() if p.requires_grad and id(p) not in known]
         galore = {"rank": config.rank, "update_proj_gap": config.update_proj_gap, "scale": config.scale}

@@ -76,11 +76,3 @@ class Partial(Method):
 
     def make_room(self, model: Any, shipped: Iterable[str]) -> None:
         """Add what the base lacks of the weights with these names, for methods that train weights of their own."""
-
-
-def linear_layers(model: Any) -> dict[str, Any]:
-    """The linear layers by name, without the output head."""
-    import torch
-
-    head = model.get_output_embeddings()
-    return {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}

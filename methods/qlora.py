@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.errors import missing
 from methods.knobs import knob
+from methods.layers import keep_compute_dtype
 from methods.lora import Init, LoRA, LoRAConfig
 from methods.types import ModelFacts, Setting
 
@@ -35,11 +36,13 @@ class QLoRA(LoRA):
 
     def unsupported(self, facts: ModelFacts) -> str | None:
         """4-bit needs bitsandbytes and a device that it has kernels for."""
-        if facts.device not in ("cpu", "cuda") and facts.family != "toy":
+        if reason := super().unsupported(facts):
+            return reason
+        if facts.device not in ("cpu", "cuda"):
             return f"{self.name} needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
         if lacking := missing("bitsandbytes", "bitsandbytes"):
             return f"{self.name} {lacking}"
-        return super().unsupported(facts)
+        return None
 
     def load_options(self, facts: ModelFacts, dtype: torch.dtype) -> Mapping[str, Any]:
         """Quantise while loading; matrix products run in the compute dtype."""
@@ -59,7 +62,7 @@ class QLoRA(LoRA):
         """Freeze the base with its norms in float32, as in the paper, then add the adapters."""
         import peft
 
-        keep_to_compute_dtype(model)
+        keep_compute_dtype(model)
         kind, place = type(model), model.name_or_path
         model = peft.prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
         model = super().prepare(model, setting)
@@ -69,14 +72,3 @@ class QLoRA(LoRA):
             # Once more, in full: it lies where the quantised one came from, and is gone when this returns.
             lora_start.from_error(model, kind.from_pretrained(place, dtype="auto", local_files_only=True))
         return model
-
-
-def keep_to_compute_dtype(model: Any) -> None:
-    """Keep 4-bit layers on a CPU from switching to bfloat16 by themselves.
-
-    On CPUs with AVX512-BF16, bitsandbytes (0.49 and 0.50) repacks a 4-bit layer the first time that it is evaluated:
-    from then on it computes in bfloat16, whatever was asked for, and cannot be trained, since no gradient flows.
-    """
-    for module in model.modules():
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False

@@ -27,8 +27,7 @@ class Untouched(Method):
 
     def prepare(self, model: Any, setting: Setting) -> Any:
         """Freeze everything."""
-        if setting.facts.family != "toy":
-            model.requires_grad_(False)
+        model.requires_grad_(False)
         return model
 
     def save(self, model: Any, directory: Path) -> None:

@@ -7,12 +7,12 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from reports.aggregate import Row, Table, flatten
 from reports.differences import interval
-from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, known
+from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, PRIMARY, known
 from reports.rank import Place, places
 from reports.record import Record
 
@@ -20,6 +20,12 @@ _FORMULA = re.compile(
     r"[\t\r\n]|[\s\0-\x20\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫−]"
 )
 """A text cell that begins so would be run as a formula by some spreadsheet; blanks and unseen signs may come first."""
+DIFFERENCES = (
+    *("table", "metric", "first", "second", "seeds", "difference", "low", "high"),
+    *("p", "p_holm", "p_examples", "p_examples_holm", "effect_size", "probability_of_improvement"),
+    *("told_apart", "models_told_apart"),
+)
+"""Columns of the file of all pairs."""
 _LINE_END = re.compile(r"\r\n?")
 
 
@@ -29,6 +35,12 @@ def leaderboard(tables: Sequence[Table]) -> str:
     return write_csv(
         [_row(n, table, place, names) for n, table in enumerate(tables, start=1) for place in places(table)]
     )
+
+
+def differences(tables: Sequence[Table]) -> str:
+    """Every pair of every table, in the primary metric: differences, intervals and p-values."""
+    lines = [line for number, table in enumerate(tables, start=1) for line in _pairs(number, table)]
+    return write_csv(lines, DIFFERENCES)
 
 
 def records(trials: Sequence[Record]) -> str:
@@ -78,6 +90,28 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
     }
     others = [name for name in names if name not in METRICS]  # they may be called as a column is
     return fixed | {f"metrics.{name}" if name in fixed else name: row.mean(name) for name in others}
+
+
+def _pairs(number: int, table: Table) -> Iterator[dict[str, object]]:
+    for (first, second), found in table.verdict.differences.items():
+        yield {
+            "table": number,
+            "metric": PRIMARY,
+            "first": first,
+            "second": second,
+            "seeds": found.interval.seeds,
+            "difference": found.interval.mean,
+            "low": found.interval.low,
+            "high": found.interval.high,
+            "p": found.p,
+            "p_holm": found.p_holm,
+            "p_examples": found.p_examples,
+            "p_examples_holm": found.p_examples_holm,
+            "effect_size": found.effect,
+            "probability_of_improvement": found.improvement,
+            "told_apart": found.told_apart,
+            "models_told_apart": found.models_told_apart,
+        }
 
 
 def _spread(table: Table, row: Row, name: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from reports.aggregate import Row, Table
 from reports.chapter import Chapter
@@ -16,11 +16,6 @@ from reports.stats import Interval, seed_interval
 
 _MANY = 12
 """Rows from which on the matrix would be wider than a page; the file of all pairs has them."""
-COLUMNS = (
-    *("table", "metric", "first", "second", "seeds", "difference", "low", "high"),
-    *("p", "p_holm", "p_examples", "p_examples_holm", "effect_size", "probability_of_improvement"),
-    *("told_apart", "models_told_apart"),
-)
 
 
 def chapter(table: Table, metrics: Sequence[Metric]) -> Chapter | None:
@@ -36,13 +31,6 @@ def chapter(table: Table, metrics: Sequence[Metric]) -> Chapter | None:
     if not (points or grids):
         return None
     return Chapter("Are the differences real?", points, tuple(grids), _footnotes(table, bool(points)))
-
-
-def pairs_csv(tables: Sequence[Table]) -> str:
-    """Every pair of every table, in the primary metric: differences, intervals and p-values."""
-    from reports.csv_table import write_csv
-
-    return write_csv([line for number, table in enumerate(tables, start=1) for line in _lines(number, table)], COLUMNS)
 
 
 def _by_score(table: Table) -> list[Row]:
@@ -158,25 +146,3 @@ def _footnotes(table: Table, compared: bool) -> tuple[str, ...]:
         "what has no value for each example, such as time and memory. What never varies has none."
     )
     return tuple(notes)
-
-
-def _lines(number: int, table: Table) -> Iterator[dict[str, object]]:
-    for (first, second), found in table.verdict.differences.items():
-        yield {
-            "table": number,
-            "metric": PRIMARY,
-            "first": first,
-            "second": second,
-            "seeds": found.interval.seeds,
-            "difference": found.interval.mean,
-            "low": found.interval.low,
-            "high": found.interval.high,
-            "p": found.p,
-            "p_holm": found.p_holm,
-            "p_examples": found.p_examples,
-            "p_examples_holm": found.p_examples_holm,
-            "effect_size": found.effect,
-            "probability_of_improvement": found.improvement,
-            "told_apart": found.told_apart,
-            "models_told_apart": found.models_told_apart,
-        }

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from reports import csv_table, differences, html, markdown, mixed, pareto
+from reports import csv_table, html, markdown, mixed, pareto
 from reports.aggregate import Table, tables, unique
 from reports.content import sections, with_problems
 from reports.metrics import known
@@ -74,7 +74,7 @@ def render(
         "leaderboard.md": markdown.render(made),
         "leaderboard.html": html.render(made),
         "leaderboard.csv": csv_table.leaderboard(shown),
-        "differences.csv": differences.pairs_csv(shown),
+        "differences.csv": csv_table.differences(shown),
         "records.csv": csv_table.records(unique(records)),
         **{
             figure.file: figure.plot.svg(alone=True)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
-if TYPE_CHECKING:
-    from reports.record import Record
+from reports.decoding import Text
 
 Unit = Literal[
     "score",
@@ -40,12 +39,12 @@ PRIMARY = "rougeL"
 class Metric:
     """One declared number."""
 
-    name: str
-    title: str
+    name: Text
+    title: Text
     """Column head in tables."""
     unit: Unit
     direction: Literal["higher", "lower"] | None
-    formula: str
+    formula: Text
     """How it is computed, in words; the report shows that of metrics that do not come with the harness."""
 
     @property
@@ -55,6 +54,14 @@ class Metric:
             return 0.0, 1.0
         amounts = ("bytes", "parameters", "%", "tokens/s", "examples/s", "s", "J", "money", "tokens")
         return 0.0 if self.unit in amounts or self.name in _LOSSES else -math.inf, math.inf
+
+
+class DeclaresMetrics(Protocol):
+    """A record, as far as metrics are concerned."""
+
+    @property
+    def declared(self) -> Mapping[str, Metric]:
+        """Metrics that do not come with the harness, by name."""
 
 
 _LOSSES = ("heldout_loss", "general_loss", "general_loss_before")
@@ -291,7 +298,7 @@ RESERVED = frozenset({"gain"})
 """Names that tables have for columns of their own."""
 
 
-def known(records: Iterable[Record]) -> Mapping[str, Metric]:
+def known(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
     """`METRICS`, and after them what the records declare besides; of two that say different things the first counts."""
     found = dict(METRICS)
     for record in records:
@@ -301,7 +308,7 @@ def known(records: Iterable[Record]) -> Mapping[str, Metric]:
     return found
 
 
-def contested(records: Iterable[Record]) -> list[str]:
+def contested(records: Iterable[DeclaresMetrics]) -> list[str]:
     """Names under which records measured different things, such as by other versions of a library."""
     formulas: dict[str, set[str]] = {}
     for record in records:

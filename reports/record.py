@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args
 
+from reports.decoding import Number, Whole, decode
 from reports.errors import RecordError
 from reports.metrics import Metric
 from reports.secrets import ours, without_secrets
 
-SCHEMA_VERSION = 3
-"""2 added `log`; 3 `split`, `scores`, `learning_curve` and `declared`. Readers know all versions before theirs: a field
-that those lack has its default."""
+SCHEMA_VERSION = 4
+"""2 added `log`; 3 `split`, `scores`, `learning_curve` and `declared`; 4 `scoring`. Readers know all versions before
+theirs: a field that those lack has its default."""
 
 Status = Literal["ok", "oom", "timeout", "diverged", "unsupported", "error", "interrupted"]
 Role = Literal["candidate", "base", "fake"]
@@ -40,7 +39,7 @@ class ModelInfo:
     """Hub revision, or the SHA-256 of the weight files: whatever identifies the content."""
     architecture: str
     family: str
-    parameters: int | None
+    parameters: Whole | None
     dtype: str | None
     note: str | None = None
     """A sentence that every report with this model must carry, such as that it only serves to try the harness."""
@@ -53,11 +52,11 @@ class TaskInfo:
     name: str
     fingerprint: str
     """SHA-256 over every example of every split, in order."""
-    examples: Mapping[str, int]
+    examples: Mapping[str, Whole]
     """Split name → number of examples used."""
-    unusable: int = 0
+    unusable: Whole = 0
     """Rows that could not be used (empty target and the like), over all splits."""
-    cut: Mapping[str, int] = field(default_factory=dict)
+    cut: Mapping[str, Whole] = field(default_factory=dict)
     """Split name → examples whose input or target was cut to the sequence limits."""
     templates: tuple[str, ...] = ()
     note: str | None = None
@@ -67,14 +66,14 @@ class TaskInfo:
 class Phase:
     """One phase of a trial: `load`, `train` or `evaluate`. Seconds and bytes; `None` where not measurable."""
 
-    seconds: float
-    peak_host_bytes: int | None = None
+    seconds: Number
+    peak_host_bytes: Whole | None = None
     """Peak resident memory of the worker process during the phase (VmHWM)."""
-    peak_tensor_bytes: int | None = None
+    peak_tensor_bytes: Whole | None = None
     """Peak of live tensor storage on the CPU during the phase, exact."""
-    peak_device_allocated_bytes: int | None = None
-    peak_device_reserved_bytes: int | None = None
-    energy_joules: float | None = None
+    peak_device_allocated_bytes: Whole | None = None
+    peak_device_reserved_bytes: Whole | None = None
+    energy_joules: Number | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,7 @@ class Record:
     """Every knob with its value."""
     changed: Mapping[str, Any]
     """The knobs that the user changed from the method's defaults."""
-    seed: int
+    seed: Whole
     model: ModelInfo
     task: TaskInfo
     budget: Mapping[str, Any]
@@ -114,15 +113,15 @@ class Record:
     decoding: Mapping[str, Any]
     """`max_new_tokens`, `num_beams`, `do_sample`, `batch_size`."""
     environment: Environment
-    metrics: Mapping[str, float | None] = field(default_factory=dict)
+    metrics: Mapping[str, Number | None] = field(default_factory=dict)
     phases: Mapping[str, Phase] = field(default_factory=dict)
-    curve: tuple[Mapping[str, float | None], ...] = ()
+    curve: tuple[Mapping[str, Number | None], ...] = ()
     """Training loss over time: `step`, `progress`, `loss`, `learning_rate`, `tokens`; at most 200 points."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """What a method adds of its own; JSON types."""
     phase: str | None = None
     """Where a trial that is not ok ended: `start`, `load`, `train`, `save`, `evaluate` or `score`."""
-    step: int | None = None
+    step: Whole | None = None
     """Last optimiser step done, for a trial that is not ok."""
     message: str | None = None
     """Why a trial is not ok, in one sentence."""
@@ -130,17 +129,20 @@ class Record:
     """Path of the trial's log inside the run directory; `None` where no worker was started."""
     split: Split = "test"
     """Which split the metrics are of; `validation` for the tries of a search, which see no other."""
-    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    scores: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
     """Metric → one value for each example of its data, in their order; the metric is their mean. Of general loss
     and forgetting they are the passages of the general text, else the examples of the split."""
-    learning_curve: tuple[Mapping[str, float | None], ...] = ()
+    scoring: Mapping[str, str] = field(default_factory=dict)
+    """Metric → hash of the code that scored, and of what else its numbers depend on. Scores can be worked out again
+    from the predictions, so that this is no part of the trial's id."""
+    learning_curve: tuple[Mapping[str, Number | None], ...] = ()
     """Quality on the validation split during training: `step`, `tokens`, `seconds`, `loss` and the metrics measured."""
     declared: Mapping[str, Metric] = field(default_factory=dict)
     """Of metrics that are not in `reports.metrics.METRICS`: what that would say of them."""
     started_at: str | None = None
     """UTC, ISO 8601."""
     finished_at: str | None = None
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Whole = SCHEMA_VERSION
 
     @property
     def ok(self) -> bool:
@@ -185,115 +187,50 @@ def from_dict(data: Any, origin: str = "record") -> Record:
     if data.get("status") not in get_args(Status):
         raise RecordError(f"{origin}: unknown status {data.get('status')!r}")
     try:
-        check(data, Record, "")
-        for path, hint in _INSIDE.items():
-            check(_inside(data, path), hint, path)
+        record = decode(Record, {**data, "schema_version": SCHEMA_VERSION})
+        decode(_Read, data, ignore_unknown=True)
     except RecordError as error:
         raise RecordError(f"{origin}: a field of the record is not what it should be: {error}") from error
-    return Record(
-        **{
-            **data,
-            "model": ModelInfo(**data["model"]),
-            "task": TaskInfo(**{**data["task"], "templates": tuple(data["task"].get("templates", ()))}),
-            "environment": Environment(**data["environment"]),
-            "phases": {name: Phase(**phase) for name, phase in data.get("phases", {}).items()},
-            "curve": tuple(data.get("curve", ())),
-            "declared": {name: Metric(**told) for name, told in data.get("declared", {}).items()},
-            "scores": {name: tuple(values) for name, values in data.get("scores", {}).items()},
-            "learning_curve": tuple(data.get("learning_curve", ())),
-            "schema_version": SCHEMA_VERSION,
-        }
-    )
-
-
-_INSIDE: Mapping[str, Any] = {
-    "budget.unit": str | None,
-    "budget.amount": float | None,
-    "training.examples": int | None,
-    "environment.hardware.memory_bytes": int | None,
-    "environment.hardware.devices": tuple[Mapping[str, Any], ...] | None,
-    "environment.code.commit": str | None,
-    "environment.code.hash": str | None,
-}
-"""What reports read inside of the open mappings; they may be absent, but not of another kind."""
-
-
-def _inside(data: Any, path: str) -> Any:
-    for name in path.split("."):
-        data = None if data is None else data.get(name)
-    return data
+    return record
 
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no number of JSON")
 
 
-def check(value: Any, hint: Any, where: str) -> None:
-    """Raise `RecordError`, naming the field `where`, unless `value` is what `hint` says.
-
-    Knows what records use: dataclasses (as JSON objects), mappings, tuples of any length (as JSON lists), unions,
-    literals, plain types and `Any`. A number is finite; an int will do for a float; a bool is not a number.
-    """
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        _check_union(value, inner, where)
-    elif dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        _demand(isinstance(value, Mapping), where)
-        _check_fields(value, hint, where)
-    elif origin is Mapping:
-        _demand(isinstance(value, Mapping), where)
-        for name, item in value.items():
-            check(item, inner[1], f"{where}.{name}")
-    elif origin is tuple:
-        _demand(isinstance(value, list | tuple), where)
-        for index, item in enumerate(value):
-            check(item, inner[0], f"{where}[{index}]")
-    else:
-        _demand(_is_plain(value, hint, origin, inner), where)
+@dataclass(frozen=True)
+class _Budget:
+    unit: str | None = None
+    amount: Number | None = None
 
 
-def _check_fields(value: Mapping[str, Any], cls: type, where: str) -> None:
-    hints = get_type_hints(cls)
-    needed = {
-        field.name
-        for field in dataclasses.fields(cls)
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    }
-    for name in sorted(needed - value.keys()):
-        raise RecordError(f"{_path(where, name)} is missing")
-    for name, item in value.items():
-        if name not in hints:
-            raise RecordError(f"{_path(where, name)} is unknown")
-        check(item, hints[name], _path(where, name))
+@dataclass(frozen=True)
+class _Training:
+    examples: Whole | None = None
 
 
-def _check_union(value: Any, options: tuple[Any, ...], where: str) -> None:
-    if value is None and type(None) in options:
-        return
-    others = [option for option in options if option is not type(None)]
-    for option in others[:-1]:
-        try:
-            return check(value, option, where)
-        except RecordError:
-            continue
-    check(value, others[-1], where)
+@dataclass(frozen=True)
+class _Hardware:
+    memory_bytes: Whole | None = None
+    devices: tuple[Mapping[str, Any], ...] | None = None
 
 
-def _is_plain(value: Any, hint: Any, origin: Any, inner: tuple[Any, ...]) -> bool:
-    if hint is Any:
-        return True
-    if origin is Literal:
-        return isinstance(value, str) and value in inner
-    if hint in (int, float):
-        number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    return isinstance(value, hint)
+@dataclass(frozen=True)
+class _Code:
+    commit: str | None = None
+    hash: str | None = None
 
 
-def _demand(holds: bool, where: str) -> None:
-    if not holds:
-        raise RecordError(f"{where} has a value of the wrong kind")
+@dataclass(frozen=True)
+class _Environment:
+    hardware: _Hardware
+    code: _Code
 
 
-def _path(where: str, name: str) -> str:
-    return f"{where}.{name}" if where else name
+@dataclass(frozen=True)
+class _Read:
+    """What reports read inside of the open mappings of a record; it may be absent, but not of another kind."""
+
+    budget: _Budget
+    training: _Training
+    environment: _Environment

@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.evaluate import LOSS_BATCH, loss_per_token
 from harness.general.text import halves, shortened
+from harness.generate import LOSS_BATCH, measure_loss
 from methods.checkpoint import random_state, restore_random
 from methods.encoding import Encoded, Encoder
 from methods.types import Limits, ModelFacts, Text
@@ -38,14 +38,14 @@ class GeneralLoss:
         """One item a passage, in order."""
 
     def of(self, model: Any) -> list[float]:
-        """Nats per token of the second halves, as one value for each passage, whose mean it is (`as_mean`).
+        """Nats per token of the second halves, as one value for each passage, whose mean it is (`average_ratio`).
 
         Leaves no trace: random numbers go on as if nothing had been measured, and a device's memory is given back.
         """
         import torch
 
         before = random_state(self._device)
-        losses = loss_per_token(model, self._encoder, self.encoded, self._size, self._dtype)
+        losses = measure_loss(model, self._encoder, self.encoded, self._size, self._dtype)
         restore_random(before, self._device)
         if self._device != "cpu":
             torch.get_device_module(self._device).empty_cache()

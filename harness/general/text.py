@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.request import Split
 from harness.tasks.reading import Row, Table, file_or_hub, kind, text_lines
+from methods.base import Method
 
 FIELD = "text"
 EMBEDDED = Path(__file__).with_name("passages.txt")
@@ -40,14 +42,21 @@ class GeneralText:
         """SHA-256 over the passages, in order; 64 hex digits."""
         return hashlib.sha256(json.dumps(self.passages).encode()).hexdigest()
 
-    def identity(self) -> dict[str, Any]:
-        """What makes a trial another one."""
-        return {"general_text": self.fingerprint} if self.passages else {}
+    def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """What the passages hold."""
+        return {"general_text": self.fingerprint} if self._is_measured(split) else {}
 
-    def facts(self) -> dict[str, Any]:
-        """What a record's details keep, as JSON types; nothing where nothing is measured."""
+    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """The passages themselves."""
+        return {"general_text": self.passages if self._is_measured(split) else ()}
+
+    def details(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Name, content and number of the passages."""
         told = {"name": self.name, "fingerprint": self.fingerprint, "passages": len(self.passages)}
-        return {"general_text": told} if self.passages else {}
+        return {"general_text": told} if self._is_measured(split) else {}
+
+    def _is_measured(self, split: Split) -> bool:
+        return bool(self.passages) and split == "test"
 
 
 NONE = GeneralText("none")

@@ -26,6 +26,7 @@ from harness.launchers.base import Launcher
 from harness.launchers.evidence import explain_kill
 from harness.launchers.orphans import bearing, end_all
 from harness.protocol import INTERRUPTED, Outcome, read_event
+from harness.request import TrialRequest
 from reports.errors import RecordError
 from reports.secrets import is_secret
 
@@ -83,7 +84,7 @@ class LocalLauncher(Launcher):
     name = "local"
     summary = "on this machine, one trial after another, each in a fresh process"
 
-    def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
+    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
         `on_event` sees every event. An interruption is passed on to the worker, which may bring its outcome in order;
@@ -165,7 +166,7 @@ class _Watch:
 class _Kept:
     """A keeper with its worker, seen from the parent."""
 
-    def __init__(self, log: Path, request: Mapping[str, Any]) -> None:
+    def __init__(self, log: Path, request: TrialRequest) -> None:
         self._events, events = os.pipe()
         lifeline, self._lifeline = os.pipe()
         mark, self._words = uuid.uuid4().hex, b""
@@ -187,7 +188,7 @@ class _Kept:
         os.close(lifeline)
         assert self._keeper.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._keeper.stdin:  # what died at once is told by its exit code
-            self._keeper.stdin.write(json.dumps(request).encode())
+            self._keeper.stdin.write(request.to_json().encode())
 
     def events(self, watch: _Watch) -> Iterator[dict[str, Any]]:
         """Yield events until the pipe closes or the time that `watch` gives is over; asks the worker to end when due.

@@ -6,9 +6,6 @@ What a metric costs, in time and memory, is no part of what is measured of a met
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import inspect
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +13,21 @@ from functools import cached_property
 from typing import Any, get_args
 
 from harness.errors import HarnessError, MetricError, SpecError
-from harness.functions import FUNCTION, source_hash
+from harness.functions import FUNCTION
+from harness.hashing import hash_class, hash_content
 from harness.metrics import registry
 from harness.metrics.base import MetricPlugin
 from harness.metrics.function import FunctionMetric
+from harness.metrics.rouge import Rouge
 from harness.parsing import read_name
+from harness.request import MetricRequest, Split
+from methods.base import Method
 from methods.errors import MethodError
 from methods.foreign import FaultError, call, kind_of, number, place
 from methods.types import Example
+from reports.decoding import decode
 from reports.errors import RecordError
 from reports.metrics import METRICS, RESERVED, Metric, Unit
-from reports.record import check
 
 _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
 
@@ -49,16 +50,25 @@ class Chosen:
     @cached_property
     def revisions(self) -> list[str]:
         """Of each metric a hash over all that its numbers depend on."""
-        return [_revision(plugin) for plugin in self.plugins]
+        return [hash_metric(plugin) for plugin in self.plugins]
 
-    def identity(self) -> dict[str, Any]:
-        """What makes a trial another one: a record without these numbers is not finished."""
-        pairs = zip((plugin.label for plugin in self.plugins), self.revisions, strict=True)
-        return {"metrics": sorted(map(list, pairs))} if self.plugins else {}
+    def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Nothing: what is worked out from predictions changes none of them."""
+        return {}
 
-    def request(self) -> dict[str, Any]:
-        """What the worker is told, as JSON types."""
-        return {"metrics": [list(pair) for pair in zip(self.texts, self.revisions, strict=True)]}
+    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """The metrics by name and revision; a search goes by ROUGE-L, and measures no more."""
+        asked = map(MetricRequest, self.texts, self.revisions)
+        return {"metrics": () if split != "test" else tuple(asked)}
+
+    def details(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Nothing: what made the scores stands beside them (`scoring`)."""
+        return {}
+
+    def scoring(self, split: Split) -> dict[str, str]:
+        """Metric → hash of the code that scores with it, and of what else its numbers depend on."""
+        asked = zip((plugin.label for plugin in self.plugins), self.revisions, strict=True)
+        return {Rouge.name: hash_metric(Rouge()), **dict(asked if split == "test" else ())}
 
     def measure(self, examples: Sequence[Example], predictions: Sequence[str]) -> Iterator[Measured]:
         """Score the predictions, one metric after another. Raises `MetricError`: metric, reason and example."""
@@ -101,11 +111,11 @@ def _prepared(plugin: MetricPlugin, examples: Sequence[Example]) -> set[str]:
     return names
 
 
-def as_planned(request: Sequence[Sequence[str]]) -> Chosen:
+def find_as_planned(asked: Sequence[MetricRequest]) -> Chosen:
     """In the worker: the metrics that `Chosen.request` told of. Raises `MetricError` where one has changed since."""
-    found = Chosen(tuple(text for text, _ in request), tuple(_find(text) for text, _ in request))
-    for plugin, now, (_, planned) in zip(found.plugins, found.revisions, request, strict=True):
-        if now != planned:
+    found = Chosen(tuple(metric.text for metric in asked), tuple(_find(metric.text) for metric in asked))
+    for plugin, now, planned in zip(found.plugins, found.revisions, asked, strict=True):
+        if now != planned.revision:
             raise MetricError(f"the metric {plugin.label} changed after the run was planned; start the run again")
     return found
 
@@ -153,7 +163,7 @@ def _declaration(plugin: MetricPlugin, name: str) -> Metric:
     if metric.title in {known.title for known in METRICS.values()} or not metric.title.strip():
         raise MetricError(f"the metric {plugin.label} gives {name} the title {metric.title!r}, which is taken or empty")
     try:
-        check(dataclasses.asdict(metric), Metric, name)
+        decode(Metric, dataclasses.asdict(metric), name)
     except RecordError as error:
         raise MetricError(
             f"the metric {plugin.label} declares what no report can show: {error}; "
@@ -162,9 +172,7 @@ def _declaration(plugin: MetricPlugin, name: str) -> Metric:
     return metric
 
 
-def _revision(plugin: MetricPlugin) -> str:
-    """First 16 hex digits of a hash over its code, its declarations and what else it depends on."""
-    classes = [base for base in type(plugin).__mro__ if base.__module__ not in ("builtins", "abc")]
-    told = [dataclasses.asdict(metric) for metric in plugin.declares]
-    parts = [plugin.label, source_hash(*map(inspect.getmodule, classes)), plugin.revision, told]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+def hash_metric(plugin: MetricPlugin) -> str:
+    """First 16 hex digits of a hash over its code, its declarations and what else its numbers depend on."""
+    declared = [dataclasses.asdict(metric) for metric in plugin.declares]
+    return hash_content([plugin.label, hash_class(type(plugin), MetricPlugin), plugin.revision, declared])

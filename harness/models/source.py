@@ -11,16 +11,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
+from harness.request import ModelKind, ModelSource
 from methods.errors import nearest
-from methods.types import Family, ModelFacts
-
-Kind = Literal["embedded", "directory", "hub", "wheel", "toy"]
+from methods.types import Family
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
@@ -34,32 +32,6 @@ _TOKENIZERS = (
     "vocab.txt",
 )
 _PICKLES = ("pytorch_model*.bin*", "model*.bin", "adapter_model.bin", "*.ckpt", "model*.pt", "*.pth")
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model is and what is known of it; JSON types only, so that it crosses to a worker as it is."""
-
-    name: str
-    """As the user named it; for a directory its last part, never a path."""
-    kind: Kind
-    location: str
-    """Local directory with config, safetensors and tokenizer; never goes into a record."""
-    revision: str | None
-    """Commit on the hub, else the first 16 hex digits of the SHA-256 over the directory's files."""
-    architecture: str
-    family: Family
-    context: int | None = None
-    """Most tokens that the model can read, where its architecture has such a limit."""
-    dtype: str | None = None
-    """Compute dtype that the preset asks for."""
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Method → knobs that the preset recommends."""
-    note: str | None = None
-
-    def facts(self, device: str) -> ModelFacts:
-        """What methods may know before anything is loaded."""
-        return ModelFacts(self.name, self.family, self.architecture, device)
 
 
 def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
@@ -90,7 +62,7 @@ def from_directory(
     path: Path,
     *,
     name: str,
-    kind: Kind,
+    kind: ModelKind,
     revision: str | None = None,
     preset: Preset | None = None,
     trust_remote_code: bool = False,
@@ -130,8 +102,8 @@ def content_revision(path: Path) -> str:
 
 
 def _from_preset(preset: Preset, trust_remote_code: bool) -> ModelSource:
-    if preset.name == "toy":
-        return ModelSource("toy", "toy", "", "1", "Toy", "toy", note="The toy learns nothing; it tests the harness.")
+    if preset.source is not None:
+        return preset.source
     if preset.folder is not None:
         return from_directory(EMBEDDED_FOLDER / preset.folder, name=preset.name, kind="embedded", preset=preset)
     if preset.wheel is not None:

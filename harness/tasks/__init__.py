@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from harness.errors import DataError, HarnessError, SpecError
-from harness.tasks.base import Task, TaskRequest, problem
+from harness.request import TaskRequest
+from harness.tasks.base import Task, problem
 from methods.catalogue import Catalogue, reason
 from methods.errors import nearest
 

@@ -9,7 +9,8 @@ import re
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.prompts import DIALOGUE_SUMMARY
 from harness.tasks.reading import Row, Table, find, find_or_fail, path_of, read

@@ -146,7 +146,7 @@ def refused(capsys, tmp_path, monkeypatch):
 HEAD = """
 import dataclasses
 from harness.tasks import toy
-from harness.tasks.base import TaskRequest
+from harness.request import TaskRequest
 
 def whole(request):
     return dataclasses.replace(toy.load(TaskRequest("toy")), name="mine")

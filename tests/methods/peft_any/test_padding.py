@@ -9,8 +9,8 @@ import pytest
 from harness.evaluate import evaluate
 from harness.models.loading import load
 from harness.models.source import resolve
+from harness.request import TaskRequest
 from harness.tasks import load_task
-from harness.tasks.base import TaskRequest
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 
