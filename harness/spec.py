@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from harness.errors import SpecError
 from harness.launchers.registry import get as get_launcher
+from harness.metrics.evaluate_script import comes_from_hub
 from harness.parsing import (
     is_path,
     parse_budget,
@@ -191,6 +192,11 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     target = values.get("target_quality")
     if isinstance(target, bool) or not (spec.target_quality is None or 0 < spec.target_quality <= 1):
         raise SpecError(f"target_quality {target}: ROUGE-L lies between 0 and 1")
+    if (unseen := next(filter(comes_from_hub, spec.metrics), None)) and not spec.trust_remote_code:
+        raise SpecError(
+            f"--metrics {unseen} is no directory or .py file here, and a script from the hub is code that would run on "
+            "this machine; add --trust-remote-code if you trust it"
+        )
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec

@@ -106,6 +106,7 @@ def _metrics(_: bool) -> Iterable[tuple[str, str]]:
             missing = found.missing()
             yield name, found.summary + (f' (not installed: pip install "{missing}")' if missing else "")
     yield "MODULE:FUNCTION", "a function of yours: docs/metrics.md"
+    yield "evaluate:DIR_OR_NAME", "a metric script of Hugging Face's evaluate, here or on the hub: docs/metrics.md"
 
 
 def _launchers(_: bool) -> Iterable[tuple[str, str]]:

@@ -78,7 +78,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("dtype", "TYPE", "{choices}"),
         Flag("input_tokens", "N", "longest prompt", unset="the task's own limit"),
         Flag("target_tokens", "N", "longest answer", unset="the task's own limit"),
-        Flag("trust_remote_code", "", "let a model that you trust run code of its own"),
+        Flag("trust_remote_code", "", "run code of models and metrics from the hub"),
     ),
     "methods": (
         Flag("set", "METHOD.KNOB=VALUE", "change a knob; may be given often", often=True),
