@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from harness.errors import SpecError
 from harness.launchers.registry import get as get_launcher
+from harness.metrics.evaluate_script import comes_from_hub
 from harness.parsing import (
     is_path,
     parse_budget,
@@ -113,6 +114,27 @@ KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
 
 
+def default_of(key: str) -> str:
+    """The default of a key as one would type it; empty where it is nothing, or the key has none."""
+    field = _field(key)
+    default = None if field is None else field.default
+    if default is None or default is dataclasses.MISSING or isinstance(default, bool):
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def choices_of(key: str) -> tuple[str, ...]:
+    """The only values that a key may have, or nothing where it has none of its own or is free."""
+    field = _field(key)
+    return get_args(get_type_hints(Spec)[key]) if field and str(field.type).startswith("Literal[") else ()
+
+
+def _field(key: str) -> dataclasses.Field[Any] | None:
+    """The field that a key sets; `None` for keys that are read into several."""
+    owner, name = (TaskRequest, _TASK_KEYS[key]) if key in _TASK_KEYS else (Spec, key)
+    return next((field for field in dataclasses.fields(owner) if field.name == name), None)
+
+
 _WHOLE = {
     *("batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"),
     *("tries", "curve_examples"),
@@ -170,6 +192,11 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     target = values.get("target_quality")
     if isinstance(target, bool) or not (spec.target_quality is None or 0 < spec.target_quality <= 1):
         raise SpecError(f"target_quality {target}: ROUGE-L lies between 0 and 1")
+    if (unseen := next(filter(comes_from_hub, spec.metrics), None)) and not spec.trust_remote_code:
+        raise SpecError(
+            f"--metrics {unseen} is no directory or .py file here, and a script from the hub is code that would run on "
+            "this machine; add --trust-remote-code if you trust it"
+        )
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec

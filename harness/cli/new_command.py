@@ -9,6 +9,8 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from harness.cli.help import add_command
+
 EXAMPLES = """examples:
   python -m harness new method my-method
   python -m harness new method my-method --out packages/my-method
@@ -19,12 +21,17 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "new", help="start a package with a method of your own", epilog=EXAMPLES, allow_abbrev=False
+    parser = add_command(
+        commands,
+        "new",
+        usage="method NAME [--out DIR]",
+        help="Start a package with a method of your own, tests included.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("what", choices=["method"])
-    parser.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (harness-NAME)")
+    group = parser.add_argument_group("what")
+    group.add_argument("what", choices=["method"], metavar="method", help="what the package brings")
+    group.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
+    group.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (default harness-NAME)")
     parser.set_defaults(action=new)
     return parser
 

@@ -17,6 +17,7 @@ from harness.functions import FUNCTION
 from harness.hashing import hash_class, hash_content
 from harness.metrics import registry
 from harness.metrics.base import MetricPlugin
+from harness.metrics.evaluate_script import PREFIX, EvaluateScript
 from harness.metrics.function import FunctionMetric
 from harness.metrics.rouge import Rouge
 from harness.parsing import read_name
@@ -146,6 +147,8 @@ def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequ
 
 
 def _find(text: str) -> MetricPlugin:
+    if text.startswith(PREFIX):
+        return EvaluateScript(text)
     if FUNCTION.fullmatch(text):
         return FunctionMetric(text)
     return registry.build(*read_name(text, "metric"))

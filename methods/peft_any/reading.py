@@ -195,8 +195,8 @@ def _help(node: ast.expr | None) -> str:
     """The text in `field(metadata={"help": …})`, or nothing; one that is put together as it is read is left out."""
     given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
     try:
-        metadata = ast.literal_eval(given["metadata"])
-        return " ".join(str(metadata["help"]).split())
+        text = ast.literal_eval(given["metadata"])["help"]
+        return " ".join((text if isinstance(text, str) else " ".join(text)).split())  # some are tuples by a stray comma
     except (KeyError, TypeError, ValueError):
         return ""
 

@@ -46,7 +46,8 @@ def test_fields_and_defaults_are_those_of_the_class(tuner):
         default = getattr(default, "value", default)
         assert field.default == (() if default == [] else default), name
         assert type(field.default) is type(() if default == [] else default), name
-        assert field.help == " ".join(real[name].metadata.get("help", "").split()), name
+        text = real[name].metadata.get("help", "")
+        assert field.help == " ".join((text if isinstance(text, str) else " ".join(text)).split()), name
     # What is left out takes mappings and other configs alone, or is PEFT's own.
     internal = {
         field.name for base in (peft.PeftConfig, peft.PromptLearningConfig) for field in dataclasses.fields(base)
