@@ -206,7 +206,7 @@ def test_the_code_of_a_method_that_is_a_package_is_all_of_its_files(tmp_path):
     )
     (tmp_path / "plugged.py").write_text("from methods.rlhf.probe import Probe\nclass Mine(Probe): pass\n")
     code = (
-        "from harness.identity import code_hash; from methods.toy import Toy; from methods.lora import LoRA\n"
+        "from harness.identity import code_hash; from methods.toy import Toy; from methods.adapters.lora import LoRA\n"
         "from plugged import Mine, Probe; print(*map(code_hash, (LoRA, Toy, Probe, Mine)))"
     )
 
@@ -240,7 +240,7 @@ def test_the_code_of_a_method_is_also_what_its_files_import(tmp_path):
     shutil.copytree(ROOT / "methods", copy, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "plugged.py").write_text(
         "from methods.toy import Toy\nclass Mine(Toy):\n    def prepare(self, model, setting):\n"
-        "        from methods import partial, toy\n        import methods.loss, os\n"
+        "        from methods.partial import base\n        import methods.engine.loss, methods.toy, os\n"
     )
     names = ["toy", "full", "pissa", "dora", "galore", "peft:vera", "few-shot", "dpo", "mine"]
     code = (
