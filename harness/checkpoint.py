@@ -17,7 +17,7 @@ from typing import Any
 
 from harness import tensor_file
 from harness.request import TrialRequest
-from methods.checkpoint import load_weights, packed, random_state, restore_random, trainable, unpacked
+from methods.engine.training_state import load_weights, packed, random_state, restore_random, trainable, unpacked
 from methods.types import Checkpoint, State
 
 FORMAT = 2

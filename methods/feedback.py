@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from methods.errors import RewardError
-from methods.foreign import FaultError, call, number, place
+from methods.user_functions import FaultError, call, number, place
 
 DERIVED_NOTE = "derived preferences, no human judged them"
 

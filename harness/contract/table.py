@@ -13,8 +13,8 @@ from harness.contract import checks, tiny
 from harness.contract.cases import Case, facts
 from methods import registry
 from methods.errors import MethodError
-from methods.peft_any import PREFIX, methods
-from methods.peft_any.reading import version
+from methods.peft import PREFIX, methods
+from methods.peft.introspection import version
 from methods.types import Family
 
 STEPS = 25

@@ -24,8 +24,8 @@ from harness.parsing import read_name
 from harness.request import MetricRequest, Split
 from methods.base import Method
 from methods.errors import MethodError
-from methods.foreign import FaultError, call, kind_of, number, place
 from methods.types import Example
+from methods.user_functions import FaultError, call, kind_of, number, place
 from reports.decoding import decode
 from reports.errors import RecordError
 from reports.metrics import METRICS, RESERVED, Metric, Unit

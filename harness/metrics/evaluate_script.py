@@ -23,7 +23,7 @@ from harness.errors import MetricError, SpecError
 from harness.metrics.base import MetricPlugin, References
 from harness.parsing import read_name, slug
 from harness.tasks.reading import path_of
-from methods.foreign import FaultError
+from methods.user_functions import FaultError
 from reports.metrics import Metric
 
 PREFIX = "evaluate:"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.request import ModelSource
-from methods.layers import keep_compute_dtype
+from methods.engine.layers import keep_compute_dtype
 
 if TYPE_CHECKING:
     import torch

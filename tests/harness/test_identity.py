@@ -19,7 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = (
     *("harness/progress.py", "harness/cli/run_command.py", "harness/measure/meter.py", "harness/runner.py"),
     *("harness/metrics/rouge.py", "harness/rouge.py", "harness/evaluate.py", "harness/errors.py", "methods/errors.py"),
-    *("reports/stats.py", "reports/leaderboard.py", "reports/metrics.py", "methods/__init__.py", "methods/galore.py"),
+    *(
+        "reports/stats.py",
+        "reports/leaderboard.py",
+        "reports/metrics.py",
+        "methods/__init__.py",
+        "methods/whole/galore.py",
+    ),
 )
 PROBE = """
 import json, sys
@@ -35,7 +41,7 @@ def ids():
     from harness import hashing
     return [trial.trial_id for trial in make_plan(build_spec(asked)).trials[1:]]
 
-modules = ["methods.lora", "harness.generate", *LOSS_CODE]
+modules = ["methods.adapters.lora", "harness.generate", *LOSS_CODE]
 inside = [str(file.relative_to(copy)) for file in find_closure(modules, leave_out=LEFT_OUT).values()]
 before, changed = ids(), {}
 for name in [*inside, "harness/worker.py", *outside]:
@@ -69,7 +75,12 @@ def test_every_file_of_the_closure_changes_the_id_and_no_other_does(copy):
     asked = {"methods": "lora", "device": "cpu", "dtype": "float32", "train_examples": 8}
     found = json.loads(run(copy, PROBE, str(copy), json.dumps(asked), json.dumps(OUTSIDE)))
     inside = set(found["inside"])
-    assert {"methods/lora.py", "methods/base.py", "methods/training.py", "methods/loss.py"} <= inside
+    assert {
+        "methods/adapters/lora.py",
+        "methods/base.py",
+        "methods/engine/training.py",
+        "methods/engine/loss.py",
+    } <= inside
     assert {"harness/generate.py", "harness/models/loading.py", "harness/general/forgetting.py"} <= inside
     assert not inside & set(OUTSIDE)
     assert {name for name, changed in found["changed"].items() if changed} == inside
@@ -140,8 +151,13 @@ def test_what_steers_training_counts_where_it_does():
 
 def test_an_adapter_depends_on_its_own_files():
     """Not on those of other methods, wherever they lie."""
-    files = set(find_closure(["methods.lora"]))
-    assert not files & {"methods.prefix", "methods.qlora", "methods.full", "methods.galore", "methods.rlhf.policy"}
+    files = set(find_closure(["methods.adapters.lora"]))
+    assert not files & {
+        "methods.adapters.prefix",
+        "methods.adapters.qlora",
+        "methods.whole.full",
+        "methods.rlhf.policy",
+    }
     hashes = {name: hash_training_code(get(name), "transformers") for name in ("lora", "qlora", "full", "peft:vera")}
     assert len(set(hashes.values())) == len(hashes)
 
