@@ -96,11 +96,23 @@ _WANTED = {
 }
 
 
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("above", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("below", "lt"),
+}
+"""Kind of error → words for it, and where its bound stands in what pydantic tells."""
+
+
 def wanted(error: Mapping[str, Any]) -> str:
     """What one of pydantic's errors asks for and what it was given, in words for someone who never saw pydantic."""
     kind = str(error["type"])
     if kind == "literal_error":
         reason = f"must be {error['ctx']['expected']}"
+    elif kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        reason = f"must be {words} {error['ctx'][bound]:g}"
     else:
         reason = _WANTED.get(kind.partition("_")[0]) or str(error["msg"]).removeprefix("Value error, ")
     return f"{reason} (given: {error['input']!r})"

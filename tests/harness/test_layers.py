@@ -22,6 +22,7 @@ HEAVY = {
     "bitsandbytes",
     "sacrebleu",
     "sentence_transformers",
+    "pydantic",
 }
 FORBIDDEN = {"methods": {"harness", "reports"}, "reports": {"harness", "methods"}}
 
