@@ -22,7 +22,7 @@ from harness.metrics.base import MetricPlugin
 from harness.metrics.function import FunctionMetric
 from harness.parsing import read_name
 from methods.base import Example
-from methods.errors import MethodError
+from methods.errors import MethodError, describe_error_with_type
 from methods.foreign import FaultError, call, kind_of, number, place
 from reports.decoding import decode
 from reports.errors import RecordError
@@ -76,8 +76,8 @@ def chosen(texts: Sequence[str], examples: Sequence[Example]) -> Chosen:
         except (HarnessError, MethodError):
             raise
         except Exception as error:  # a plugin is foreign code
-            reason = " ".join(str(error).split())[:200]
-            raise MetricError(f"the metric {plugin.name} cannot be used: {type(error).__name__}: {reason}") from error
+            said = describe_error_with_type(error)
+            raise MetricError(f"the metric {plugin.name} cannot be used: {said}") from error
         if again := sorted(taken & names):
             raise SpecError(f"two of the metrics measure {again[0]}; leave one out of --metrics")
         taken |= names

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from methods.base import Method, ModelFacts, Setting, TrainingConfig
-from methods.errors import InvalidSettingError, MethodError, UnsupportedError, is_want_of_memory, missing
+from methods.errors import (
+    InvalidSettingError,
+    MethodError,
+    UnsupportedError,
+    describe_error,
+    is_want_of_memory,
+    missing,
+)
 from methods.lora import TASK_TYPES
 from methods.peft_any.knobs import AUTO, argument, written
 from methods.peft_any.reading import Field
@@ -149,7 +156,7 @@ class PeftMethod(Method):
         except OBJECTIONS as error:
             if is_want_of_memory(error):
                 raise
-            said = " ".join(str(error).split()) or type(error).__name__
+            said = describe_error(error, None)
             changed = [f"{self.name}.{knob}" for knob in self.fields if self.changed(knob)]
             if changed:
                 raise InvalidSettingError(f"{', '.join(changed)}: PEFT says: {said}") from error
