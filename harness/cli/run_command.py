@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,10 +140,10 @@ def run(arguments: argparse.Namespace) -> int:
                 store.ask_again(store.asked_again() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
-            return _run(planner, plan, store)
+            return _run(planner, plan, store, resume_command(arguments.words))
 
 
-def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
+def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
     from rich.console import Console
 
@@ -179,11 +179,11 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
                 say("\n".join(f"wrote {path}" for path in paths))
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.
-            advice = f"free what is missing, then resume with: {resume_command()}"
+            advice = f"free what is missing, then resume with: {resume}"
             print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted:
-        print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)
+        print(f"interrupted; to resume: {resume}", file=sys.stderr)
         return 130
     return 0 if all(record.ok for record in records) else 1
 
@@ -222,14 +222,14 @@ def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
     return request
 
 
-def resume_command() -> str:
-    """The command line that was given, to be given again; without `--rerun`, which the run directory remembers."""
+def resume_command(given: Sequence[str]) -> str:
+    """The command that resumes what these words started; without `--rerun`, which the run directory remembers."""
     from reports.secrets import ours
 
-    words, given = [], iter(sys.argv[1:])
-    for word in given:
+    words, rest = [], iter(given)
+    for word in rest:
         if word == "--rerun":
-            next(given, None)
+            next(rest, None)
         elif not word.startswith("--rerun="):
             words.append(word)
     return shlex.join(["python", "-m", "harness", *map(ours(), words)])

@@ -78,11 +78,6 @@ class Task:
     """Each row that was left out: file name, line and reason."""
 
     @property
-    def max_new_tokens(self) -> int:
-        """How many tokens evaluation may generate: room for the longest target and its end token."""
-        return self.limits.target_tokens
-
-    @property
     def splits(self) -> dict[str, tuple[Example, ...]]:
         """Split name → examples."""
         return {"train": self.train, "validation": self.validation, "test": self.test}

@@ -159,9 +159,9 @@ def test_a_worker_is_told_no_secret():
 
 
 def test_the_command_that_resumes_holds_no_secret(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["x", "run", "--data", "https://me:pw@h/d", "--template", "it's so long"])
+    given = ["run", "--data", "https://me:pw@h/d", "--template", "it's so long"]
     monkeypatch.setenv("MY_PASSWORD", "it's so long")
-    assert resume_command() == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
+    assert resume_command(given) == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
 
 
 # Names
