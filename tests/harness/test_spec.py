@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError, SpecError
-from harness.parsing import load_yaml, parse_budget, parse_seeds, slug, split_outside_brackets
+from harness.parsing import load_yaml, parse_budget, parse_seeds, read_hub_id, slug, split_outside_brackets
 from harness.spec import KEYS, build_spec
 from methods.base import Budget
 from methods.errors import MethodError
@@ -193,3 +193,18 @@ def test_an_interval_that_is_none_is_refused(given):
 @pytest.mark.parametrize("rerun", ["failed", "all", "0123456789abcdef"])
 def test_what_runs_again_is_named_in_three_ways(rerun):
     assert build_spec({"methods": "lora", "rerun": rerun}).rerun == rerun
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("org/name", ("org/name", None)),
+        ("my-org/a.b_c@v2/x", ("my-org/a.b_c", "v2/x")),
+        *(
+            (text, None)
+            for text in ("name", "./name", "../name", "-org/name", "~/name", "/name", "a/b/c", "a/b@", "é/b")
+        ),
+    ],
+)
+def test_an_id_of_the_hub_is_read_or_is_none(text, read):
+    assert read_hub_id(text) == read
