@@ -17,7 +17,7 @@ from harness.measure.meter import cost
 from harness.plan import Plan, Trial
 from harness.protocol import Outcome, finished_record
 from harness.request import Places, TrialRequest
-from methods.catalogue import reason
+from methods.errors import describe_error_with_type
 from reports.record import Record, redacted
 from reports.store import RunStore
 
@@ -184,7 +184,7 @@ def _launched(
     except Exception as error:  # it may be anyone's code
         with log.open("a", encoding="utf-8") as lines:
             traceback.print_exc(file=lines)
-        outcome = f"failed: {type(error).__name__}: {reason(error)}"
+        outcome = f"failed: {describe_error_with_type(error)}"
     else:
         if isinstance(outcome, Outcome):
             return outcome

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, TypeVar
 
-from methods.errors import is_want_of_memory
+from methods.errors import describe_error_with_type, is_want_of_memory
 
 SHOWN = 80
 """Characters of a text that an error quotes."""
@@ -87,8 +87,7 @@ def _together(function: Callable[..., Any], samples: Sequence[tuple[Any, ...]], 
     except (Exception, SystemExit) as error:
         if is_want_of_memory(error):
             raise  # the machine's fault, and an ending of its own
-        reason = " ".join(str(error).split())[:200]
-        raise FaultError(f"raised {type(error).__name__}{': ' if reason else ''}{reason}", index) from error
+        raise FaultError(f"raised {describe_error_with_type(error)}", index) from error
     made = []
     for index, value in enumerate(values):
         try:

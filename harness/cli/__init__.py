@@ -38,7 +38,9 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and carry out one command; return its exit code. Errors of the request end in one sentence."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser.parse_args(words)
+    arguments.words = words  # to be said again where a command can be resumed
     try:
         return int(arguments.action(arguments))
     except (HarnessError, MethodError, ReportError) as error:

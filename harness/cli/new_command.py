@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import os
 import re
 from pathlib import Path
 from string import Template
@@ -71,18 +72,17 @@ def write(folder: Path, words: dict[str, str]) -> list[str]:
     """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
     from harness.errors import SpecError
     from harness.parsing import is_path
+    from reports.files import draft_folder, write_text
 
     if not is_path(str(folder)):
         raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out") from error
+    if os.path.lexists(folder):
+        raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out")
     written = []
-    for template in sorted(SKELETON.rglob("*.tmpl")):
-        file = template.relative_to(SKELETON).with_suffix("")
-        place = folder / (f"{words['module']}.py" if file.name == "method.py" else file)
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(Template(template.read_text(encoding="utf-8")).substitute(words), encoding="utf-8")
-        written.append(str(place.relative_to(folder)))
+    with draft_folder(folder) as draft:
+        for template in sorted(SKELETON.rglob("*.tmpl")):
+            file = template.relative_to(SKELETON).with_suffix("")
+            place = draft / (f"{words['module']}.py" if file.name == "method.py" else file)
+            write_text(place, Template(template.read_text(encoding="utf-8")).substitute(words))
+            written.append(str(place.relative_to(draft)))
     return written

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.help import add_command
@@ -65,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
                 store.ask_again(store.asked_again() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
-            return _run(planner, plan, store)
+            return _run(planner, plan, store, resume_command(arguments.words))
 
 
-def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
+def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
     from rich.console import Console
 
@@ -104,11 +105,11 @@ def _run(planner: Planner, plan: Plan, store: RunStore) -> int:
                 say("\n".join(f"wrote {path}" for path in written.paths))
         except (ReportError, OSError) as error:
             # What is finished is kept, and the same command resumes.
-            advice = f"free what is missing, then resume with: {resume_command()}"
+            advice = f"free what is missing, then resume with: {resume}"
             print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted:
-        print(f"interrupted; to resume: {resume_command()}", file=sys.stderr)
+        print(f"interrupted; to resume: {resume}", file=sys.stderr)
         return 130
     return 0 if all(record.ok for record in records) else 1
 
@@ -132,14 +133,14 @@ def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
     return frozenset(known if wanted == "all" else [wanted])
 
 
-def resume_command() -> str:
-    """The command line that was given, to be given again; without `--rerun`, which the run directory remembers."""
+def resume_command(given: Sequence[str]) -> str:
+    """The command that resumes what these words started; without `--rerun`, which the run directory remembers."""
     from reports.secrets import ours
 
-    words, given = [], iter(sys.argv[1:])
-    for word in given:
+    words, rest = [], iter(given)
+    for word in rest:
         if word == "--rerun":
-            next(given, None)
+            next(rest, None)
         elif not word.startswith("--rerun="):
             words.append(word)
     return shlex.join(["python", "-m", "harness", *map(ours(), words)])

@@ -41,6 +41,9 @@ LONGEST_EVENT = 4 << 20
 LAST = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
 """Of a step event, what the record of a worker that died keeps as its last measurements."""
 
+PYTHON = (sys.executable, "-P")
+"""How a process of the harness is started: without the working directory among the places of modules."""
+
 ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -171,12 +174,12 @@ class _Kept:
         lifeline, self._lifeline = os.pipe()
         mark, self._words = uuid.uuid4().hex, b""
         self._mark = f"{MARK}={mark}"
-        command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
+        command = [*PYTHON, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
             errors.write(f"--- {_now()}\n".encode())
             errors.flush()
             self._keeper = subprocess.Popen(
-                [sys.executable, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
+                [*PYTHON, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

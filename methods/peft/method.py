@@ -10,7 +10,14 @@ from typing import Any, ClassVar
 
 from methods.adapters.lora import TASK_TYPES
 from methods.base import Method
-from methods.errors import InvalidSettingError, MethodError, UnsupportedError, is_want_of_memory, missing
+from methods.errors import (
+    InvalidSettingError,
+    MethodError,
+    UnsupportedError,
+    describe_error,
+    is_want_of_memory,
+    missing,
+)
 from methods.peft.config_knobs import AUTO, argument, written
 from methods.peft.introspection import Field
 from methods.peft.tuners import PACKAGES, Tuner
@@ -150,7 +157,7 @@ class PeftMethod(Method):
         except OBJECTIONS as error:
             if is_want_of_memory(error):
                 raise
-            said = " ".join(str(error).split()) or type(error).__name__
+            said = describe_error(error, None)
             changed = [f"{self.name}.{knob}" for knob in self.fields if self.changed(knob)]
             if changed:
                 raise InvalidSettingError(f"{', '.join(changed)}: PEFT says: {said}") from error

@@ -168,7 +168,8 @@ class RLHF(Staged):
             )
             told = {"accuracy_by_origin": scores.by_origin, "calibration": list(scores.bins), "curve": curve}
             observer.details({"reward": {"name": "reward model", **told}})
-            judge.keep(observer.keep("reward_model"))
+            with observer.keep("reward_model") as folder:
+                judge.keep(folder)
             return judge, scores.accuracy
 
         def take(state: State) -> tuple[reward_model.Judge, float]:

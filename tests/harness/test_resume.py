@@ -157,11 +157,11 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path):
     assert {record["status"] for record in records(tmp_path / "out").values()} == {"ok", "interrupted"}
 
 
-def test_the_resume_command_has_no_rerun_in_it(monkeypatch):
+def test_the_resume_command_has_no_rerun_in_it():
     from harness.cli.run_command import resume_command
 
-    monkeypatch.setattr(sys, "argv", ["harness", "run", "--rerun", "all", "--methods", "lora", "--rerun=failed"])
-    assert resume_command() == "python -m harness run --methods lora"
+    given = ["run", "--rerun", "all", "--methods", "lora", "--rerun=failed"]
+    assert resume_command(given) == "python -m harness run --methods lora"
 
 
 def test_an_interrupted_rerun_goes_on_with_what_it_had_not_reached(tmp_path):

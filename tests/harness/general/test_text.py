@@ -84,7 +84,7 @@ def test_the_hub(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in passages(10)))
-    rows = reading._hub(str(tmp_path), "--general-text", "general text", 4).rows
+    rows = reading._hub(str(tmp_path), None, "the text", "--general-text", 4).rows
     assert [row.fields["text"] for row in rows] == passages(4)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(
