@@ -49,10 +49,9 @@ def launch(self, request, log, on_event):
     from harness.worker import Worker
 
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a", encoding="utf-8") as stream:
-        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-            worker = Worker(json.loads(json.dumps(request)), Events(on_event), Stop())
-            outcome = worker.run()
+    out, err = contextlib.redirect_stdout, contextlib.redirect_stderr
+    with log.open("a", encoding="utf-8") as stream, out(stream), err(stream):
+        outcome = Worker(json.loads(json.dumps(request)), Events(on_event), Stop()).run()
     return Outcome.from_event(json.loads(outcome.to_json()))
 
 
@@ -64,7 +63,7 @@ def run(*arguments: object, cwd: Path) -> Done:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch("harness.launchers.local.LocalLauncher.launch", launch),
-        mock.patch("harness.worker.process_age", lambda: 0.0),  # that of these tests is no trial's
+        mock.patch("harness.worker.process_age", return_value=0.0),  # that of these tests is no trial's
         mock.patch.object(sys, "argv", ["harness", *words]),
         _modules_of(cwd),
         contextlib.chdir(cwd),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy
@@ -153,15 +151,15 @@ def test_a_trial_that_learns_nothing_forgets_nothing_and_the_base_is_its_before(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
-def test_through_the_command_line(tmp_path, model):
+def test_through_the_command_line(run_here, tmp_path, model):
     """The user's text and the real thing: a column, a direction, an interval; the report names the text."""
     text = tmp_path / "mine.txt"
     text.write_text("\n\n".join(PASSAGES))
-    command = [
-        *[sys.executable, "-m", "harness", "run", "--methods", "full,lora", "--budget", "steps=8", "--model", model],
+    done = run_here(
+        *["run", "--methods", "full,lora", "--budget", "steps=8", "--model", model],
         *["--train-examples", "64", "--test-examples", "8", "--general-text", str(text), "--out", "out"],
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     found = {r["variant"]: r for r in (json.loads(p.read_text()) for p in (tmp_path / "out" / "records").glob("*"))}
     before = found["base"]["metrics"]["general_loss"]
