@@ -263,8 +263,7 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
         raise MemoryError
 
     monkeypatch.setattr("harness.worker.evaluate", no_room)
-    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
-    found = work(make_request("toy", evaluate_every="steps=3", test_examples=None, **changes))
+    found = work(make_request("toy", evaluate_every="steps=3", model="toy", task="toy"))
     assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
 
 
@@ -274,8 +273,7 @@ def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, mon
         return evaluate(*arguments)
 
     monkeypatch.setattr("harness.worker.evaluate", slow)
-    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
-    changes |= {"test_examples": None, "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
+    changes = {"model": "toy", "task": "toy", "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
     found = work(make_request("toy", evaluate_every="steps=1", **changes))
     assert found.done["steps"] >= 2
     assert len(found.learning_curve) == found.done["steps"]

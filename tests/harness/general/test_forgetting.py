@@ -137,11 +137,12 @@ def test_training_is_the_same_with_and_without_it(make_request, work, method):
 
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
 def test_a_trial_that_learns_nothing_forgets_nothing_and_the_base_is_its_before(tmp_path, make_request, work, model):
-    few = {"budget": "steps=1", "test_examples": 2, "model": model}
+    few = {"budget": "steps=1", "test_examples": 2, "model": model, "general_text": "embedded"}
     lora = work(make_request("lora[learning_rate=1e-12]", **few))
     assert lora.status == "ok", lora.message
     assert lora.metrics["forgetting"] == pytest.approx(0, abs=1e-6)
-    plan = make_plan(build_spec({"methods": "lora", "device": "cpu", **few}))
+    short = {"train_examples": 60, "validation_examples": 8, "input_tokens": 64, "target_tokens": 8}
+    plan = make_plan(build_spec({"methods": "lora", "device": "cpu", **few, **short}))
     places = {place: str(tmp_path / "base" / place) for place in ("artifacts", "predictions", "stages")}
     base = LocalLauncher().launch({**plan.trials[0].request, **places}, tmp_path / "log", lambda event: None)
     assert base.status == "ok", base.message
@@ -157,7 +158,8 @@ def test_through_the_command_line(run_here, tmp_path, model):
     text.write_text("\n\n".join(PASSAGES))
     done = run_here(
         *["run", "--methods", "full,lora", "--budget", "steps=8", "--model", model],
-        *["--train-examples", "64", "--test-examples", "8", "--general-text", str(text), "--out", "out"],
+        *["--train-examples", "64", "--validation-examples", "8", "--test-examples", "8", "--input-tokens", "64"],
+        *["--target-tokens", "8", "--general-text", str(text), "--out", "out"],
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
