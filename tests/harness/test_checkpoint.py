@@ -36,7 +36,7 @@ def shipped(request) -> dict[str, bytes]:
 
 
 def test_the_record_of_a_resumed_trial_tells_the_whole_training(make_request, work):
-    alone, killed = make_request("lora[dropout=0.2]", name="a"), make_request("lora[dropout=0.2]", name="b")
+    alone, killed = (make_request("lora[dropout=0.2]", name=name, general_text="embedded") for name in "ab")
     expected = work(alone)
     for moment in (5, "evaluate"):
         assert work(killed, moment) is None

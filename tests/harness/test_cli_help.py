@@ -9,8 +9,8 @@ import pytest
 
 from harness.cli import build_parser, main
 from harness.cli.run_flags import FLAGS, GROUPS
+from harness.request import TaskRequest
 from harness.spec import KEYS, Spec, build_spec, choices_of, default_of
-from harness.tasks.base import TaskRequest
 
 COMMANDS = ("run", "list", "report", "recommend", "models", "new")
 

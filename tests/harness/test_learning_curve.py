@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -27,11 +24,15 @@ ROOT = Path(__file__).resolve().parents[2]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
 
 
-def harness(*arguments: str, cwd: Path) -> tuple[int, str, str]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "harness", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def harness(run_here):
+    """Return a function that runs a command line in this process; gives exit code, output and errors."""
+
+    def harness(*arguments: str, cwd: Path) -> tuple[int, str, str]:
+        done = run_here(*arguments, cwd=cwd)
+        return done.returncode, done.stdout, done.stderr
+
+    return harness
 
 
 def record(cwd: Path, variant: str = "toy") -> dict:
@@ -50,7 +51,7 @@ def points(outcome):
 # --- what the points say
 
 
-def test_a_run_keeps_a_curve_and_the_time_to_a_quality(tmp_path):
+def test_a_run_keeps_a_curve_and_the_time_to_a_quality(harness, tmp_path):
     # The toy answers with one word more every hundred steps, and every word too many costs precision.
     asked = ["--budget", "steps=250", "--evaluate-every", "steps=100"]
     code, _, err = harness(*TOY, *asked, "--target-quality", "0.6", cwd=tmp_path)
@@ -79,7 +80,7 @@ def test_a_run_keeps_a_curve_and_the_time_to_a_quality(tmp_path):
     assert "tokens_to_quality" not in record(tmp_path)["metrics"]
 
 
-def test_points_come_every_so_many_tokens(tmp_path):
+def test_points_come_every_so_many_tokens(harness, tmp_path):
     code, _, err = harness(*TOY, "--budget", "steps=10", "--evaluate-every", "tokens=300", cwd=tmp_path)
     assert code == 0, err
     # 80 tokens a step: the first step at or past each multiple of 300, and the end.
@@ -265,8 +266,7 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
         raise MemoryError
 
     monkeypatch.setattr(Evaluator, "evaluate", no_room)
-    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
-    found = work(make_request("toy", evaluate_every="steps=3", test_examples=None, **changes))
+    found = work(make_request("toy", evaluate_every="steps=3", model="toy", task="toy"))
     assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
 
 
@@ -278,8 +278,7 @@ def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, mon
         return evaluate(*arguments)
 
     monkeypatch.setattr(Evaluator, "evaluate", slow)
-    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
-    changes |= {"test_examples": None, "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
+    changes = {"model": "toy", "task": "toy", "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
     found = work(make_request("toy", evaluate_every="steps=1", **changes))
     assert found.done["steps"] >= 2
     assert len(found.learning_curve) == found.done["steps"]
