@@ -45,7 +45,7 @@ class Events(io.StringIO):
 def launch(self, request, log, on_event):
     """Run a trial as `LocalLauncher.launch` does, but here; what it prints goes to its log."""
     from harness.checkpoint import Stop
-    from harness.protocol import Outcome
+    from harness.outcome import Outcome
     from harness.worker import Worker
 
     log.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,8 @@ from harness.interruption import Interruption
 from harness.launchers.base import Launcher
 from harness.launchers.evidence import explain_kill
 from harness.launchers.orphans import bearing, end_all
-from harness.protocol import INTERRUPTED, Outcome, read_event
+from harness.outcome import INTERRUPTED, Outcome
+from harness.protocol import read_event
 from harness.request import TrialRequest
 from reports.errors import RecordError
 from reports.secrets import is_secret

@@ -16,8 +16,8 @@ import pytest
 from harness import tensor_file
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.launchers.local import LocalLauncher
+from harness.outcome import INTERRUPTED
 from harness.planner import make_plan
-from harness.protocol import INTERRUPTED
 from harness.spec import build_spec
 from methods.types import Budget, State
 

@@ -12,8 +12,9 @@ import pytest
 from harness.checkpoint import Stop
 from harness.errors import SpecError
 from harness.evaluate import Evaluation, Evaluator
-from harness.learning_curve import MOST_POINTS, LearningCurve, retarget, to_quality
+from harness.learning_curve import MOST_POINTS, LearningCurve
 from harness.measure.meter import Meter
+from harness.measure.time_to_quality import find_time_to_quality, retarget
 from harness.models.toy import ToyBackend
 from harness.planner import _plan_curve, make_plan
 from harness.request import CurveRequest
@@ -100,11 +101,15 @@ CURVE = (
     [(0.05, 2.0, 900), (0.1, 2.0, 900), (0.11, 4.0, 1800), (0.3, 4.0, 1800), (0.31, 8.0, 3600), (0.41, None, None)],
 )
 def test_the_first_point_that_is_good_enough_counts(target, seconds, tokens):
-    assert to_quality(CURVE, target) == {"seconds_to_quality": seconds, "tokens_to_quality": tokens}
+    assert find_time_to_quality(CURVE, target) == {"seconds_to_quality": seconds, "tokens_to_quality": tokens}
 
 
 def test_a_curve_without_points_reaches_nothing():
-    assert set(to_quality((), 0.1).values()) == set(to_quality(({"rougeL": None},), 0.1).values()) == {None}
+    assert (
+        set(find_time_to_quality((), 0.1).values())
+        == set(find_time_to_quality(({"rougeL": None},), 0.1).values())
+        == {None}
+    )
 
 
 # --- the curve under a clock that the test moves

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from harness.launchers.local import LocalLauncher, worker_environment
+from harness.outcome import Outcome
 from harness.planner import make_plan
-from harness.protocol import Outcome
 from harness.request import Places, TrialRequest
 from harness.spec import build_spec
 from reports.record import Phase
