@@ -88,6 +88,6 @@ def is_type(hint):
 
 
 def test_nothing_is_imported_for_it_before_something_is_decoded():
-    code = "import sys, harness.protocol, reports.store; print('pydantic' in sys.modules)"
+    code = "import sys, harness.launchers.protocol, reports.store; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "False"
