@@ -45,7 +45,7 @@ class Events(io.StringIO):
 def launch(self, request, log, on_event):
     """Run a trial as `LocalLauncher.launch` does, but here; what it prints goes to its log."""
     from harness.outcome import Outcome
-from harness.request import TrialRequest
+    from harness.request import TrialRequest
     from harness.worker.checkpoint import Stop
     from harness.worker.trial import Worker
 
