@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import csv_table, html, markdown, mixed, pareto
+from reports import frames, html, markdown, mixed, pareto
 from reports.aggregate import tables, unique
 from reports.content import Section, sections, with_problems
+from reports.csv_table import render_csv
 from reports.metrics import known
 from reports.record import Record, redacted
 from reports.secrets import ours
@@ -89,9 +90,9 @@ def _render_files(records: Sequence[Record], standings: Sequence[Standing], made
     return {
         "leaderboard.md": markdown.render(made),
         "leaderboard.html": html.render(made),
-        "leaderboard.csv": csv_table.leaderboard(standings),
-        "differences.csv": csv_table.differences(standings),
-        "records.csv": csv_table.records(unique(records)),
+        "leaderboard.csv": render_csv(frames.build_leaderboard_frame(standings)),
+        "differences.csv": render_csv(frames.build_differences_frame(standings)),
+        "records.csv": render_csv(frames.build_records_frame(unique(records))),
         **{
             figure.file: figure.plot.svg(alone=True)
             for section in made
