@@ -96,7 +96,8 @@ def without_secrets(value: T, redact: Callable[[str], str]) -> T:
     elif isinstance(value, Mapping):
         cleaned = {without_secrets(key, redact): without_secrets(item, redact) for key, item in value.items()}
     elif isinstance(value, list | tuple):
-        items = [without_secrets(item, redact) for item in value]
+        # Most lists are scores, and there is nothing to do for a number.
+        items = [item if type(item) is float else without_secrets(item, redact) for item in value]
         cleaned = items if isinstance(value, list) else tuple(items)
     return cleaned  # type: ignore[no-any-return]
 

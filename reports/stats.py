@@ -8,12 +8,13 @@ the methods that made them. docs/statistics.md says what is computed and why, an
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from reports.randomisation import compute_randomisation_p
 from reports.resampling import ROUNDING, Resampler
 
 if TYPE_CHECKING:
@@ -133,18 +134,23 @@ def compare_rows(
     """
     import numpy as np
 
-    paired = {}
+    paired, sources = {}, []
+    means_of_rows: dict[Hashable, Floats] = {}
     for a, b in combinations(rows, 2):
         common = [seed for seed in seeds[a] if seed in seeds[b]]
         first, second = (rows[name][[list(seeds[name]).index(seed) for seed in common]] for name in (a, b))
         if first.size > 1:
             paired[a, b] = first, second
+            sources.append(((a, *common), (b, *common)))
+            for source, scores in zip(sources[-1], (first, second), strict=True):
+                if source not in means_of_rows:
+                    means_of_rows[source] = scores.mean(axis=0)
     if not paired:
         return {}
     resampler = resampler.enough_for(len(paired))
     minus = [_minus(first, second) for first, second in paired.values()]
     means = np.stack([scores.mean(axis=0) for scores in minus])
-    by_chance = _by_chance(means, resampler)
+    by_chance = compute_randomisation_p(means, sources, means_of_rows, resampler)
     found = []
     for scores, part, p_examples in zip(minus, resampler.by_examples(means), by_chance, strict=True):
         mean, deviations = float(scores.mean()), resampler.deviations(scores, part)
@@ -228,17 +234,6 @@ def _p(mean: float, deviations: Floats) -> float:
     resampled = mean + deviations
     beyond = int(min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0)))
     return min(1.0, 2 * (1 + beyond) / (1 + len(resampled)))
-
-
-def _by_chance(means: Floats, resampler: Resampler) -> list[float]:
-    """For each row of examples' differences, how often random signs make their mean as large as it is; never 0."""
-    import numpy as np
-
-    observed = np.abs(means.sum(axis=1)) * (1 - ROUNDING)
-    reached = np.zeros(len(means))
-    for signs in resampler.signs():
-        reached += (np.abs(signs @ means.T) >= observed).sum(axis=0)
-    return [float(count) for count in (1 + reached) / (1 + resampler.resamples)]
 
 
 def _effect(means: Floats) -> float | None:
