@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,27 +10,18 @@ from typing import Any
 from harness.measure.parameters import directory_bytes
 from harness.request import Places, TrialRequest
 from methods.base import Method
+from reports import files
 
 
 def ship(method: Method, model: Any, request: TrialRequest, places: Places) -> int:
     """Write what ships, measure it, and keep it only if the request says so. Returns bytes."""
     folder = Path(places.artifacts)
-    draft = folder.with_name(f".{folder.name}.draft")  # a folder that is there counts as whole
-    for old in (draft, folder):
-        shutil.rmtree(old, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    method.save(model, draft)
-    size: int = directory_bytes(draft)
-    if request.save_models:
-        draft.rename(folder)
-    else:
-        shutil.rmtree(draft)
-    return size
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier try shipped
+    with files.draft_folder(folder, keep=request.save_models) as draft:
+        method.save(model, draft)
+        return directory_bytes(draft)
 
 
 def write_predictions(rows: Iterable[Mapping[str, Any]], path: Path) -> None:
     """Write one JSON line for each example of the evaluation."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".tmp")
-    draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-    draft.replace(path)
+    files.write_json_lines(path, rows)

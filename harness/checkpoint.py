@@ -17,8 +17,9 @@ from typing import Any
 
 from harness import tensor_file
 from harness.request import TrialRequest
-from methods.checkpoint import load_weights, packed, random_state, restore_random, trainable, unpacked
+from methods.engine.training_state import load_weights, packed, random_state, restore_random, trainable, unpacked
 from methods.types import Checkpoint, State
+from reports import files
 
 FORMAT = 2
 """Raised when what the file holds gets another meaning; older files are set aside then."""
@@ -94,7 +95,7 @@ class TrialCheckpoint(Checkpoint):
         if self._file is None:
             return None
         with contextlib.suppress(OSError):
-            self._file.with_name(f".{self._file.name}.draft").unlink(missing_ok=True)
+            files.draft_of(self._file).unlink(missing_ok=True)
         try:
             tensors, values = tensor_file.read(self._file)
             if values.get("identity") != self._identity:

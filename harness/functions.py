@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import re
-import sys
 from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from harness.errors import SpecError
+from harness.user_modules import load_module
+from methods.errors import describe_error_with_type
 
 FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 """`MODULE:FUNCTION`, either with dots."""
@@ -21,21 +21,20 @@ FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 def find(text: str, flag: str) -> tuple[Callable[..., Any], str | None]:
     """The function that `MODULE:FUNCTION` names, and the hash of its file. Raises `SpecError`, which names the flag."""
     module_name, _, attribute = text.partition(":")
-    if not {"", str(Path.cwd())} & set(sys.path):  # a console script does not look into the current directory
-        sys.path.insert(0, str(Path.cwd()))
     try:
-        found = attrgetter(attribute)(importlib.import_module(module_name))
-    except AttributeError as error:
-        raise SpecError(f"{flag} {text}: {' '.join(str(error).split())[:200]}") from error
+        module = load_module(module_name)
     except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        reason = " ".join(str(error).split())[:200] or "no reason given"
         raise SpecError(
-            f"{flag} {text}: the module {module_name!r} cannot be imported ({type(error).__name__}: {reason}); "
+            f"{flag} {text}: the module {module_name!r} cannot be imported ({describe_error_with_type(error)}); "
             "it is looked for in the current directory and among the installed packages"
         ) from error
+    try:
+        found = attrgetter(attribute)(module)
+    except AttributeError:
+        raise SpecError(f"{flag} {text}: the module {module_name!r} has no attribute {attribute!r}") from None
     if not callable(found):
         raise SpecError(f"{flag} {text} is of type {type(found).__name__}, not a function")
-    return found, source_hash(inspect.getmodule(inspect.unwrap(found)), sys.modules[module_name])
+    return found, source_hash(inspect.getmodule(inspect.unwrap(found)), module)
 
 
 def source_hash(*modules: Any) -> str | None:

@@ -15,9 +15,9 @@ from harness.backend import Backend, Generation, LoadedModel
 from harness.models.loading import load
 from harness.request import Decoding, TrialRequest
 from methods.base import Method
-from methods.checkpoint import random_state, restore_random
-from methods.encoding import IGNORED, Encoded, Encoder
-from methods.loss import row_losses
+from methods.engine.encoding import IGNORED, Encoded, Encoder
+from methods.engine.loss import row_losses
+from methods.engine.training_state import random_state, restore_random
 from methods.types import Limits, ModelFacts, Text
 
 LOSS_BATCH = 8

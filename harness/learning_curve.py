@@ -7,7 +7,6 @@ numbers are afterwards what they were, so that training goes on as if nobody had
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,10 @@ from typing import Any
 from harness.checkpoint import Stop
 from harness.evaluate import Evaluator
 from harness.measure.meter import Meter
+from harness.measure.time_to_quality import find_time_to_quality
 from harness.request import CurveRequest
 from methods.types import Example
 from reports.metrics import PRIMARY
-from reports.record import Record
 
 MOST_POINTS = 200
 """When there are so many, every second one is dropped, and the interval doubles."""
@@ -96,7 +95,7 @@ class LearningCurve:
     def metrics(self) -> dict[str, float | None]:
         """Time and tokens to the quality that is aimed at; nothing where none is."""
         target = self._asked.target_quality if self._asked else None
-        return {} if target is None else to_quality(self.points, target)
+        return {} if target is None else find_time_to_quality(self.points, target)
 
     def details(self) -> dict[str, Any]:
         """What the record's details say of it beside what was asked for."""
@@ -117,21 +116,3 @@ class LearningCurve:
 
 class _AbandonedError(Exception):
     """The trial was asked to end while it was evaluated."""
-
-
-def to_quality(points: Sequence[Mapping[str, float | None]], target: float) -> dict[str, float | None]:
-    """Training time and tokens at the first point whose quality is at least the target; None where none is."""
-    first = next((p for p in points if (quality := p.get(PRIMARY)) is not None and quality >= target), {})
-    return {"seconds_to_quality": first.get("seconds"), "tokens_to_quality": first.get("tokens")}
-
-
-def retarget(record: Record, asked: CurveRequest | None) -> Record:
-    """A finished record with time and tokens to the quality that is aimed at now, read off the curve that it has."""
-    told = record.details.get("learning_curve")
-    target = asked.target_quality if asked else None
-    if not asked or not isinstance(told, Mapping) or told.get("target_quality") == target:
-        return record
-    found = {} if target is None else to_quality(record.learning_curve, target)
-    metrics = {name: value for name, value in record.metrics.items() if not name.endswith("_to_quality")}
-    details = {**record.details, "learning_curve": {**told, "target_quality": target}}
-    return dataclasses.replace(record, metrics={**metrics, **found}, details=details)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 
 from harness.measure.meter import Meter
 from methods.feedback import Observer
+from reports import files
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -54,18 +54,18 @@ class TrialObserver(Observer):
 
     def rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as JSONL, whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        draft = self._folder / f".{_checked(name)}.draft"
-        draft.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-        draft.replace(self._folder / f"{name}.jsonl")
+        files.write_json_lines(self._folder / f"{_checked(name)}.jsonl", rows)
 
-    def keep(self, name: str) -> Path | None:
-        """Folder for a stage's model, if models are kept."""
-        if not self._keep_models:
-            return None
+    @contextlib.contextmanager
+    def keep(self, name: str) -> Iterator[Path | None]:
+        """Give a folder for a stage's model, if models are kept; it is there once it is whole."""
         folder = self._folder / _checked(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        if not self._keep_models:
+            yield None
+            return
+        with files.draft_folder(folder) as draft:
+            draft.mkdir()
+            yield draft
 
 
 def _checked(name: str) -> str:

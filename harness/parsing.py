@@ -111,6 +111,15 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
 
 
+_HUB_ID = re.compile(r"(\w[\w.-]*/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
+
+
+def read_hub_id(text: str) -> tuple[str, str | None] | None:
+    """`ORG/NAME[@REVISION]` → the id and the revision; `None` for what is no id of the hub."""
+    match = _HUB_ID.fullmatch(text)
+    return None if match is None else (match[1], match[2])
+
+
 def is_path(text: str) -> bool:
     """Whether a file could be called so: no NUL, no half of a character."""
     try:

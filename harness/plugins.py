@@ -23,7 +23,8 @@ from harness.metrics.base import MetricPlugin
 from harness.parsing import is_path
 from methods import registry as methods
 from methods.base import Method
-from methods.catalogue import Catalogue, reason
+from methods.catalogue import Catalogue
+from methods.errors import describe_error_with_type
 
 KINDS: tuple[tuple[Catalogue[Any], type], ...] = (
     (methods.CATALOGUE, Method),
@@ -33,7 +34,6 @@ KINDS: tuple[tuple[Catalogue[Any], type], ...] = (
 """A class of the file that is one of these can be chosen by its `name`."""
 TABLE = "TASKS"
 """The file's table of tasks: name → function, as in `harness.tasks`."""
-_LOADED: dict[str, Mapping[str, tuple[str, ...]]] = {}
 
 Brought = Mapping[str, tuple[str, ...]]
 """Kind → names."""
@@ -56,8 +56,8 @@ def add_file(path: Path) -> Brought:
     used or has a name that is taken; nothing of the file is registered then.
     """
     module_name = f"harness_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    if module_name in _LOADED:
-        return _LOADED[module_name]
+    if module_name in tasks.CATALOGUE.files:  # as in every other one
+        return _brought(module_name)
     module = _run(path, module_name)
     found = [(catalogue, _classes(module, base, path)) for catalogue, base in KINDS]
     found.append((tasks.CATALOGUE, _tasks(module, path)))
@@ -68,9 +68,12 @@ def add_file(path: Path) -> Brought:
         )
     accepted = [(catalogue, catalogue.accept(brought)) for catalogue, brought in found]
     for catalogue, brought in accepted:
-        catalogue.add(brought)
-    _LOADED[module_name] = {catalogue.kind: tuple(brought) for catalogue, brought in accepted}
-    return _LOADED[module_name]
+        catalogue.add(brought, module_name)
+    return _brought(module_name)
+
+
+def _brought(file: str) -> Brought:
+    return {catalogue.kind: catalogue.files[file] for catalogue in (*(one for one, _ in KINDS), tasks.CATALOGUE)}
 
 
 def _run(path: Path, module_name: str) -> ModuleType:
@@ -83,7 +86,7 @@ def _run(path: Path, module_name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # it is the user's code, and may do anything
         del sys.modules[module_name]
-        raise SpecError(f"the plugin {path} cannot be run: {type(error).__name__}: {reason(error)}") from error
+        raise SpecError(f"the plugin {path} cannot be run: {describe_error_with_type(error)}") from error
     return module
 
 

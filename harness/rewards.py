@@ -6,7 +6,6 @@ wrong with it. `scorer` makes it callable in the worker.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from harness.errors import ModelError, SpecError
 from harness.functions import FUNCTION, find
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.source import content_revision, read_config, require_no_code, require_weights
+from harness.parsing import read_hub_id
 from harness.request import RewardSource
 from harness.tasks.reading import path_of
+from methods.errors import describe_error
 from methods.feedback import Scorer
-
-_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
 
 def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:
@@ -35,14 +34,15 @@ def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:
         )
     if FUNCTION.fullmatch(text):
         return RewardSource(text, "function", find(text, "--reward")[1])
-    if not _HUB_ID.fullmatch(text):
+    hub_id = read_hub_id(text)
+    if hub_id is None:
         raise SpecError(
             f"unknown reward {text!r}; give rouge, MODULE:FUNCTION, the directory of a sequence-classification model, "
             "or ORG/NAME[@REVISION] for one on the hub"
         )
-    identity, _, revision = text.partition("@")
+    identity, revision = hub_id
     try:
-        folder = snapshot(identity, revision or None, code=trust_remote_code)
+        folder = snapshot(identity, revision, code=trust_remote_code)
     except HubUnreachableError as error:
         raise ModelError(str(error).replace("--model", "--reward")) from error
     return _model(folder, identity, folder.name, trust_remote_code)
@@ -124,7 +124,7 @@ class RewardModel:
                 **common,
             )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            sentence = " ".join(str(error).split())[:300].replace(source.location, source.name)
+            sentence = describe_error(error, 300).replace(source.location, source.name)
             raise ModelError(f"--reward {source.name} cannot be loaded: {sentence}") from error
         if missing := sorted(found["missing_keys"]):  # transformers would score with random numbers in their place
             raise ModelError(f"--reward {source.name}: {len(missing)} weights are missing, such as {missing[0]}")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.launchers.base import Launcher
-from harness.learning_curve import retarget
 from harness.measure.meter import cost
+from harness.measure.time_to_quality import retarget
+from harness.outcome import Outcome, finish_record
 from harness.plan import Plan, Trial
-from harness.protocol import Outcome, finished_record
 from harness.request import Places, TrialRequest
-from methods.catalogue import reason
+from methods.errors import describe_error_with_type
 from reports.record import Record, redacted
 from reports.store import RunStore
 
@@ -142,11 +142,11 @@ def _attempt(
     """The record of a trial that is tried now, with smaller batches where memory ran out and that was asked for."""
     if trial.refused is not None:
         status, reason = trial.refused
-        return finished_record(trial.draft, Outcome(status=status, phase="start", message=reason))
+        return finish_record(trial.draft, Outcome(status=status, phase="start", message=reason))
     if start is not None and not start.ok:
         what = f"{start.variant} seed {start.seed}, from which this trial starts, ended {start.status}"
         message = f"{what}: {start.message}" if start.message else what
-        return finished_record(trial.draft, Outcome(status="error", phase="start", message=message))
+        return finish_record(trial.draft, Outcome(status="error", phase="start", message=message))
     store.remove_links(trial.trial_id)
     draft = dataclasses.replace(trial.draft, log=store.log_name(trial.trial_id))
     places = Places(
@@ -165,7 +165,7 @@ def _attempt(
             break
         tried.append({**_sizes(request), "phase": outcome.phase, "message": outcome.message})
         request = smaller
-    record = finished_record(draft, outcome)
+    record = finish_record(draft, outcome)
     if not tried:
         return record
     # The fields of training and decoding stay as asked for: the trial is still comparable with those that had room.
@@ -184,7 +184,7 @@ def _launched(
     except Exception as error:  # it may be anyone's code
         with log.open("a", encoding="utf-8") as lines:
             traceback.print_exc(file=lines)
-        outcome = f"failed: {type(error).__name__}: {reason(error)}"
+        outcome = f"failed: {describe_error_with_type(error)}"
     else:
         if isinstance(outcome, Outcome):
             return outcome

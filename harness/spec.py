@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
+
+from annotated_types import Ge, Interval
 
 from harness.errors import SpecError
 from harness.launchers.registry import get as get_launcher
+from harness.metrics.evaluate_script import comes_from_hub
 from harness.parsing import (
     is_path,
     parse_budget,
@@ -33,6 +35,33 @@ from methods.errors import nearest, wanted
 from methods.types import Budget
 
 
+@dataclass(frozen=True)
+class Explained:
+    """Says what the value of a field must be, in place of pydantic's own words."""
+
+    rule: str
+    pattern: str | None = None
+    """A regular expression that the text must match as a whole."""
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: Any) -> dict[str, Any]:
+        schema = {**handler(kind), **({"pattern": f"^({self.pattern})$"} if self.pattern else {})}
+        return {
+            "type": "custom-error",
+            "schema": schema,
+            "custom_error_type": "rule",
+            "custom_error_message": self.rule,
+        }
+
+
+Count = Annotated[int, Ge(1)]
+Limit = Annotated[int, Interval(ge=1, lt=10**9), Explained("must be a whole number above 0 and below a billion")]
+Amount = Annotated[float, Interval(gt=0, lt=1e9), Explained("must be a number above 0 and below a billion")]
+Quality = Annotated[float, Interval(gt=0, le=1), Explained("must be a number above 0 and at most 1, as ROUGE-L is")]
+Rerun = Annotated[
+    str, Explained("must be failed, all, or the id of a trial (16 hexadecimal digits)", "failed|all|[0-9a-f]{16}")
+]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """One request: a model, a task, variants, seeds, one budget for all, and where to run."""
@@ -43,39 +72,39 @@ class Spec:
     seeds: tuple[int, ...] = (0,)
     budget: Budget = Budget("steps", 300)
     """300 steps at batch 8 take an embedded model under a minute on two cores, and are a first look at a real one."""
-    batch_size: int = 8
+    batch_size: Count = 8
     """Examples per forward pass."""
-    accumulation: int = 1
+    accumulation: Count = 1
     """Forward passes per optimiser step."""
-    eval_batch_size: int = 32
-    input_tokens: int | None = None
+    eval_batch_size: Count = 32
+    input_tokens: Limit | None = None
     """Limit on the prompt; the task's own limit if not given."""
-    target_tokens: int | None = None
+    target_tokens: Limit | None = None
     """Limit on target and generated text; the task's own limit if not given."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     out: str | None = None
     """Run directory; `runs/<model>-<task>` if not given."""
-    trial_timeout: float | None = None
+    trial_timeout: Amount | None = None
     """Seconds after which a trial is ended."""
     tune: tuple[Wanted, ...] = ()
     """Knobs that are searched for each variant, on the validation split."""
-    tries: int = 8
+    tries: Count = 8
     """How many settings a search tries: a first one as it stands, and seven that spread over the range of one knob."""
-    price_per_hour: float | None = None
+    price_per_hour: Amount | None = None
     """Price of the machine, for the cost column; any currency."""
     on_oom: Literal["record", "halve-batch"] = "record"
     """What follows a trial that ran out of memory: its record, or another try with half the batch and as many more
     forward passes to a step, so that the effective batch stays."""
-    rerun: str = "failed"
+    rerun: Rerun = "failed"
     """Which trials run although they have a record: `failed`, `all`, or the id of one besides the failed ones."""
     checkpoint_every: Budget | None = Budget("minutes", 10)
     """How often a trial in training keeps what it needs to go on after a crash; `None` for never."""
     evaluate_every: Budget | None = None
     """How often a model in training is evaluated on validation examples, in steps or tokens; `None` for never."""
-    curve_examples: int = 50
+    curve_examples: Count = 50
     """The first so many validation examples; enough to see a curve rise, and generated in seconds."""
-    target_quality: float | None = None
+    target_quality: Quality | None = None
     """ROUGE-L on these examples; the time and the tokens until it is reached become metrics."""
     keep_checkpoints: bool = False
     """Keep the last checkpoint of a finished trial; otherwise it is removed."""
@@ -113,10 +142,25 @@ KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
 """Every key that a YAML file may hold; flags are the same names with hyphens."""
 
 
-_WHOLE = {
-    *("batch_size", "accumulation", "eval_batch_size", "input_tokens", "target_tokens"),
-    *("tries", "curve_examples"),
-}
+def default_of(key: str) -> str:
+    """The default of a key as one would type it; empty where it is nothing, or the key has none."""
+    field = _field(key)
+    default = None if field is None else field.default
+    if default is None or default is dataclasses.MISSING or isinstance(default, bool):
+        return ""
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def choices_of(key: str) -> tuple[str, ...]:
+    """The only values that a key may have, or nothing where it has none of its own or is free."""
+    field = _field(key)
+    return get_args(get_type_hints(Spec)[key]) if field and str(field.type).startswith("Literal[") else ()
+
+
+def _field(key: str) -> dataclasses.Field[Any] | None:
+    """The field that a key sets; `None` for keys that are read into several."""
+    owner, name = (TaskRequest, _TASK_KEYS[key]) if key in _TASK_KEYS else (Spec, key)
+    return next((field for field in dataclasses.fields(owner) if field.name == name), None)
 
 
 def build_spec(request: Mapping[str, Any]) -> Spec:
@@ -127,9 +171,6 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     values = {key: value for key, value in request.items() if value is not None}
     if not str(values.get("model", "embedded")).strip():
         raise SpecError("--model is empty: give a preset, a directory or a hub id")
-    for name in _WHOLE & set(values):
-        if isinstance(values[name], bool):  # pydantic would take it for 1
-            raise SpecError(f"{name} must be a whole number, not {values[name]}")
     values["plugin"] = add_files(values.get("plugin", ()))  # before any of their methods is named
     methods, changes = values.pop("methods", None), values.pop("set", {})
     if not methods:
@@ -151,15 +192,6 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         values["metrics"] = parse_metrics(values["metrics"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
     spec: Spec = _validated(Spec, {**values, "task": _validated(TaskRequest, task)})
-    for name in ("batch_size", "accumulation", "eval_batch_size", "tries", "curve_examples"):
-        if getattr(spec, name) < 1:
-            raise SpecError(f"{name} must be at least 1")
-    for name in ("input_tokens", "target_tokens", "trial_timeout", "price_per_hour"):
-        value = getattr(spec, name)
-        if value is not None and not 0 < value < 1e9:  # NaN is neither
-            raise SpecError(f"{name} must be a number above 0 and below a billion")
-    if spec.rerun not in ("failed", "all") and not re.fullmatch(r"[0-9a-f]{16}", spec.rerun):
-        raise SpecError(f"--rerun {spec.rerun}: give failed, all, or the id of a trial (16 hexadecimal digits)")
     if spec.out is not None and not is_path(spec.out):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
     get_launcher(spec.launcher)
@@ -167,9 +199,11 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     for name in ("curve_examples", "target_quality"):
         if name in values and spec.evaluate_every is None:
             raise SpecError(f"{name} says how a learning curve is made, and none is asked for; give evaluate_every too")
-    target = values.get("target_quality")
-    if isinstance(target, bool) or not (spec.target_quality is None or 0 < spec.target_quality <= 1):
-        raise SpecError(f"target_quality {target}: ROUGE-L lies between 0 and 1")
+    if (unseen := next(filter(comes_from_hub, spec.metrics), None)) and not spec.trust_remote_code:
+        raise SpecError(
+            f"--metrics {unseen} is no directory or .py file here, and a script from the hub is code that would run on "
+            "this machine; add --trust-remote-code if you trust it"
+        )
     for name in ("preferences", "reward"):
         _require_use(name, getattr(spec, name), spec.variants)
     return spec
@@ -208,7 +242,11 @@ def _validated(cls: type, values: Mapping[str, Any]) -> Any:
     from pydantic import ValidationError
 
     try:
-        return _adapter(cls).validate_python(dict(values))
+        made = _adapter(cls).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         raise SpecError(f"{first['loc'][0]} {wanted(first)}") from error
+    for name, value in values.items():
+        if isinstance(value, bool) and (kind := type(getattr(made, name))) in (int, float):  # pydantic takes it for 1
+            raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number, not {value}")
+    return made

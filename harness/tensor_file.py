@@ -7,13 +7,14 @@ asked for, and reads that one alone.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
+
+from reports import files
 
 if TYPE_CHECKING:
     import torch
@@ -30,25 +31,8 @@ _NAMES = {name: key for key, name in _TYPES.items()}
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
-    """Write to a draft beside the file, sync it, rename it. Raises `OSError`; what was there before is then kept."""
-    draft = path.with_name(f".{path.name}.draft")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with draft.open("wb") as stream:
-            _write(stream, tensors, values)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-    with contextlib.suppress(OSError):  # not every system lets a folder be synced
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    """Write the file whole or not at all. Raises `OSError`; what was there before is then kept."""
+    files.write(path, lambda stream: _fill(stream, tensors, values))
 
 
 def read(path: Path) -> tuple[Mapping[str, torch.Tensor], dict[str, Any]]:
@@ -75,7 +59,7 @@ def read(path: Path) -> tuple[Mapping[str, torch.Tensor], dict[str, Any]]:
     return _Tensors(path, 8 + length, table), values
 
 
-def _write(stream: BinaryIO, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
+def _fill(stream: BinaryIO, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
     table: dict[str, Any] = {"__metadata__": {"checksum": _NO_CHECKSUM.decode(), "values": json.dumps(values)}}
     place = 0
     for name, tensor in tensors.items():

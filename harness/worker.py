@@ -33,8 +33,8 @@ from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter, process_age
 from harness.metrics.chosen import find_as_planned
 from harness.observer import TrialObserver
+from harness.outcome import INTERRUPTED, Outcome
 from harness.plugins import add_file
-from harness.protocol import INTERRUPTED, Outcome
 from harness.request import TrialRequest
 from harness.rewards import model_of
 from harness.tasks import load_task
@@ -57,7 +57,8 @@ class Worker:
         self.events = events
         self.stop = stop
         self.started_at = _now()
-        assert request.places is not None
+        if request.places is None:
+            raise ValueError("the request names no places")
         self.places = request.places
         self.facts = request.model.facts(request.device)
         self.backend = find_backend(request.model.backend)

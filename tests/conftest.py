@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from .in_process import Done, run
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -39,6 +41,12 @@ def tiny_model():
     from harness.contract import tiny
 
     return tiny.model
+
+
+@pytest.fixture(scope="session")
+def run_here() -> Callable[..., Done]:
+    """Return a function that runs a command line, its trials included, in this process (`tests/in_process.py`)."""
+    return run
 
 
 @pytest.fixture

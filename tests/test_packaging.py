@@ -72,7 +72,7 @@ def test_the_wheel_carries_models_templates_and_all_packages(tmp_path):
         "harness/models/embedded/decoder-only/model.safetensors",
         "harness/models/embedded/encoder-decoder/tokenizer.json",
         "reports/templates/leaderboard.html.j2",
-        "methods/lora.py",
+        "methods/adapters/lora.py",
         "harness/tasks/embedded/generator.py",
         "harness/general/passages.txt",
         "harness/skeleton/method.py.tmpl",

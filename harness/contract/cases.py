@@ -15,9 +15,9 @@ from harness.generate import generate
 from harness.request import Decoding
 from methods import registry
 from methods.base import Method
-from methods.encoding import Encoded, Encoder
+from methods.engine.encoding import Encoded, Encoder
+from methods.engine.layers import keep_compute_dtype
 from methods.feedback import Feedback, Scorer
-from methods.layers import keep_compute_dtype
 from methods.types import Budget, Family, ModelFacts, Setting, StepEvent, TrainingJob
 
 ANSWER_TOKENS = 8

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.general.text import halves, shortened
 from harness.generate import LOSS_BATCH, measure_loss
-from methods.checkpoint import random_state, restore_random
-from methods.encoding import Encoded, Encoder
+from methods.engine.encoding import Encoded, Encoder
+from methods.engine.training_state import random_state, restore_random
 from methods.types import Limits, ModelFacts, Text
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.interruption import Interruption
-from harness.protocol import Outcome
+from harness.outcome import Outcome
 from harness.request import TrialRequest
 
 

@@ -25,7 +25,8 @@ from harness.interruption import Interruption
 from harness.launchers.base import Launcher
 from harness.launchers.evidence import explain_kill
 from harness.launchers.orphans import bearing, end_all
-from harness.protocol import INTERRUPTED, Outcome, read_event
+from harness.outcome import INTERRUPTED, Outcome
+from harness.protocol import read_event
 from harness.request import TrialRequest
 from reports.errors import RecordError
 from reports.secrets import is_secret
@@ -40,6 +41,9 @@ LONGEST_EVENT = 4 << 20
 """A line of more bytes is no event, and is not held in memory; an outcome has some thousands."""
 LAST = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
 """Of a step event, what the record of a worker that died keeps as its last measurements."""
+
+PYTHON = (sys.executable, "-P")
+"""How a process of the harness is started: without the working directory among the places of modules."""
 
 ENVIRONMENT = (
     "PATH",
@@ -171,12 +175,12 @@ class _Kept:
         lifeline, self._lifeline = os.pipe()
         mark, self._words = uuid.uuid4().hex, b""
         self._mark = f"{MARK}={mark}"
-        command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
+        command = [*PYTHON, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
             errors.write(f"--- {_now()}\n".encode())
             errors.flush()
             self._keeper = subprocess.Popen(
-                [sys.executable, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
+                [*PYTHON, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -17,14 +17,15 @@ from harness.functions import FUNCTION
 from harness.hashing import hash_class, hash_content
 from harness.metrics import registry
 from harness.metrics.base import MetricPlugin
+from harness.metrics.evaluate_script import PREFIX, EvaluateScript
 from harness.metrics.function import FunctionMetric
 from harness.metrics.rouge import Rouge
 from harness.parsing import read_name
 from harness.request import MetricRequest, Split
 from methods.base import Method
-from methods.errors import MethodError
-from methods.foreign import FaultError, call, kind_of, number, place
+from methods.errors import MethodError, describe_error_with_type
 from methods.types import Example
+from methods.user_functions import FaultError, call, kind_of, number, place
 from reports.decoding import decode
 from reports.errors import RecordError
 from reports.metrics import METRICS, RESERVED, Metric, Unit
@@ -86,8 +87,8 @@ def chosen(texts: Sequence[str], examples: Sequence[Example]) -> Chosen:
         except (HarnessError, MethodError):
             raise
         except Exception as error:  # a plugin is foreign code
-            reason = " ".join(str(error).split())[:200]
-            raise MetricError(f"the metric {plugin.name} cannot be used: {type(error).__name__}: {reason}") from error
+            said = describe_error_with_type(error)
+            raise MetricError(f"the metric {plugin.name} cannot be used: {said}") from error
         if again := sorted(taken & names):
             raise SpecError(f"two of the metrics measure {again[0]}; leave one out of --metrics")
         taken |= names
@@ -146,6 +147,8 @@ def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequ
 
 
 def _find(text: str) -> MetricPlugin:
+    if text.startswith(PREFIX):
+        return EvaluateScript(text)
     if FUNCTION.fullmatch(text):
         return FunctionMetric(text)
     return registry.build(*read_name(text, "metric"))

@@ -19,6 +19,7 @@ from harness.metrics.base import MetricPlugin, References
 from harness.models.source import content_revision, read_config, require_weights
 from harness.parsing import slug
 from harness.tasks.reading import path_of
+from methods.errors import describe_error
 from methods.knobs import knob
 from reports.metrics import Metric
 
@@ -114,7 +115,7 @@ class EmbeddingSimilarity(MetricPlugin):
         try:
             return SentenceTransformer(str(self._model), device=self.config.device, **options)
         except Exception as error:  # what a model's files can be wrong in is told in many ways
-            reason = " ".join(str(error).split())[:300].replace(str(self._model), self._model.name)
+            reason = describe_error(error, 300).replace(str(self._model), self._model.name)
             raise ModelError(f"{self._model.name} cannot be loaded: {reason}") from error
 
     @property

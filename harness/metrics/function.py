@@ -8,7 +8,7 @@ from typing import Any, Literal
 from harness.errors import MetricError
 from harness.functions import find
 from harness.metrics.base import MetricPlugin, References
-from methods.foreign import FaultError, items
+from methods.user_functions import FaultError, items
 from reports.metrics import Metric
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.request import ModelSource
-from methods.layers import keep_compute_dtype
+from methods.engine.layers import keep_compute_dtype
+from methods.errors import describe_error
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ def load(
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         if getattr(error, "errno", None) == 28:
             raise
-        sentence = " ".join(str(error).split())[:300].replace(source.location, source.name)
+        sentence = describe_error(error, 300).replace(source.location, source.name)
         raise ModelError(f"{source.name} cannot be loaded: {sentence}") from error
     if missing := sorted(found["missing_keys"]):  # transformers would train on random numbers in their place
         raise ModelError(

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from harness.models.toy import SOURCE as TOY
 from harness.request import ModelSource
-from methods.peft_any import PREFIX
-from methods.peft_any.tuners import TUNERS
+from methods.peft import PREFIX
+from methods.peft.tuners import TUNERS
 
 EMBEDDED_NOTE = "The embedded model serves to try the harness, not to choose a method for a real model."
 

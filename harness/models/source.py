@@ -16,12 +16,12 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
+from harness.parsing import read_hub_id
 from harness.request import ModelKind, ModelSource
 from methods.errors import nearest
 from methods.types import Family
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 _TOKENIZERS = (
     "tokenizer.json",
@@ -48,14 +48,15 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
         return from_directory(path, name=own, kind="directory", trust_remote_code=trust_remote_code)
     if path.exists():
         raise ModelError(f"--model {name} is a file; give the directory that holds config.json and the weights")
-    if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
+    hub_id = read_hub_id(name)
+    if hub_id is None:
         known = [preset.name for preset in PRESETS.values() if not preset.hidden]
         raise ModelError(
             f"unknown model {name!r}{nearest(name, known)}; give a preset, a directory, or ORG/NAME[@REVISION] "
             "for the hub"
         )
-    identity, _, revision = name.partition("@")
-    return _from_hub(identity, revision or None, name=identity, trust_remote_code=trust_remote_code)
+    identity, revision = hub_id
+    return _from_hub(identity, revision, name=identity, trust_remote_code=trust_remote_code)
 
 
 def from_directory(

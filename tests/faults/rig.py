@@ -172,7 +172,7 @@ class Run:
 
     def drafts(self) -> list[Path]:
         """Files that were being written and are not whole."""
-        found = [path for path in self.directory.rglob("*") if path.suffix in (".draft", ".tmp")]
+        found = [path for path in self.directory.rglob("*") if path.suffix == ".draft"]
         return [path for path in found if ".probe" not in path.name]  # which holds nothing
 
     def _line(self, pid: int) -> str:

@@ -3,6 +3,7 @@ that can be killed."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sys
@@ -14,6 +15,7 @@ import pytest
 import harness.worker
 from harness.checkpoint import Stop
 from harness.planner import make_plan
+from harness.request import Places, TrialRequest
 from harness.spec import build_spec
 from harness.worker import Worker
 
@@ -80,16 +82,30 @@ class Dying(io.StringIO):
 
 
 @pytest.fixture
-def make_request(tmp_path):
+def place():
+    """A function that gives a request its places in a folder."""
+
+    def place(request: TrialRequest, folder: Path) -> TrialRequest:
+        names = {"artifacts": "artifacts", "predictions": "predictions", "stages": "stages"}
+        names["checkpoint"] = "trial.safetensors"
+        return dataclasses.replace(request, places=Places(**{key: str(folder / name) for key, name in names.items()}))
+
+    return place
+
+
+@pytest.fixture
+def make_request(tmp_path, place):
     """A function that makes the request of a small trial, with its places in a folder of this name."""
 
     def make(method="lora", *, name="trial", every="steps=3", budget="steps=8", **changes):
         few = {"train_examples": 60, "validation_examples": 8, "test_examples": 8}
+        # Rows are short, and general text is for tests that look at it: a trial takes a third of the time.
+        few |= {"input_tokens": 64, "target_tokens": 8, "general_text": "none"}
         asked = {"methods": method, "budget": budget, "checkpoint_every": every, "save_models": True, "device": "cpu"}
+        if changes.get("model") == "toy":  # which has a few rows of a word each
+            few = {"general_text": "none"}
         request = make_plan(build_spec({**few, **asked, **changes})).trials[1].request
-        places = {place: str(tmp_path / name / place) for place in ("artifacts", "predictions", "stages")}
-        file = str(tmp_path / name / "trial.safetensors")
-        return {**request, **places, "checkpoint": {**request["checkpoint"], "file": file}}
+        return place(request, tmp_path / name)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,8 +16,10 @@ import pytest
 from harness import tensor_file
 from harness.checkpoint import Interrupted, Stop, TrialCheckpoint
 from harness.launchers.local import LocalLauncher
-from harness.protocol import INTERRUPTED
-from methods.types import State
+from harness.outcome import INTERRUPTED
+from harness.planner import make_plan
+from harness.spec import build_spec
+from methods.types import Budget, State
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"train_examples": 60, "validation_examples": 8, "test_examples": 8}
@@ -25,22 +28,22 @@ MEASURED = ("seconds", "bytes", "per_second", "cost", "energy")
 
 
 def file_of(request) -> Path:
-    return Path(request["checkpoint"]["file"])
+    return Path(request.places.checkpoint)
 
 
 def shipped(request) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(request["artifacts"]).glob("*.safetensors")}
+    return {path.name: path.read_bytes() for path in Path(request.places.artifacts).glob("*.safetensors")}
 
 
 def test_the_record_of_a_resumed_trial_tells_the_whole_training(make_request, work):
-    alone, killed = make_request("lora[dropout=0.2]", name="a"), make_request("lora[dropout=0.2]", name="b")
+    alone, killed = (make_request("lora[dropout=0.2]", name=name, general_text="embedded") for name in "ab")
     expected = work(alone)
     for moment in (5, "evaluate"):
         assert work(killed, moment) is None
     found = work(killed)
     assert (expected.status, found.status) == ("ok", "ok"), found.message
     assert shipped(found_request := killed) == shipped(alone) != {}
-    assert Path(found_request["predictions"]).read_bytes() == Path(alone["predictions"]).read_bytes()
+    assert Path(found_request.places.predictions).read_bytes() == Path(alone.places.predictions).read_bytes()
     assert found.done == expected.done
     assert found.cut == expected.cut
     assert found.curve == expected.curve
@@ -126,17 +129,16 @@ def replace_by_another_version(file):
 
 
 @pytest.fixture
-def make_checkpoint(tmp_path):
+def make_checkpoint(tmp_path, place):
     """A function that makes the checkpoint of a tiny trial, and the list of what it notes."""
 
     def make(effective=8):
         notes: list = []
-        request = {
-            "trial_id": "0" * 16,
-            "device": "cpu",
-            "training": {"batch_size": effective // 2, "accumulation": 2},
-            "checkpoint": {"file": str(tmp_path / "x.safetensors"), "every": {"unit": "steps", "amount": 1}},
-        }
+        request = place(
+            make_plan(build_spec({"model": "toy", "task": "toy", "methods": "toy"})).trials[1].request, tmp_path
+        )
+        batches = dataclasses.replace(request.training, batch_size=effective // 2, accumulation=2)
+        request = dataclasses.replace(request, trial_id="0" * 16, training=batches, checkpoint_every=Budget("steps", 1))
         carry = lambda: {"told": "all"}  # noqa: E731
         return TrialCheckpoint(request, Stop(), carry=carry, note=lambda *what: notes.append(what)), notes
 
@@ -168,7 +170,7 @@ def keep(checkpoint):
 )
 def test_what_cannot_be_trusted_is_set_aside(make_checkpoint, tmp_path, damage, reason):
     keep(make_checkpoint()[0])
-    damage(tmp_path / "x.safetensors")
+    damage(tmp_path / "trial.safetensors")
     checkpoint, notes = make_checkpoint()
     assert checkpoint.open() is None
     assert checkpoint.kept() is None
@@ -176,7 +178,7 @@ def test_what_cannot_be_trusted_is_set_aside(make_checkpoint, tmp_path, damage, 
     assert what == "set_aside"
     assert reason in said
     assert str(tmp_path) not in said
-    assert [path.name for path in tmp_path.iterdir()] == ["x.safetensors.damaged"]
+    assert [path.name for path in tmp_path.iterdir()] == ["trial.safetensors.damaged"]
     keep(checkpoint)  # and a new one takes its place
     assert make_checkpoint()[0].open() == {"told": "all"}
 
@@ -214,7 +216,7 @@ def test_another_order_of_the_data_does_not_go_on(make_checkpoint):
 def test_a_trial_whose_checkpoint_is_damaged_begins_at_the_beginning(make_request, work, capsys):
     request = make_request(budget="steps=4")
     assert work(request, 4) is None
-    stray = Path(request["stages"]) / "left.txt"
+    stray = Path(request.places.stages) / "left.txt"
     stray.parent.mkdir(parents=True)
     stray.write_text("of the run that was killed")
     cut_in_half(file_of(request))
@@ -267,7 +269,7 @@ def test_tensors_and_values_survive_and_others_can_read_them(tmp_path):
         "whole": torch.tensor([[1 << 40]]),
     }
     values = {"text": 'a "quoted" ü', "number": 0.1, "list": [1, None]}
-    file = tmp_path / "deep" / "x.safetensors"
+    file = tmp_path / "deep" / "trial.safetensors"
     tensor_file.write(file, tensors, values)
     found, told = tensor_file.read(file)
     assert told == values
@@ -282,7 +284,7 @@ def test_tensors_and_values_survive_and_others_can_read_them(tmp_path):
 def test_a_file_that_is_replaced_can_still_be_read(tmp_path):
     import torch
 
-    file = tmp_path / "x.safetensors"
+    file = tmp_path / "trial.safetensors"
     tensor_file.write(file, {"a": torch.ones(2)}, {})
     found, _ = tensor_file.read(file)
     tensor_file.write(file, {"a": torch.zeros(2)}, {})
@@ -377,7 +379,7 @@ def test_rlhf_is_killed_in_every_stage(make_request):
     assert found.details["policy"] == expected.details["policy"]
     assert found.curve == expected.curve
     for name in ("pairs", "samples"):
-        ours, theirs = (Path(request["stages"], f"{name}.jsonl").read_bytes() for request in (killed, alone))
+        ours, theirs = (Path(request.places.stages, f"{name}.jsonl").read_bytes() for request in (killed, alone))
         assert ours == theirs
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,27 +16,31 @@ ROOT = Path(__file__).resolve().parents[2]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--budget", "steps=5"]
 
 
-def harness(*arguments: str, cwd: Path, check: int | None = 0, timeout: int = 600) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=environment,
-        timeout=timeout,
-        check=False,
-    )
-    if check is not None:
+@pytest.fixture
+def harness(run_here):
+    """Return a function that runs the command line in this process; a few tests below start it as users do."""
+
+    def harness(*arguments: str, cwd: Path, check: int = 0):
+        done = run_here(*arguments, cwd=cwd)
         assert done.returncode == check, done.stdout + done.stderr
-    return done
+        return done
+
+    return harness
+
+
+def in_processes(*arguments: str, cwd: Path) -> None:
+    """Run the command line as users do, each trial in a process of its own."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "harness", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def records(directory: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((directory / "records").glob("*.json"))]
 
 
-def test_a_run_leaves_records_predictions_logs_and_reports(tmp_path):
+def test_a_run_leaves_records_predictions_logs_and_reports(harness, tmp_path):
     done = harness(*TOY, "--seeds", "0,1", "--out", "out", cwd=tmp_path)
     out = tmp_path / "out"
     assert sorted((record["variant"], record["seed"]) for record in records(out)) == [
@@ -56,7 +59,7 @@ def test_a_run_leaves_records_predictions_logs_and_reports(tmp_path):
     assert "leaderboard.md" in done.stdout
 
 
-def test_the_same_command_again_runs_nothing_and_changes_nothing(tmp_path):
+def test_the_same_command_again_runs_nothing_and_changes_nothing(harness, tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     done = harness(*TOY, "--out", "out", cwd=tmp_path)
@@ -65,7 +68,7 @@ def test_the_same_command_again_runs_nothing_and_changes_nothing(tmp_path):
     assert before == after
 
 
-def test_what_is_asked_for_later_is_added_to_finished_trials(tmp_path):
+def test_what_is_asked_for_later_is_added_to_finished_trials(harness, tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     out = tmp_path / "out"
     seconds = {record["trial_id"]: record["metrics"]["total_seconds"] for record in records(out)}
@@ -86,7 +89,7 @@ def test_what_is_asked_for_later_is_added_to_finished_trials(tmp_path):
     assert harness(*TOY, "--out", "out", "--save-models", cwd=tmp_path).stdout.count("finished earlier") == 2
 
 
-def test_report_makes_the_same_bytes_again(tmp_path):
+def test_report_makes_the_same_bytes_again(harness, tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     reports = [path for path in (tmp_path / "out").iterdir() if path.name.startswith(("leaderboard", "records."))]
     before = {path.name: path.read_bytes() for path in reports}
@@ -97,7 +100,7 @@ def test_report_makes_the_same_bytes_again(tmp_path):
     assert {path.name: path.read_bytes() for path in reports} == before
 
 
-def test_trials_of_several_budgets_stand_apart_unless_they_are_asked_to_stand_together(tmp_path):
+def test_trials_of_several_budgets_stand_apart_unless_they_are_asked_to_stand_together(harness, tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     longer = [*TOY[:-1], "steps=6", "--out", "out"]
     assert "cannot be compared" not in harness(*longer, cwd=tmp_path).stdout
@@ -107,7 +110,7 @@ def test_trials_of_several_budgets_stand_apart_unless_they_are_asked_to_stand_to
     assert "toy (steps=6)" in table
 
 
-def test_a_failed_trial_keeps_its_row_and_stops_nothing(tmp_path):
+def test_a_failed_trial_keeps_its_row_and_stops_nothing(harness, tmp_path):
     done = harness(*TOY[:-4], "--methods", "toy[ending=error],toy", "--out", "out", cwd=tmp_path, check=1)
     statuses = {record["variant"]: record["status"] for record in records(tmp_path / "out")}
     assert statuses == {"base": "ok", "toy": "ok", "toy[ending=error]": "error"}
@@ -115,7 +118,7 @@ def test_a_failed_trial_keeps_its_row_and_stops_nothing(tmp_path):
     assert "the toy was told to fail" in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
-def test_a_method_that_cannot_serve_the_model_is_a_row_and_loads_nothing(tmp_path):
+def test_a_method_that_cannot_serve_the_model_is_a_row_and_loads_nothing(harness, tmp_path):
     harness(*TOY[:-4], "--methods", "lora,toy", "--out", "out", cwd=tmp_path, check=1)
     found = {record["variant"]: record for record in records(tmp_path / "out")}
     assert found["lora"]["status"] == "unsupported"
@@ -133,12 +136,9 @@ def test_an_interruption_keeps_what_is_finished_and_resumes(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
     )
-    for _ in range(600):
-        log = list((tmp_path / "out" / "logs").glob("*")) if (tmp_path / "out").exists() else []
-        if len(log) == 3 and len(records(tmp_path / "out")) == 2:
-            break
-        time.sleep(0.1)
-    time.sleep(1)
+    assert parent.stdout is not None
+    while parent.stdout.readline().strip() != "train" or len(records(tmp_path / "out")) < 2:  # the slow one is at it
+        assert parent.poll() is None
     parent.send_signal(signal.SIGINT)
     output, errors = parent.communicate(timeout=90)  # a worker that does not hear it has 30 seconds
     assert parent.returncode == 130, output + errors
@@ -167,7 +167,7 @@ def test_an_interruption_keeps_what_is_finished_and_resumes(tmp_path):
         (["models", "pull", "no-such-preset"], "no-such-preset"),
     ],
 )  # fmt: skip
-def test_a_wrong_request_ends_with_2_and_one_sentence(tmp_path, arguments, message):
+def test_a_wrong_request_ends_with_2_and_one_sentence(harness, tmp_path, arguments, message):
     done = harness(*arguments, cwd=tmp_path, check=2)
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
@@ -176,12 +176,12 @@ def test_a_wrong_request_ends_with_2_and_one_sentence(tmp_path, arguments, messa
     assert not list(tmp_path.iterdir())
 
 
-def test_debug_shows_the_traceback(tmp_path):
+def test_debug_shows_the_traceback(harness, tmp_path):
     done = harness("run", "--methods", "lroa", "--debug", cwd=tmp_path, check=2)
     assert "Traceback" in done.stderr
 
 
-def test_flags_override_the_config_file(tmp_path):
+def test_flags_override_the_config_file(harness, tmp_path):
     (tmp_path / "spec.yaml").write_text("model: toy\ntask: toy\nmethods: [toy]\nbudget: {steps: 3}\nseeds: [0, 1]\n")
     harness("run", "--config", "spec.yaml", "--seeds", "5", "--out", "out", cwd=tmp_path)
     found = {record["variant"]: record for record in records(tmp_path / "out")}
@@ -192,7 +192,7 @@ def test_flags_override_the_config_file(tmp_path):
 @pytest.mark.slow
 def test_the_main_job_on_the_embedded_model(tmp_path):
     """Few steps and examples of what the README's first command does: every number is there and adds up."""
-    harness(
+    in_processes(
         *["run", "--methods", "full,instruction,lora,qlora,prefix", "--budget", "steps=12"],
         *["--test-examples", "24", "--out", "out"],
         cwd=tmp_path,
@@ -227,7 +227,7 @@ def test_the_main_job_on_the_embedded_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_embedded_encoder_decoder_model(tmp_path):
+def test_the_embedded_encoder_decoder_model(harness, tmp_path):
     harness(
         *["run", "--model", "embedded-seq2seq", "--methods", "qlora,prefix", "--budget", "steps=6"],
         *["--test-examples", "16", "--out", "out"],
@@ -240,9 +240,9 @@ def test_the_embedded_encoder_decoder_model(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_embedded_default_really_learns(tmp_path):
+def test_the_embedded_default_really_learns(harness, tmp_path):
     """The base at most 0.35, the best method at least 0.65, in the default budget."""
-    harness("run", "--methods", "full", "--test-examples", "100", "--out", "out", cwd=tmp_path, timeout=900)
+    harness("run", "--methods", "full", "--test-examples", "100", "--out", "out", cwd=tmp_path)
     found = {record["variant"]: record["metrics"]["rougeL"] for record in records(tmp_path / "out")}
     assert found["base"] <= 0.35
     assert found["full"] >= 0.65
@@ -250,7 +250,7 @@ def test_the_embedded_default_really_learns(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
-def test_learning_from_preferences_and_rewards(tmp_path, model):
+def test_learning_from_preferences_and_rewards(harness, tmp_path, model):
     """A few steps of what docs/rlhf.md tells: stages, metrics, files and report are there, starts are gone on from."""
     pairs = [
         {"prompt": f"#Person1#: Is shop {i} open?", "chosen": f"Shop {i} is open.", "rejected": "yes " * 8}

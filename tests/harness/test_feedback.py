@@ -174,13 +174,12 @@ def test_a_model_as_reward_is_loaded_in_the_worker(here, capsys, classifier):
 
 
 @pytest.mark.parametrize("what", ["data/pairs.jsonl", "my_rewards.py"])
-def test_what_changes_after_planning_ends_the_trial(here, pairs, what):
+def test_what_changes_after_planning_ends_the_trial(here, pairs, place, what):
     asked = {"model": "toy", "task": "toy", "methods": "follower", "budget": "steps=1", "device": "cpu"}
     plan = make_plan(build_spec({**asked, "preferences": str(pairs), "reward": "my_rewards:length"}))
     path = here / what
     path.write_text(path.read_text().replace("bad", "worse").replace("len(text)", "1 + len(text)"))
-    places = {name: str(here / name) for name in ("artifacts", "predictions", "stages")}
-    outcome = LocalLauncher().launch({**plan.trials[1].request, **places}, here / "log", lambda event: None)
+    outcome = LocalLauncher().launch(place(plan.trials[1].request, here), here / "log", lambda event: None)
     assert (outcome.status, outcome.phase) == ("error", "load")
     assert "changed after the run was planned; start the run again" in outcome.message
 

@@ -23,6 +23,7 @@ HEAVY = {
     "bitsandbytes",
     "sacrebleu",
     "sentence_transformers",
+    "pydantic",
 }
 PACKAGES = ("harness", "methods", "reports")
 FORBIDDEN = {"methods": {"harness", "reports"}, "reports": {"harness", "methods"}}

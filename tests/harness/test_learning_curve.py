@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,22 +11,29 @@ import pytest
 
 from harness.checkpoint import Stop
 from harness.errors import SpecError
-from harness.evaluate import Evaluation, evaluate
-from harness.learning_curve import MOST_POINTS, LearningCurve, aimed, to_quality
+from harness.evaluate import Evaluation, Evaluator
+from harness.learning_curve import MOST_POINTS, LearningCurve
 from harness.measure.meter import Meter
-from harness.planner import _learning_curve, make_plan
+from harness.measure.time_to_quality import find_time_to_quality, retarget
+from harness.models.toy import ToyBackend
+from harness.planner import _plan_curve, make_plan
+from harness.request import CurveRequest
 from harness.spec import build_spec
-from methods.base import ModelFacts
+from methods.base import Budget
 
 ROOT = Path(__file__).resolve().parents[2]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
 
 
-def harness(*arguments: str, cwd: Path) -> tuple[int, str, str]:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "harness", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout, done.stderr
+@pytest.fixture
+def harness(run_here):
+    """Return a function that runs a command line in this process; gives exit code, output and errors."""
+
+    def harness(*arguments: str, cwd: Path) -> tuple[int, str, str]:
+        done = run_here(*arguments, cwd=cwd)
+        return done.returncode, done.stdout, done.stderr
+
+    return harness
 
 
 def record(cwd: Path, variant: str = "toy") -> dict:
@@ -38,7 +42,7 @@ def record(cwd: Path, variant: str = "toy") -> dict:
 
 
 def shipped(request) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(request["artifacts"]).glob("*.safetensors")}
+    return {path.name: path.read_bytes() for path in Path(request.places.artifacts).glob("*.safetensors")}
 
 
 def points(outcome):
@@ -48,7 +52,7 @@ def points(outcome):
 # --- what the points say
 
 
-def test_a_run_keeps_a_curve_and_the_time_to_a_quality(tmp_path):
+def test_a_run_keeps_a_curve_and_the_time_to_a_quality(harness, tmp_path):
     # The toy answers with one word more every hundred steps, and every word too many costs precision.
     asked = ["--budget", "steps=250", "--evaluate-every", "steps=100"]
     code, _, err = harness(*TOY, *asked, "--target-quality", "0.6", cwd=tmp_path)
@@ -77,7 +81,7 @@ def test_a_run_keeps_a_curve_and_the_time_to_a_quality(tmp_path):
     assert "tokens_to_quality" not in record(tmp_path)["metrics"]
 
 
-def test_points_come_every_so_many_tokens(tmp_path):
+def test_points_come_every_so_many_tokens(harness, tmp_path):
     code, _, err = harness(*TOY, "--budget", "steps=10", "--evaluate-every", "tokens=300", cwd=tmp_path)
     assert code == 0, err
     # 80 tokens a step: the first step at or past each multiple of 300, and the end.
@@ -97,11 +101,15 @@ CURVE = (
     [(0.05, 2.0, 900), (0.1, 2.0, 900), (0.11, 4.0, 1800), (0.3, 4.0, 1800), (0.31, 8.0, 3600), (0.41, None, None)],
 )
 def test_the_first_point_that_is_good_enough_counts(target, seconds, tokens):
-    assert to_quality(CURVE, target) == {"seconds_to_quality": seconds, "tokens_to_quality": tokens}
+    assert find_time_to_quality(CURVE, target) == {"seconds_to_quality": seconds, "tokens_to_quality": tokens}
 
 
 def test_a_curve_without_points_reaches_nothing():
-    assert set(to_quality((), 0.1).values()) == set(to_quality(({"rougeL": None},), 0.1).values()) == {None}
+    assert (
+        set(find_time_to_quality((), 0.1).values())
+        == set(find_time_to_quality(({"rougeL": None},), 0.1).values())
+        == {None}
+    )
 
 
 # --- the curve under a clock that the test moves
@@ -125,16 +133,17 @@ def make_curve(clock):
 
     def make(amount=2, unit="steps", stop=None, meter=None):
         meter, stop = meter or Meter("none", clock), stop or Stop()
-        asked = {"every": {"unit": unit, "amount": amount}, "examples": 3, "target_quality": None}
+        asked = CurveRequest(every=Budget(unit, amount), examples=3)
 
-        def evaluate(examples, on_progress):
-            assert list(examples) == [0, 1, 2]
-            clock.now += 50
-            on_progress(1.0)
-            return Evaluation({"rougeL": 0.5, "heldout_loss": float("inf")}, {}, [], 0)
+        class Slow(Evaluator):
+            def evaluate(self, examples, on_progress):
+                assert list(examples) == [0, 1, 2]
+                clock.now += 50
+                on_progress(1.0)
+                return Evaluation({"rougeL": 0.5, "heldout_loss": float("inf")}, {}, [], 0)
 
         curve = LearningCurve(asked, meter, stop)
-        curve.begin(None, ModelFacts("toy", "toy", "Toy", "cpu"), range(9), evaluate)
+        curve.begin(Slow(ToyBackend(), None, None, (), None, None), range(9))
         return curve, meter
 
     return make
@@ -261,20 +270,20 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
     def no_room(*_):
         raise MemoryError
 
-    monkeypatch.setattr("harness.worker.evaluate", no_room)
-    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
-    found = work(make_request("toy", evaluate_every="steps=3", test_examples=None, **changes))
+    monkeypatch.setattr(Evaluator, "evaluate", no_room)
+    found = work(make_request("toy", evaluate_every="steps=3", model="toy", task="toy"))
     assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
 
 
 def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, monkeypatch):
+    evaluate = Evaluator.evaluate
+
     def slow(*arguments):
         time.sleep(0.3)  # as long as the whole budget
         return evaluate(*arguments)
 
-    monkeypatch.setattr("harness.worker.evaluate", slow)
-    changes = {"model": "toy", "task": "toy", "train_examples": None, "validation_examples": None}
-    changes |= {"test_examples": None, "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
+    monkeypatch.setattr(Evaluator, "evaluate", slow)
+    changes = {"model": "toy", "task": "toy", "budget": "minutes=0.005", "set": {"toy.seconds_per_step": 0.05}}
     found = work(make_request("toy", evaluate_every="steps=1", **changes))
     assert found.done["steps"] >= 2
     assert len(found.learning_curve) == found.done["steps"]
@@ -309,9 +318,9 @@ def test_a_curve_makes_another_trial_and_a_target_does_not():
         ({"evaluate_every": "tokens=nan"}, "N is above 0"),
         ({"evaluate_every": "steps=5", "curve_examples": 0}, "curve_examples must be at least 1"),
         ({"evaluate_every": "steps=5", "curve_examples": True}, "curve_examples must be a whole number"),
-        ({"evaluate_every": "steps=5", "target_quality": 1.5}, "target_quality 1.5: ROUGE-L lies between 0 and 1"),
-        ({"evaluate_every": "steps=5", "target_quality": "0"}, "target_quality 0: ROUGE-L lies"),
-        ({"evaluate_every": "steps=5", "target_quality": "nan"}, "target_quality nan: ROUGE-L lies"),
+        ({"evaluate_every": "steps=5", "target_quality": 1.5}, "target_quality must be a number above 0 and at most 1"),
+        ({"evaluate_every": "steps=5", "target_quality": "0"}, "target_quality must be a number above 0"),
+        ({"evaluate_every": "steps=5", "target_quality": "nan"}, "target_quality must be a number above 0"),
         ({"evaluate_every": "steps=5", "target_quality": "good"}, "target_quality must be a number"),
         ({"target_quality": 0.5}, "none is asked for; give evaluate_every too"),
         ({"curve_examples": 5, "evaluate_every": "never"}, "none is asked for; give evaluate_every too"),
@@ -327,16 +336,16 @@ def test_what_cannot_be_asked_for_gets_one_sentence(asked, said):
 def test_a_task_without_validation_examples_has_no_curve():
     bare = dataclasses.replace(plan().task, validation=())
     with pytest.raises(SpecError, match="evaluate_every measures on validation examples, and the task toy has none"):
-        _learning_curve(build_spec({"methods": "toy", "evaluate_every": "steps=5"}), bare)
+        _plan_curve(build_spec({"methods": "toy", "evaluate_every": "steps=5"}), bare)
 
 
 def test_a_record_is_held_against_another_target():
     made = plan(evaluate_every="steps=10", target_quality=0.3)
-    asked = made.trials[1].request["learning_curve"]
+    asked = made.trials[1].request.learning_curve
     record = dataclasses.replace(made.trials[1].draft, learning_curve=CURVE, metrics={"tokens_to_quality": 1.0, "a": 2})
-    assert aimed(record, asked) is record
-    assert aimed(record, None) is record
-    other = aimed(record, {**asked, "target_quality": 0.4})
+    assert retarget(record, asked) is record
+    assert retarget(record, None) is record
+    other = retarget(record, dataclasses.replace(asked, target_quality=0.4))
     assert other.metrics == {"a": 2, "seconds_to_quality": 8.0, "tokens_to_quality": 3600}
     assert other.details["learning_curve"]["target_quality"] == 0.4
-    assert aimed(other, {**asked, "target_quality": None}).metrics == {"a": 2}
+    assert retarget(other, dataclasses.replace(asked, target_quality=None)).metrics == {"a": 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,22 +14,19 @@ import psutil
 import pytest
 
 from harness.launchers.local import LocalLauncher, worker_environment
+from harness.outcome import Outcome
 from harness.planner import make_plan
-from harness.protocol import Outcome
+from harness.request import Places, TrialRequest
 from harness.spec import build_spec
 from reports.record import Phase
 
 
-def toy_request(tmp_path: Path, **settings) -> dict:
+def toy_request(tmp_path: Path, **settings) -> TrialRequest:
     knobs = [f"toy.{key}={value}" for key, value in settings.items()]
     spec = build_spec({"model": "toy", "task": "toy", "methods": "toy", "set": knobs, "budget": "steps=5"})
-    trial = make_plan(spec).trials[1]
-    return {
-        **trial.request,
-        "artifacts": str(tmp_path / "artifacts"),
-        "predictions": str(tmp_path / "p.jsonl"),
-        "stages": str(tmp_path / "stages"),
-    }
+    names = {"artifacts": "artifacts", "predictions": "p.jsonl", "stages": "stages", "checkpoint": "c.safetensors"}
+    places = Places(**{key: str(tmp_path / name) for key, name in names.items()})
+    return dataclasses.replace(make_plan(spec).trials[1].request, places=places, checkpoint_every=None)
 
 
 def launch(tmp_path, timeout=None, **settings) -> tuple[Outcome, list]:
@@ -97,10 +95,11 @@ def processes() -> dict[str, int]:
 
 
 def test_a_worker_that_cannot_start_leaves_an_outcome(tmp_path):
-    outcome = LocalLauncher().launch({"no": "request"}, tmp_path / "log", lambda event: None)
+    request = dataclasses.replace(toy_request(tmp_path), places=None)
+    outcome = LocalLauncher().launch(request, tmp_path / "log", lambda event: None)
     assert outcome.status == "error"
     assert "exit code 1" in outcome.message
-    assert "KeyError" in (tmp_path / "log").read_text()
+    assert "names no places" in (tmp_path / "log").read_text()
 
 
 def test_the_workers_environment_is_an_allow_list():

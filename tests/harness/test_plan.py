@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from harness.errors import SpecError
-from harness.identity import code_hash
+from harness.identity import hash_training_code
 from harness.models.source import resolve
 from harness.plan import in_order
 from harness.planner import make_plan
+from harness.request import TrialRequest
 from harness.spec import build_spec
 from harness.variants import Variant
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def plan(**request):
@@ -85,7 +80,7 @@ def test_a_draft_says_all_that_is_known_before_and_holds_no_path():
     assert draft.settings["seconds_per_step"] == 0
     assert draft.task.examples == {"train": 6, "validation": 2, "test": 4}
     assert draft.budget == {"unit": "steps", "amount": 300.0}
-    json.dumps(made.trials[1].request)  # only JSON crosses to the worker
+    assert TrialRequest.from_json(made.trials[1].request.to_json()) == made.trials[1].request
     embedded = make_plan(build_spec({"methods": "lora", "device": "cpu"}))
     text = json.dumps(dataclasses.asdict(embedded.trials[1].draft))
     assert embedded.model.location not in text
@@ -156,11 +151,11 @@ def test_pairs_and_rewards_change_the_trials_that_learn_from_them_and_no_other(p
 
 def test_requests_hold_pairs_and_rewards_only_where_they_are_learned_from(plugin):
     of = {trial.draft.variant: trial for trial in plan(methods="toy,follower", reward="rouge").trials}
-    assert of["toy"].request["reward"] is None
+    assert of["toy"].request.reward is None
     assert of["toy"].draft.details == {}
-    assert of["follower"].request["reward"]["kind"] == "rouge"
+    assert of["follower"].request.reward.kind == "rouge"
     assert of["follower"].draft.details == {"reward": {"name": "rouge", "revision": None}}
-    json.dumps(of["follower"].request)
+    assert TrialRequest.from_json(of["follower"].request.to_json()) == of["follower"].request
 
 
 def test_a_start_comes_first_and_its_id_counts(plugin, monkeypatch):
@@ -172,7 +167,8 @@ def test_a_start_comes_first_and_its_id_counts(plugin, monkeypatch):
     assert (base.start, toy.start, follower.start) == (None, None, toy.trial_id)
     assert toy.trial_id == ids()[1]
     # Other code of the toy makes another follower too, whose own code is the same.
-    monkeypatch.setattr("harness.planner.code_hash", lambda cls: "other" if cls.name == "toy" else code_hash(cls))
+    changed = lambda cls, *how, **more: "other" if cls.name == "toy" else hash_training_code(cls, *how, **more)  # noqa: E731
+    monkeypatch.setattr("harness.planner.hash_training_code", changed)
     _, other_toy, other_follower = made()
     assert other_toy.trial_id != toy.trial_id
     assert other_follower.trial_id != follower.trial_id
@@ -195,79 +191,3 @@ def test_variants_keep_their_order_but_for_starts():
         order({"a": "b", "b": "c", "c": "a"})
     with pytest.raises(SpecError, match="c starts from c: no variant"):
         order({"a": None, "c": "c"})
-
-
-def test_the_code_of_a_method_that_is_a_package_is_all_of_its_files(tmp_path):
-    """A copy of the methods, in which files change, one after the other."""
-    copy = tmp_path / "methods"
-    shutil.copytree(ROOT / "methods", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "rlhf" / "probe.py").write_text(
-        "from methods.toy import Toy\nclass Probe(Toy):\n    feedback = frozenset({'reward'})\n"
-    )
-    (tmp_path / "plugged.py").write_text("from methods.rlhf.probe import Probe\nclass Mine(Probe): pass\n")
-    code = (
-        "from harness.identity import code_hash; from methods.toy import Toy; from methods.lora import LoRA\n"
-        "from plugged import Mine, Probe; print(*map(code_hash, (LoRA, Toy, Probe, Mine)))"
-    )
-
-    def hashes():
-        path = os.pathsep.join([str(tmp_path), str(ROOT)])
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        return done.stdout.split()
-
-    before = hashes()
-    assert len(set(before)) == 4
-    assert hashes() == before
-    for name in ("rlhf/damage.py", "rlhf/__init__.py", "feedback.py"):
-        (copy / name).write_text((copy / name).read_text() + "# changed\n")
-        after = hashes()
-        assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False, False], name
-        before = after
-    (copy / "training.py").write_text((copy / "training.py").read_text() + "# changed\n")
-    assert not set(hashes()) & set(before)
-
-
-def test_the_code_of_a_method_is_also_what_its_files_import(tmp_path):
-    """In a copy of the methods, the file that is changed is imported at the top or inside a function."""
-    copy = tmp_path / "methods"
-    shutil.copytree(ROOT / "methods", copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "plugged.py").write_text(
-        "from methods.toy import Toy\nclass Mine(Toy):\n    def prepare(self, model, setting):\n"
-        "        from methods import partial, toy\n        import methods.loss, os\n"
-    )
-    names = ["toy", "full", "pissa", "dora", "galore", "peft:vera", "few-shot", "dpo", "mine"]
-    code = (
-        "from harness.identity import code_hash; from methods.registry import get; from plugged import Mine;"
-        f"print(*(code_hash(Mine if name == 'mine' else get(name)) for name in {names}))"
-    )
-
-    def hashes():
-        path = os.pathsep.join([str(tmp_path), str(ROOT)])
-        env = {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-c", code]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=env)
-        return dict(zip(names, done.stdout.split(), strict=True))
-
-    before = hashes()
-    for file, concerned in {
-        "lora_start.py": {"pissa", "dora", "peft:vera", "dpo"},
-        "dora.py": {"pissa", "dora", "peft:vera", "dpo"},
-        "partial.py": {"galore", "mine"},
-        "prefix.py": {"peft:vera"},
-        "untouched.py": {"few-shot"},
-        "foreign.py": {"dpo"},
-        "errors.py": set(),
-        "__init__.py": set(),
-        "loss.py": set(names),
-    }.items():
-        (copy / file).write_text((copy / file).read_text() + "# changed\n")
-        after = hashes()
-        assert {name for name in names if after[name] != before[name]} == concerned, file
-        before = after

@@ -63,7 +63,7 @@ def test_without_the_flag_no_file_is_run(tmp_path):
         ("1 / 0\n", "cannot be run: ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)\n", "cannot be run: SystemExit: 3"),
         ("x = 1\n", "defines no subclass of methods.base.Method"),
-        (METHOD.replace('"parrot"', '"lora"'), "taken twice: by methods.lora:LoRA and by"),
+        (METHOD.replace('"parrot"', '"lora"'), "taken twice: by methods.adapters.lora:LoRA and by"),
         (METHOD + '\n\nclass Other(Parrot):\n    summary = "again"\n', "'parrot' is taken twice: by "),
         (METHOD.replace("summary", "description") + '    summary = ""\n', "has no summary"),
     ],

@@ -262,7 +262,7 @@ def test_a_clash_in_one_group_costs_no_name_but_its_own(install, refused, capsys
         group: {name: "others_whole:Parrot"} for group, name in (("harness.methods", "lora"), ("harness.tasks", "file"))
     }
     install("others-whole", points, others_whole=WHOLE)
-    clash = "the method name 'lora' is taken twice: by methods.lora:LoRA and by others_whole:Parrot"
+    clash = "the method name 'lora' is taken twice: by methods.adapters.lora:LoRA and by others_whole:Parrot"
     assert clash in refused("--task", "toy", "--methods", "lora")
     assert "'file' is taken twice: by harness.tasks.file:load and by others_whole:Parrot" in refused("--task", "file")
     for what, name, other in (("methods", "lora", "qlora"), ("tasks", "file", "e2e"), ("metrics", None, "rouge")):

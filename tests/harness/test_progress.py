@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
+from harness.outcome import Outcome, finish_record
 from harness.planner import make_plan
 from harness.progress import LiveProgress, PlainProgress, progress_for
-from harness.protocol import Outcome, finished_record
 from harness.spec import build_spec
 
 EVENTS = [
@@ -35,7 +35,7 @@ def test_plain_lines_tell_phases_tenths_of_training_and_quarters_of_evaluation(t
     progress.started(trial)
     for event in EVENTS:
         progress.event(event)
-    progress.ended(finished_record(trial.draft, Outcome(status="ok", metrics={"rougeL": 0.5})), skipped=False)
+    progress.ended(finish_record(trial.draft, Outcome(status="ok", metrics={"rougeL": 0.5})), skipped=False)
     assert [line.split()[0] for line in lines[2:12]] == [f"{n}%" for n in range(10, 101, 10)]
     assert "step 10  loss 2.500  1,234 tokens/s  1.00 GiB" in lines[2]
     assert lines[2].endswith("left")
@@ -62,7 +62,7 @@ def test_the_live_bar_follows_training_and_evaluation(trial, width):
         progress.event({"event": "phase", "name": "save"})
         (bar,) = progress.bars.tasks
         assert (bar.total, bar.fields["step"]) == (None, "")
-        progress.ended(finished_record(trial.draft, Outcome(status="diverged", message="why")), skipped=False)
+        progress.ended(finish_record(trial.draft, Outcome(status="diverged", message="why")), skipped=False)
         assert not progress.bars.tasks
     shown = console.file.getvalue()
     assert "toy[warmup=0.1] seed 0: diverged: why" in shown

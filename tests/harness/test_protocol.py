@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from harness.protocol import Outcome, read_event
+from harness.outcome import Outcome
+from harness.protocol import read_event
 from reports.errors import RecordError
 
 STEP = {"event": "step", "step": 3, "progress": 0.5, "loss": 1.5, "tokens_per_second": None, "host_bytes": 1 << 20}

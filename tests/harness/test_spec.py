@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError, SpecError
-from harness.parsing import load_yaml, parse_budget, parse_seeds, slug, split_outside_brackets
+from harness.parsing import load_yaml, parse_budget, parse_seeds, read_hub_id, slug, split_outside_brackets
 from harness.spec import KEYS, build_spec
 from methods.base import Budget
 from methods.errors import MethodError
@@ -89,7 +89,25 @@ def test_defaults_are_the_embedded_model_and_task():
         ({"methods": "lora", "target_fields": 3}, "target_fields must be a list"),
         ({"methods": "lora[r=many]"}, "lora.r: must be a whole number .given: 'many'"),
         ({"methods": "prefix[init=zero]"}, "prefix.init: must be 'text' or 'random' .given: 'zero'"),
-        ({"methods": "lora", "batch_size": 0}, "at least 1"),
+        ({"methods": "lora", "batch_size": 0}, r"^batch_size must be at least 1 \(given: 0\)$"),
+        ({"methods": "lora", "tries": "0"}, r"^tries must be at least 1 \(given: '0'\)$"),
+        ({"methods": "lora", "tries": True}, "^tries must be a whole number, not True$"),
+        ({"methods": "lora", "price_per_hour": True}, "^price_per_hour must be a number, not True$"),
+        (
+            {"methods": "lora", "input_tokens": 0},
+            "^input_tokens must be a whole number above 0 and",
+        ),
+        (
+            {"methods": "lora", "target_tokens": 10**9},
+            "^target_tokens must be a whole number above 0 and below a",
+        ),
+        ({"methods": "lora", "trial_timeout": "nan"}, "^trial_timeout must be a number above 0 and below a billion"),
+        ({"methods": "lora", "trial_timeout": 0}, "^trial_timeout must be a number above 0 and below a billion"),
+        (
+            {"methods": "lora", "rerun": "0123456789abcdef\n"},
+            "^rerun must be failed, all, or the id of a trial",
+        ),
+        ({"methods": "lora", "rerun": "some"}, r"^rerun must be failed, .* digits\) \(given: 'some'\)$"),
         ({"methods": "lora", "device": "tpu"}, "device must be 'auto', 'cpu', 'cuda' or 'mps'"),
         ({"methods": "lora", "test_examples": 0}, "test-examples"),
         ({"methods": "lora", "template": "no slot"}, r"\{input\}"),
@@ -170,3 +188,23 @@ def test_how_often_to_keep_a_checkpoint(given, read):
 def test_an_interval_that_is_none_is_refused(given):
     with pytest.raises(SpecError, match="give steps=N, minutes=N or never"):
         build_spec({"methods": "toy", "checkpoint_every": given})
+
+
+@pytest.mark.parametrize("rerun", ["failed", "all", "0123456789abcdef"])
+def test_what_runs_again_is_named_in_three_ways(rerun):
+    assert build_spec({"methods": "lora", "rerun": rerun}).rerun == rerun
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("org/name", ("org/name", None)),
+        ("my-org/a.b_c@v2/x", ("my-org/a.b_c", "v2/x")),
+        *(
+            (text, None)
+            for text in ("name", "./name", "../name", "-org/name", "~/name", "/name", "a/b/c", "a/b@", "é/b")
+        ),
+    ],
+)
+def test_an_id_of_the_hub_is_read_or_is_none(text, read):
+    assert read_hub_id(text) == read

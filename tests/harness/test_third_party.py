@@ -161,7 +161,7 @@ def contract(*arguments, cwd):
 
 
 MINE = """
-from methods.full import Full
+from methods.whole.full import Full
 
 
 class Mine(Full):

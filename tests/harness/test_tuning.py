@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
-import sys
 
 import pytest
 
@@ -129,16 +127,14 @@ def test_a_variant_that_waits_for_another_cannot_be_searched():
         build_spec({"methods": "lora,rlhf[start=lora]", "tune": "lr"})
 
 
-def harness(*arguments):
-    command = [sys.executable, "-m", "harness", "run", "--model", "toy", "--task", "toy", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+@pytest.fixture
+def toys(run_here):
+    """Return a function that runs toys in this process, in a run directory."""
+    few = ("run", "--model", "toy", "--task", "toy", "--methods", "toy", "--budget", "steps=5")
+    return lambda out, *arguments: run_here(*few, "--out", out, *arguments, cwd=out)
 
 
-def toys(out, *arguments):
-    return harness("--methods", "toy", "--budget", "steps=5", "--out", str(out), *arguments)
-
-
-def test_a_search_through_the_command_line(tmp_path):
+def test_a_search_through_the_command_line(toys, tmp_path):
     tune = ("--tune", "toy.seconds_per_step=0|0.001|0.002", "--seeds", "3,4")
     done = toys(tmp_path, *tune, "--tries", "2")
     assert done.returncode == 0, done.stderr
@@ -165,7 +161,7 @@ def test_a_search_through_the_command_line(tmp_path):
     assert "toy[seconds_per_step=0.001] " not in board  # tries are no rows
 
 
-def test_a_search_in_which_every_try_fails_is_an_error_of_the_method(tmp_path):
+def test_a_search_in_which_every_try_fails_is_an_error_of_the_method(toys, tmp_path):
     done = toys(tmp_path, "--tune", "toy.ending=error|oom", "--tries", "2")
     assert done.returncode == 1
     final = [record for record in read_records(tmp_path)[0] if record.split == "test" and record.role != "base"]
@@ -173,14 +169,14 @@ def test_a_search_in_which_every_try_fails_is_an_error_of_the_method(tmp_path):
     assert final[0].message.startswith("none of 2 tries ended ok; the last: ")
 
 
-def test_failed_tries_do_not_fail_the_run(tmp_path):
+def test_failed_tries_do_not_fail_the_run(toys, tmp_path):
     done = toys(tmp_path, "--tune", "toy.ending=error|ok", "--tries", "2")
     assert done.returncode == 0, done.stdout
     (final,) = [record for record in read_records(tmp_path)[0] if record.split == "test" and record.role != "base"]
     assert (final.status, final.details["tuning"]["failed"]) == ("ok", 1)
 
 
-def test_everything_cannot_be_rerun_while_it_is_searched(tmp_path):
+def test_everything_cannot_be_rerun_while_it_is_searched(toys, tmp_path):
     done = toys(tmp_path, "--tune", "toy.ending=ok|error", "--rerun", "all")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "--rerun all and --tune" in done.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -178,11 +176,10 @@ def test_two_numbers_have_two_names(values):
     assert [float(text[4:-1]) for text in (one, other)] == values
 
 
-def test_a_grid_is_a_row_for_each_variant_and_no_name_becomes_a_path(tmp_path):
+def test_a_grid_is_a_row_for_each_variant_and_no_name_becomes_a_path(run_here, tmp_path):
     config = tmp_path / "spec.yaml"
     config.write_text("{model: toy, task: toy, budget: {steps: 3}, methods: [{toy: {ending: ['../x', '/y']}}]}")
-    command = [sys.executable, "-m", "harness", "run", "--config", config, "--save-models", "--out", tmp_path / "run"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = run_here("run", "--config", config, "--save-models", "--out", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     told = [json.loads(path.read_text()) for path in (tmp_path / "run" / "records").glob("*.json")]
     assert {record["variant"] for record in told} == {"base", "toy[ending=../x]", "toy[ending=/y]"}

@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from harness.protocol import Outcome
+from harness.outcome import Outcome
 from reports.decoding import Number, Text, Whole, decode
 from reports.errors import RecordError
 from reports.record import Environment, ModelInfo, Phase, Record, TaskInfo

@@ -7,8 +7,6 @@ import dataclasses
 import html.parser
 import io
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -222,18 +220,12 @@ def test_markdown_has_only_the_blocks_of_its_template(files):
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
-def test_the_command_writes_them_all(make, tmp_path):
+def test_the_command_writes_them_all(run_here, make, tmp_path):
     store = RunStore(tmp_path / "run")
     for number in range(len(EVIL)):
         store.add(spread(make, number))
     (tmp_path / "run" / "records" / "=cmd <b>|.json").write_text("{")
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "report", str(tmp_path / "run")],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
+    done = run_here("report", tmp_path / "run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert Page((tmp_path / "run" / "leaderboard.html").read_text("utf-8")).tags.count("script") == 1
     assert "Set aside" in (tmp_path / "run" / "leaderboard.md").read_text("utf-8")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -126,12 +124,11 @@ def test_marks_of_several_parts_stand_side_by_side_and_are_never_alike():
     assert mixed.marks([keys[0]]) == [""]
 
 
-def test_the_command_shows_them_together(make, tmp_path):
+def test_the_command_shows_them_together(run_here, make, tmp_path):
     store = RunStore(tmp_path)
     for record in (make("base"), make("lora"), other(make("full"), budget=STEPS)):
         store.add(record)
-    command = [sys.executable, "-m", "harness", "report", str(tmp_path)]
-    subprocess.run([*command, "--allow-mixed"], capture_output=True, cwd=ROOT, check=True)
+    assert run_here("report", tmp_path, "--allow-mixed", cwd=tmp_path).returncode == 0
     assert "full (steps=100)" in (tmp_path / "leaderboard.md").read_text("utf-8")
-    subprocess.run(command, capture_output=True, cwd=ROOT, check=True)
+    assert run_here("report", tmp_path, cwd=tmp_path).returncode == 0
     assert "full (steps=100)" not in (tmp_path / "leaderboard.md").read_text("utf-8")

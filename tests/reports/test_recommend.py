@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -380,11 +378,10 @@ def test_what_is_no_limit_is_refused_in_one_sentence(flag, text, sentence):
     assert "\n" not in str(caught.value)
 
 
-def harness(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "harness", "recommend", *map(str, arguments)],
-        capture_output=True, text=True, cwd=ROOT, check=False,
-    )  # fmt: skip
+@pytest.fixture
+def harness(run_here, tmp_path):
+    """Return a function that runs the command `recommend` in this process."""
+    return lambda *arguments: run_here("recommend", *arguments, cwd=tmp_path)
 
 
 @pytest.fixture
@@ -395,7 +392,7 @@ def directory(three, tmp_path):
     return tmp_path
 
 
-def test_the_command_names_a_method_and_its_exit_code_says_whether(directory):
+def test_the_command_names_a_method_and_its_exit_code_says_whether(harness, directory):
     done = harness(directory, "--max-memory", "800MiB", "--max-time", "1h", "--min-rougeL", "0.3")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("tiny on file\n  recommended  lora\n  why          ROUGE-L 0.500")
@@ -407,7 +404,7 @@ def test_the_command_names_a_method_and_its_exit_code_says_whether(directory):
     assert "no total time was measured" in done.stdout
 
 
-def test_one_table_without_an_answer_is_enough_for_exit_code_1(directory, make):
+def test_one_table_without_an_answer_is_enough_for_exit_code_1(harness, directory, make):
     poor = row(make, "ia3", 0.2, budget={"unit": "steps", "amount": 9.0})
     RunStore(directory).add(poor)
     done = harness(directory, "--min-rougeL", "0.3")
@@ -427,20 +424,20 @@ def test_one_table_without_an_answer_is_enough_for_exit_code_1(directory, make):
         (["--min-train_seconds", "3s"], "unrecognized arguments"),
     ],
 )
-def test_a_wrong_request_ends_with_2(directory, arguments, sentence):
+def test_a_wrong_request_ends_with_2(harness, directory, arguments, sentence):
     done = harness(directory, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert done.stdout == ""
 
 
-def test_a_directory_without_records_ends_with_2(tmp_path):
+def test_a_directory_without_records_ends_with_2(harness, tmp_path):
     done = harness(tmp_path)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "holds no records" in done.stderr
 
 
-def test_names_cannot_command_the_terminal(make, tmp_path):
+def test_names_cannot_command_the_terminal(harness, make, tmp_path):
     store = RunStore(tmp_path)
     store.add(row(make, "\x1b[31mred\x07\nrecommended  mine", 0.9))
     done = harness(tmp_path)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -158,13 +156,13 @@ def test_a_hostile_name_breaks_out_of_nothing(make):
     assert "](http" not in files["leaderboard.md"]
 
 
-def harness(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
-    )
+@pytest.fixture
+def harness(run_here, tmp_path):
+    """Return a function that runs a command in this process."""
+    return lambda *arguments: run_here(*arguments, cwd=tmp_path)
 
 
-def test_the_command_takes_metrics_and_refuses_others(records, tmp_path):
+def test_the_command_takes_metrics_and_refuses_others(harness, records, tmp_path):
     store = RunStore(tmp_path)
     for record in records:
         store.add(record)

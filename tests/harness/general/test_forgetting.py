@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy
@@ -119,7 +117,7 @@ def test_random_numbers_go_on_as_if_nothing_had_been_measured(measure, tiny_mode
 
 
 def shipped(request) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in Path(request["artifacts"]).glob("*.safetensors")}
+    return {path.name: path.read_bytes() for path in Path(request.places.artifacts).glob("*.safetensors")}
 
 
 @pytest.mark.parametrize("method", ["lora[dropout=0.2]", "qlora", "prefix[init=random]", "full"])
@@ -138,14 +136,15 @@ def test_training_is_the_same_with_and_without_it(make_request, work, method):
 
 
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
-def test_a_trial_that_learns_nothing_forgets_nothing_and_the_base_is_its_before(tmp_path, make_request, work, model):
-    few = {"budget": "steps=1", "test_examples": 2, "model": model}
+def test_a_trial_that_learns_nothing_forgets_nothing(tmp_path, make_request, place, work, model):
+    few = {"budget": "steps=1", "test_examples": 2, "model": model, "general_text": "embedded"}
     lora = work(make_request("lora[learning_rate=1e-12]", **few))
     assert lora.status == "ok", lora.message
     assert lora.metrics["forgetting"] == pytest.approx(0, abs=1e-6)
-    plan = make_plan(build_spec({"methods": "lora", "device": "cpu", **few}))
-    places = {place: str(tmp_path / "base" / place) for place in ("artifacts", "predictions", "stages")}
-    base = LocalLauncher().launch({**plan.trials[0].request, **places}, tmp_path / "log", lambda event: None)
+    short = {"train_examples": 60, "validation_examples": 8, "input_tokens": 64, "target_tokens": 8}
+    plan = make_plan(build_spec({"methods": "lora", "device": "cpu", **few, **short}))
+    request = place(plan.trials[0].request, tmp_path / "base")
+    base = LocalLauncher().launch(request, tmp_path / "log", lambda event: None)
     assert base.status == "ok", base.message
     assert base.metrics["general_loss"] == lora.metrics["general_loss_before"]
     assert not {"general_loss_before", "forgetting"} & {*base.metrics, *base.scores}
@@ -153,15 +152,16 @@ def test_a_trial_that_learns_nothing_forgets_nothing_and_the_base_is_its_before(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
-def test_through_the_command_line(tmp_path, model):
+def test_through_the_command_line(run_here, tmp_path, model):
     """The user's text and the real thing: a column, a direction, an interval; the report names the text."""
     text = tmp_path / "mine.txt"
     text.write_text("\n\n".join(PASSAGES))
-    command = [
-        *[sys.executable, "-m", "harness", "run", "--methods", "full,lora", "--budget", "steps=8", "--model", model],
-        *["--train-examples", "64", "--test-examples", "8", "--general-text", str(text), "--out", "out"],
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    done = run_here(
+        *["run", "--methods", "full,lora", "--budget", "steps=8", "--model", model],
+        *["--train-examples", "64", "--validation-examples", "8", "--test-examples", "8", "--input-tokens", "64"],
+        *["--target-tokens", "8", "--general-text", str(text), "--out", "out"],
+        cwd=tmp_path,
+    )
     assert done.returncode == 0, done.stderr
     found = {r["variant"]: r for r in (json.loads(p.read_text()) for p in (tmp_path / "out" / "records").glob("*"))}
     before = found["base"]["metrics"]["general_loss"]

@@ -13,6 +13,7 @@ from harness.planner import make_plan
 from harness.spec import build_spec
 from harness.tasks import reading
 from harness.tasks.embedded import generate
+from methods.registry import build
 
 SENTENCE = "The quick brown fox number {} jumps over the lazy dog."
 
@@ -36,7 +37,8 @@ def test_the_embedded_text_is_prose_of_its_own():
 
 def test_nothing_is_measured_where_that_is_wished():
     text = load_general_text("none")
-    assert (text.passages, text.identity(), text.facts()) == ((), {}, {})
+    method = build("lora")
+    assert (text.passages, text.identity(method, "test"), text.details(method, "test")) == ((), {}, {})
 
 
 def test_a_text_file_holds_passages_between_blank_lines(tmp_path):
@@ -82,7 +84,7 @@ def test_the_hub(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in passages(10)))
-    rows = reading._hub(str(tmp_path), "--general-text", "general text", 4).rows
+    rows = reading._hub(str(tmp_path), None, "the text", "--general-text", 4).rows
     assert [row.fields["text"] for row in rows] == passages(4)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(
@@ -162,7 +164,7 @@ def test_the_text_makes_another_trial_of_all_that_have_a_loss(tmp_path):
 
     def trials(**request):
         plan = make_plan(build_spec({"methods": "lora", "device": "cpu", **request}))
-        return [(trial.trial_id, trial.draft.details, trial.request["general_text"]) for trial in plan.trials]
+        return [(trial.trial_id, trial.draft.details, trial.request.general_text) for trial in plan.trials]
 
     usual, mine, none = trials(), trials(general_text=str(tmp_path / "mine.txt")), trials(general_text="none")
     assert trials(general_text="embedded") == usual

@@ -8,8 +8,9 @@ import textwrap
 import pytest
 
 from harness.errors import HarnessError, MetricError, SpecError
-from harness.metrics.chosen import as_planned, chosen, measure
+from harness.metrics.chosen import chosen, find_as_planned, measure
 from harness.metrics.overlap import ExactMatch
+from methods.registry import build
 from reports.metrics import METRICS, Metric
 
 PREDICTIONS = ["the cat", "no", "maybe"]
@@ -38,7 +39,9 @@ def measured(text: str, examples, predictions=PREDICTIONS):
 def test_rouge_is_left_out_because_it_is_measured_in_any_case(examples):
     found = chosen(["rouge"], examples)
     assert found.plugins == ()
-    assert (found.identity(), found.request()) == ({}, {"metrics": []})
+    method = build("lora")
+    assert (found.identity(method, "test"), found.request(method, "test")) == ({}, {"metrics": ()})
+    assert found.scoring("test").keys() == {"rouge"}
     assert [plugin.name for plugin in chosen(["rouge", "chrf", "bleu"], examples).plugins] == ["chrf", "bleu"]
 
 
@@ -203,14 +206,16 @@ def test_a_plugin_gives_what_it_declares(examples, row):
         measure(Mine(), examples, PREDICTIONS)
 
 
-def test_what_its_numbers_depend_on_is_part_of_a_trial(examples, module, tmp_path):
+def test_what_its_numbers_depend_on_stands_beside_the_scores(examples, module, tmp_path):
     name = module("def f(p, r, i):\n    return [1] * len(p)\n")
     found = chosen(["chrf", f"{name}:f"], examples)
-    assert found.identity() == chosen([f"{name}:f", "rouge", "chrf"], examples).identity()  # the order does not matter
-    assert found.identity() != chosen(["chrf"], examples).identity()
-    again = as_planned(found.request()["metrics"])
+    assert found.scoring("test") == chosen([f"{name}:f", "rouge", "chrf"], examples).scoring("test")
+    assert found.scoring("test").keys() == {"rouge", "chrf", f"{name}:f"}
+    assert found.scoring("validation").keys() == {"rouge"}  # a search goes by ROUGE-L
+    asked = found.request(build("lora"), "test")["metrics"]
+    again = find_as_planned(asked)
     assert [plugin.label for plugin in again.plugins] == ["chrf", f"{name}:f"]
     with (tmp_path / f"{name}.py").open("a") as stream:
         stream.write("# changed\n")
     with pytest.raises(MetricError, match=f"the metric {name}:f changed after the run was planned; start the run agai"):
-        as_planned(found.request()["metrics"])
+        find_as_planned(asked)
