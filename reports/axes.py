@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from reports.text import seen
+from reports.format import replace_hidden
 
 Range = tuple[float, float, float]
 """Lowest and highest value of an axis, and the step of its ticks."""
@@ -129,4 +129,4 @@ def cut(text: str, characters: int) -> str:
 
 def safe(text: str) -> str:
     """Text for an SVG: escaped, one line, without what XML refuses."""
-    return escape(seen(" ".join(text.split())))
+    return escape(replace_hidden(" ".join(text.split())))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reports import axes
 from reports.content import TITLE, Section
-from reports.text import seen
+from reports.format import replace_hidden
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -20,7 +20,7 @@ def render(sections: Sequence[Section]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
-        finalize=lambda value: seen(value) if type(value) is str else value,  # not the markup, which is ours
+        finalize=lambda value: replace_hidden(value) if type(value) is str else value,  # not the markup, which is ours
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from reports.chapter import Chapter
 from reports.content import TITLE, Section
+from reports.format import replace_hidden
 from reports.grid import Grid
-from reports.text import seen
 
 _OPENING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-#>+|~=_:\[]))")
 """Begins a list, a heading, a quotation, a table, a fence, a rule or the target of a link."""
@@ -35,7 +35,7 @@ def short(section: Section) -> str:
         tuple(grid.right[column] for column in chosen),
         tuple(tuple(row[column] for column in chosen) for row in grid.rows),
     )
-    return f"{seen(section.heading)}: {seen(section.answer)}\n\n{_table(narrow)}"
+    return f"{replace_hidden(section.heading)}: {replace_hidden(section.answer)}\n\n{_table(narrow)}"
 
 
 def _section(section: Section) -> list[str]:
@@ -101,7 +101,7 @@ def _block(text: str) -> str:
 
 def _inline(text: str) -> str:
     """One line that is shown as it is: messages come from libraries and data, and may hold markup."""
-    line = seen(" ".join(text.split()))
+    line = replace_hidden(" ".join(text.split()))
     for mark in ("\\", "`", "*", "<"):
         line = line.replace(mark, f"\\{mark}")
     return line.replace("](", "]\\(")  # else a message could bring a link or an image

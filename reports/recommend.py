@@ -9,11 +9,10 @@ from typing import Literal, get_args
 
 from reports import mixed, pareto, sureness
 from reports.aggregate import Row
-from reports.format import format_gain, format_value
+from reports.format import format_gain, format_value, replace_hidden
 from reports.limits import Limit, Miss, miss, value
 from reports.metrics import METRICS, PRIMARY
 from reports.standing import TIE, Standing
-from reports.text import seen
 
 Preference = Literal["quality", "memory", "time", "size"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)
@@ -34,8 +33,8 @@ class Answer:
     def __str__(self) -> str:
         """For a terminal."""
         width = max((len(label) for label, _ in self.lines), default=0)
-        body = [f"  {label.ljust(width)}  {seen(' '.join(text.split()))}" for label, text in self.lines]
-        return "\n".join([seen(" ".join(self.heading.split())), *body])
+        body = [f"  {label.ljust(width)}  {replace_hidden(' '.join(text.split()))}" for label, text in self.lines]
+        return "\n".join([replace_hidden(" ".join(self.heading.split())), *body])
 
 
 def answers(
