@@ -18,7 +18,7 @@ from harness.measure.meter import Meter
 from harness.measure.time_to_quality import find_time_to_quality
 from harness.request import CurveRequest
 from methods.types import Example
-from reports.metrics import PRIMARY
+from reports.records.metrics import PRIMARY
 
 MOST_POINTS = 200
 """When there are so many, every second one is dropped, and the interval doubles."""

@@ -17,7 +17,7 @@ from harness.request import ModelSource, Split, TrialRequest
 from harness.tasks import Task
 from harness.variants import Variant
 from methods.base import Method
-from reports.record import Record, Status
+from reports.records.record import Record, Status
 
 BASE = Variant(method="base")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from reports.metrics import Unit
+from reports.records.metrics import Unit
 
 _HIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 

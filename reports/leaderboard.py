@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import frames, html, markdown, mixed, pareto
-from reports.aggregate import tables, unique
-from reports.content import Section, sections, with_problems
-from reports.csv_table import render_csv
-from reports.metrics import known
-from reports.record import Record, redacted
-from reports.secrets import ours
-from reports.standing import Standing
-from reports.store import read_records, write_text
+from reports.analysis import mixed, pareto
+from reports.analysis.standing import Standing
+from reports.analysis.tables import tables, unique
+from reports.records.metrics import known
+from reports.records.record import Record, redacted
+from reports.records.secrets import ours
+from reports.records.store import read_records, write_text
+from reports.render import frames, html, markdown
+from reports.render.csv import render_csv
+from reports.sections.page import Section, sections, with_problems
 
 _PLOT = re.compile(r"(reward-kl|trade-offs|learning-curve)(-\d+)?\.svg")
 

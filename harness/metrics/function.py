@@ -9,7 +9,7 @@ from harness.errors import MetricError
 from harness.functions import find
 from harness.metrics.base import MetricPlugin, References
 from methods.user_functions import FaultError, items
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 
 class FunctionMetric(MetricPlugin):

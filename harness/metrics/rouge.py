@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.metrics.base import MetricPlugin, References
-from reports.metrics import METRICS
+from reports.records.metrics import METRICS
 
 
 class Rouge(MetricPlugin):
-    """`harness.rouge` under the names that `reports.metrics` declares."""
+    """`harness.rouge` under the names that `reports.records.metrics` declares."""
 
     name = "rouge"
     summary = "ROUGE-1, -2, -L and -Lsum, F1, stemmed; always measured, because ROUGE-L ranks"

@@ -20,9 +20,9 @@ OUTSIDE = (
     *("harness/progress.py", "harness/cli/run_command.py", "harness/measure/meter.py", "harness/runner.py"),
     *("harness/metrics/rouge.py", "harness/rouge.py", "harness/evaluate.py", "harness/errors.py", "methods/errors.py"),
     *(
-        "reports/stats.py",
+        "reports/analysis/stats.py",
         "reports/leaderboard.py",
-        "reports/metrics.py",
+        "reports/records/metrics.py",
         "methods/__init__.py",
         "methods/whole/galore.py",
     ),

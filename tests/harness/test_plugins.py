@@ -14,7 +14,7 @@ import pytest
 from harness.cli import main
 from harness.planner import make_plan
 from harness.spec import build_spec
-from reports.store import read_records
+from reports.records.store import read_records
 
 ROOT = Path(__file__).resolve().parents[2]
 WHOLE = '''

@@ -24,9 +24,9 @@ from harness.planner import make_plan
 from harness.rewards import resolve as resolve_reward
 from harness.spec import build_spec
 from reports.errors import StoreError
-from reports.record import dump
-from reports.secrets import Redactor
-from reports.store import RunStore
+from reports.records.record import dump
+from reports.records.secrets import Redactor
+from reports.records.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).parent / "plugin"

@@ -10,7 +10,7 @@ import pytest
 from harness.metrics import registry
 from harness.metrics.overlap import words
 from harness.rouge import ROUGE_TYPES, score
-from reports.metrics import METRICS
+from reports.records.metrics import METRICS
 
 sacrebleu = pytest.importorskip("sacrebleu")
 
