@@ -19,7 +19,7 @@ from harness.request import TrialRequest
 from harness.worker import tensor_file
 from methods.engine.training_state import load_weights, packed, random_state, restore_random, trainable, unpacked
 from methods.types import Checkpoint, State
-from reports import files
+from reports.records import files
 
 FORMAT = 2
 """Raised when what the file holds gets another meaning; older files are set aside then."""
