@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-TINY = 1e-6
+SMALLEST_NORM = 1e-6
 """Smallest norm of a row."""
 
 
@@ -16,7 +16,7 @@ def keep_norms_above_zero(model: Any, *, fresh: bool = False) -> Any:
     for module in model.modules():
         if hasattr(module, "get_weight_norm"):
             norm = module.get_weight_norm
-            module.get_weight_norm = lambda *given, norm=norm, **named: norm(*given, **named).clamp_min(TINY)
+            module.get_weight_norm = lambda *given, norm=norm, **named: norm(*given, **named).clamp_min(SMALLEST_NORM)
             if fresh:
-                module.weight.data.clamp_(min=TINY)
+                module.weight.data.clamp_(min=SMALLEST_NORM)
     return model

@@ -18,7 +18,7 @@ TASK_TYPES = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM"}
 """Model family → PEFT's `TaskType`."""
 
 Init = Literal["default", "gaussian", "orthogonal", "pissa", "pissa_niter_16", "olora", "loftq"]
-PRINCIPAL: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
+INITS_FROM_WEIGHTS: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
 """Starts that are a part of the base weights."""
 
 
@@ -26,7 +26,7 @@ PRINCIPAL: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
 class LoRAConfig(TrainingConfig):
     """Knobs of LoRA."""
 
-    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *PRINCIPAL)
+    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *INITS_FROM_WEIGHTS)
     """What `init` may be; `loftq` is for a base in 4 bits."""
 
     learning_rate: float = knob(
@@ -71,7 +71,7 @@ class LoRAConfig(TrainingConfig):
         require(self.lr_ratio > 0, "lr_ratio", "must be above 0")
         require(self.init in self.inits, "init", f"must be one of {', '.join(self.inits)} for this method")
         require(self.init != "orthogonal" or self.r % 2 == 0, "r", "must be even with init=orthogonal")
-        if self.init in PRINCIPAL:
+        if self.init in INITS_FROM_WEIGHTS:
             said = f"with init={self.init}, which trains a part of the weights as they are"
             require(not self.dropout, "dropout", f"must be 0 {said}")
             require(self.bias == "none", "bias", f"must be none {said}")
@@ -109,8 +109,8 @@ class LoRA(Method):
             from methods.errors import InvalidSettingError
 
             raise InvalidSettingError(f"{self.name}.target_modules: {str(error).splitlines()[0]}") from error
-        if init in PRINCIPAL:
-            lora_init.from_weights(model, init)
+        if init in INITS_FROM_WEIGHTS:
+            lora_init.init_from_weights(model, init)
         return keep_norms_above_zero(model, fresh=True)
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
@@ -122,7 +122,7 @@ class LoRA(Method):
             return super().optimizer(model)
         import torch
 
-        from methods.engine.training import parameter_groups
+        from methods.engine.training import group_by_weight_decay
 
         b: list[Any] = []
         rest: list[Any] = []
@@ -130,8 +130,8 @@ class LoRA(Method):
             if parameter.requires_grad:
                 (b if "lora_B" in name else rest).append(parameter)
         decay, ratio = self.config.weight_decay, self.config.lr_ratio
-        fast = [{**group, "rate_factor": ratio} for group in parameter_groups(b, decay)]
-        return torch.optim.AdamW([*parameter_groups(rest, decay), *fast], lr=self.config.learning_rate)
+        fast = [{**group, "rate_factor": ratio} for group in group_by_weight_decay(b, decay)]
+        return torch.optim.AdamW([*group_by_weight_decay(rest, decay), *fast], lr=self.config.learning_rate)
 
     def load(self, model: Any, directory: Path) -> Any:
         """As it was trained."""
@@ -141,7 +141,7 @@ class LoRA(Method):
         """Write the adapter; one that started from the weights as plain LoRA, for the base as it is."""
         from methods.adapters import lora_init
 
-        if self.config.init in PRINCIPAL:
+        if self.config.init in INITS_FROM_WEIGHTS:
             lora_init.save_as_lora(model, directory)
         else:
             super().save(model, directory)

@@ -16,30 +16,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-OWN, START = "default", "start"
+TRAINED, START = "default", "start"
 """The adapter that trains, and the frozen one that takes its start away."""
 
 
-def from_weights(model: Any, init: str) -> None:
+def init_from_weights(model: Any, init: str) -> None:
     """Let the adapter of a PEFT model start as a part of the weights that it is to tune.
 
     `init` is `pissa`, `pissa_niter_N` or `olora`. Raises `InvalidSettingError` for a rank above a weight's.
     """
     import torch
 
-    model.add_adapter(START, copy.deepcopy(model.peft_config[OWN]))
+    model.add_adapter(START, copy.deepcopy(model.peft_config[TRAINED]))
     with torch.no_grad():
-        for name, layer in _layers(model):
-            _set(name, layer, *_part(_weight(layer), layer.r[OWN], layer.scaling[OWN], init))
-            layer.lora_A[START].weight.copy_(layer.lora_A[OWN].weight)
-            layer.lora_B[START].weight.copy_(-layer.lora_B[OWN].weight)
-    model.base_model.set_adapter([OWN, START])
-    for _, layer in _layers(model):
+        for name, layer in _find_adapted_layers(model):
+            _set_factors(
+                name, layer, *_factorise(_read_base_weight(layer), layer.r[TRAINED], layer.scaling[TRAINED], init)
+            )
+            layer.lora_A[START].weight.copy_(layer.lora_A[TRAINED].weight)
+            layer.lora_B[START].weight.copy_(-layer.lora_B[TRAINED].weight)
+    model.base_model.set_adapter([TRAINED, START])
+    for _, layer in _find_adapted_layers(model):
         layer.lora_A[START].requires_grad_(False)
         layer.lora_B[START].requires_grad_(False)
 
 
-def from_error(model: Any, original: Any) -> None:
+def init_from_quantisation_error(model: Any, original: Any) -> None:
     """Let the adapter over a base in 4 bits start as the best low-rank part of what quantisation took away.
 
     `original` is the model before quantisation. This is LoftQ with one step of its alternation, PEFT's default, which
@@ -49,13 +51,13 @@ def from_error(model: Any, original: Any) -> None:
     from bitsandbytes.functional import dequantize_4bit
 
     with torch.no_grad():
-        for name, layer in _layers(model):
+        for name, layer in _find_adapted_layers(model):
             held = layer.get_base_layer().weight
             if not hasattr(held, "quant_state"):  # a layer that is kept in full, as T5's `wo`, has lost nothing
                 continue
             full = original.get_submodule(name).weight.to(held.device, torch.float32)
             lost = full - dequantize_4bit(held.data, held.quant_state).to(torch.float32)
-            _set(name, layer, *_part(lost, layer.r[OWN], layer.scaling[OWN], "pissa"))
+            _set_factors(name, layer, *_factorise(lost, layer.r[TRAINED], layer.scaling[TRAINED], "pissa"))
 
 
 def save_as_lora(model: Any, directory: Path) -> None:
@@ -65,11 +67,12 @@ def save_as_lora(model: Any, directory: Path) -> None:
     from safetensors.torch import save_file
 
     own, start = (
-        peft.get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False) for name in (OWN, START)
+        peft.get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+        for name in (TRAINED, START)
     )
     # A is (r, in) and B is (out, r): the ranks are put side by side.
     weights = {name: torch.cat([own[name], start[name]], dim=0 if "lora_A" in name else 1) for name in own}
-    config = copy.deepcopy(model.peft_config[OWN])
+    config = copy.deepcopy(model.peft_config[TRAINED])
     config.r, config.inference_mode = 2 * config.r, True
     config.lora_alpha *= 2**0.5 if config.use_rslora else 2  # the scale stays what it was
     directory.mkdir(parents=True, exist_ok=True)
@@ -77,20 +80,20 @@ def save_as_lora(model: Any, directory: Path) -> None:
     config.save_pretrained(directory)
 
 
-def _layers(model: Any) -> Iterator[tuple[str, Any]]:
+def _find_adapted_layers(model: Any) -> Iterator[tuple[str, Any]]:
     """The adapted linear layers, by the names that the base model has for them."""
     for name, module in model.get_base_model().named_modules():
-        if OWN in getattr(module, "lora_A", ()):
+        if TRAINED in getattr(module, "lora_A", ()):
             yield name, module
 
 
-def _weight(layer: Any) -> torch.Tensor:
+def _read_base_weight(layer: Any) -> torch.Tensor:
     """The base weight as (out, in) in float32; GPT-2's kind holds it the other way round."""
     weight: torch.Tensor = layer.get_base_layer().weight.float()
     return weight.T if layer.fan_in_fan_out else weight
 
 
-def _part(weight: torch.Tensor, rank: int, scale: float, init: str) -> tuple[torch.Tensor, torch.Tensor]:
+def _factorise(weight: torch.Tensor, rank: int, scale: float, init: str) -> tuple[torch.Tensor, torch.Tensor]:
     """A (rank, in) and B (out, rank) such that scale·B·A is the wanted part of a weight (out, in).
 
     OLoRA's authors leave the scale out of account, and so does PEFT: the part is scale times as large there.
@@ -110,10 +113,10 @@ def _part(weight: torch.Tensor, rank: int, scale: float, init: str) -> tuple[tor
     return root[:, None] * vh, u * root
 
 
-def _set(name: str, layer: Any, a: torch.Tensor, b: torch.Tensor) -> None:
+def _set_factors(name: str, layer: Any, a: torch.Tensor, b: torch.Tensor) -> None:
     from methods.errors import InvalidSettingError
 
-    if len(a) < layer.r[OWN]:
-        raise InvalidSettingError(f"a rank of {layer.r[OWN]} is more than {name} has, which is {len(a)}; lower r")
-    layer.lora_A[OWN].weight.copy_(a)
-    layer.lora_B[OWN].weight.copy_(b)
+    if len(a) < layer.r[TRAINED]:
+        raise InvalidSettingError(f"a rank of {layer.r[TRAINED]} is more than {name} has, which is {len(a)}; lower r")
+    layer.lora_A[TRAINED].weight.copy_(a)
+    layer.lora_B[TRAINED].weight.copy_(b)

@@ -46,7 +46,7 @@ class Prefix(Method):
         """Wrap the model with PEFT's prefix tuning, starting from the cache of real text or at random."""
         import peft
 
-        start = cache_of_text(self, model, setting, self.config.virtual_tokens)
+        start = compute_text_cache(self, model, setting, self.config.virtual_tokens)
         _, layers, heads, width = start.shape
         config = peft.PrefixTuningConfig(
             task_type=TASK_TYPES[setting.facts.family],
@@ -64,7 +64,7 @@ class Prefix(Method):
         return model
 
 
-def cache_of_text(method: Method, model: Any, setting: Setting, tokens: int) -> Any:
+def compute_text_cache(method: Method, model: Any, setting: Setting, tokens: int) -> Any:
     """Keys and values (tokens, 2 × layers, heads, head width) that the base has for training text."""
     import torch
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.adapters.lora import Init, LoRA, LoRAConfig
 from methods.engine.layers import keep_compute_dtype
-from methods.errors import missing
+from methods.errors import explain_missing_package
 from methods.knobs import knob
 from methods.types import ModelFacts, Setting
 
@@ -40,7 +40,7 @@ class QLoRA(LoRA):
             return reason
         if facts.device not in ("cpu", "cuda"):
             return f"{self.name} needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
-        if lacking := missing("bitsandbytes", "bitsandbytes"):
+        if lacking := explain_missing_package("bitsandbytes", "bitsandbytes"):
             return f"{self.name} {lacking}"
         return None
 
@@ -70,5 +70,7 @@ class QLoRA(LoRA):
             from methods.adapters import lora_init
 
             # Once more, in full: it lies where the quantised one came from, and is gone when this returns.
-            lora_init.from_error(model, kind.from_pretrained(place, dtype="auto", local_files_only=True))
+            lora_init.init_from_quantisation_error(
+                model, kind.from_pretrained(place, dtype="auto", local_files_only=True)
+            )
         return model

@@ -11,7 +11,7 @@ from typing import Any
 from methods.base import Method
 from methods.types import Setting
 
-WEIGHTS, ABOUT = "changed.safetensors", "changed.json"
+WEIGHTS_FILE, DESCRIPTION_FILE = "changed.safetensors", "changed.json"
 """What ships: the weights that trained, by the model's own names for them, and of which model they are."""
 
 
@@ -41,13 +41,13 @@ class Partial(Method):
         """Write the weights that trained, in float32, and the name and type of the model that they belong to."""
         from safetensors.torch import save_file
 
-        from methods.engine.training_state import trainable
+        from methods.engine.training_state import find_trainable_weights
 
         directory.mkdir(parents=True, exist_ok=True)
-        weights = {name: weight.detach().contiguous() for name, weight in trainable(model).items()}
-        save_file(weights, directory / WEIGHTS, metadata={"format": "pt"})
+        weights = {name: weight.detach().contiguous() for name, weight in find_trainable_weights(model).items()}
+        save_file(weights, directory / WEIGHTS_FILE, metadata={"format": "pt"})
         about = {"method": self.name, "base_model": model.name_or_path, "architecture": type(model).__name__}
-        (directory / ABOUT).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+        (directory / DESCRIPTION_FILE).write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
     def load(self, model: Any, directory: Path) -> Any:
         """Write what shipped into a fresh base, in the base's own number format.
@@ -59,12 +59,12 @@ class Partial(Method):
 
         from methods.errors import InvalidSettingError
 
-        shipped = load_file(directory / WEIGHTS)
+        shipped = load_file(directory / WEIGHTS_FILE)
         self.make_room(model, shipped)
         own = dict(model.named_parameters())
         for name, weight in shipped.items():
             if name not in own or own[name].shape != weight.shape:
-                of = json.loads((directory / ABOUT).read_text("utf-8"))
+                of = json.loads((directory / DESCRIPTION_FILE).read_text("utf-8"))
                 raise InvalidSettingError(
                     f"{name} is not a weight of this {type(model).__name__}, or has another shape: what {self.name} "
                     f"shipped is for {of['base_model'] or 'another'} ({of['architecture']})"

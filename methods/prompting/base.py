@@ -11,7 +11,7 @@ from typing import Any
 from methods.prompting.untouched import Untouched
 from methods.types import Example, Setting, Text
 
-PROMPT = "prompt.json"
+PROMPT_FILE = "prompt.json"
 """What ships: `before` and `after`, between which the input stands, and `stop`, at which an answer ends (or null)."""
 
 
@@ -46,10 +46,10 @@ class Prompting(Untouched):
         super().save(model, directory)
         before, after = self._prompt or ("", "")
         told = json.dumps({"before": before, "after": after, "stop": self._stop}, ensure_ascii=False, indent=2)
-        (directory / PROMPT).write_text(told + "\n", "utf-8")
+        (directory / PROMPT_FILE).write_text(told + "\n", "utf-8")
 
     def load(self, model: Any, directory: Path) -> Any:
         """Read the prompt; the model stays what it is."""
-        told = json.loads((directory / PROMPT).read_text("utf-8"))
+        told = json.loads((directory / PROMPT_FILE).read_text("utf-8"))
         self._prompt, self._stop = (told["before"], told["after"]), told["stop"]
         return model

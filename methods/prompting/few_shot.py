@@ -14,9 +14,9 @@ from methods.types import Example, Limits, Setting, Text, require
 
 SEPARATOR = "\n\n"
 """Stands after each example, and ends an answer: what a model writes beyond it would be an example of its own."""
-MEASURED = 200
+MEASURED_INPUTS = 200
 """Training inputs by which it is told whether the examples leave room enough."""
-MAY_BE_CUT = 0.1
+ALLOWED_CUT_SHARE = 0.1
 """Share of inputs that would fit without examples and may be cut because of them."""
 
 
@@ -51,7 +51,7 @@ class FewShot(Prompting):
         before, after = setting.templates[0].split("{input}")
         shots = random.Random(f"shots/{setting.seed}").sample(setting.examples, k)
         written = [f"{before}{shot.input}{after}{shot.target}{SEPARATOR}" for shot in shots]
-        most = _most_that_fit(setting, before, after, written)
+        most = _count_fitting_examples(setting, before, after, written)
         if most < k:
             fits = f"the most that fit is {self.name}[k={most}]" if most else "not even one fits"
             raise UnsupportedError(
@@ -91,15 +91,15 @@ class FewShot(Prompting):
         return ids
 
 
-def _most_that_fit(setting: Setting, before: str, after: str, written: Sequence[str]) -> int:
+def _count_fitting_examples(setting: Setting, before: str, after: str, written: Sequence[str]) -> int:
     """How many of the examples, the first ones, leave room for (nearly) all inputs that fit without them."""
     encoder = Encoder(setting.tokenizer, setting.facts.family, Limits(10**9, 10**9))
-    measured: Sequence[Example] = setting.examples[:MEASURED]
+    measured: Sequence[Example] = setting.examples[:MEASURED_INPUTS]
 
     def fitting(shots: int) -> int:
         start = "".join(written[:shots]) + before
         texts = [Text(start, example.input, after, "", chat=True) for example in measured]
         return sum(len(item.prompt) <= setting.limits.input_tokens for item in encoder.encode_all(texts))
 
-    least = (1 - MAY_BE_CUT) * fitting(0)
+    least = (1 - ALLOWED_CUT_SHARE) * fitting(0)
     return next((shots for shots in range(len(written), 0, -1) if fitting(shots) >= max(least, 1)), 0)

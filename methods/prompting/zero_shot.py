@@ -10,7 +10,7 @@ from methods.knobs import knob
 from methods.prompting.base import Prompting
 from methods.types import Setting, require
 
-BATCH = 8
+BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +52,17 @@ class ZeroShot(Prompting):
         """Cross-entropy per token of the references in nats, in one of the task's phrasings."""
         import torch
 
-        from methods.engine.loss import row_losses
+        from methods.engine.loss import compute_row_losses
 
         encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
         examples = setting.examples[: self.config.examples]
         encoded = encoder.encode_all([self.write(example, setting.templates, choice) for example in examples])
         kind, mixed = model.device.type, setting.dtype != torch.float32
         total = tokens = 0.0
-        for start in range(0, len(encoded), BATCH):
-            batch = encoder.training_batch(encoded[start : start + BATCH])
+        for start in range(0, len(encoded), BATCH_SIZE):
+            batch = encoder.training_batch(encoded[start : start + BATCH_SIZE])
             batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
             with torch.no_grad(), torch.autocast(kind, dtype=setting.dtype, enabled=mixed):
-                total += row_losses(model, batch).sum().item()
+                total += compute_row_losses(model, batch).sum().item()
             tokens += (batch["labels"] != IGNORED).sum().item()
         return total / tokens

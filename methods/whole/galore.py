@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.engine.training import parameter_groups
+from methods.engine.training import group_by_weight_decay
 from methods.knobs import knob
 from methods.types import require
 from methods.whole.full import FullConfig
-from methods.whole.optimisers import OtherOptimiser
+from methods.whole.optimisers import OptimiserMethod
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +37,7 @@ class GaLoreConfig(FullConfig):
         require(self.scale > 0, "scale", "must be above 0")
 
 
-class GaLore(OtherOptimiser):
+class GaLore(OptimiserMethod):
     """Gradients of all linear layers but the output head are projected; other weights have AdamW's full moments."""
 
     name = "galore"
@@ -59,25 +59,25 @@ class GaLore(OtherOptimiser):
         made: torch.optim.Optimizer = GaLoreAdamW(
             [
                 {"params": projected, "weight_decay": config.weight_decay, "proj_type": "std", **galore},
-                *parameter_groups(rest, config.weight_decay),
+                *group_by_weight_decay(rest, config.weight_decay),
             ],
             lr=config.learning_rate,
             no_deprecation_warning=True,
         )
-        made.register_step_post_hook(_lay_out)
-        made.register_state_dict_post_hook(_tell_projections)
-        made.register_load_state_dict_post_hook(_take_projections)
+        made.register_step_post_hook(_make_projections_contiguous)
+        made.register_state_dict_post_hook(_save_projections)
+        made.register_load_state_dict_post_hook(_load_projections)
         return made
 
 
-def _lay_out(optimizer: Any, *_: Any) -> None:
+def _make_projections_contiguous(optimizer: Any, *_: Any) -> None:
     """Hold the matrices as a checkpoint gives them back: another layout in memory is another order of rounding."""
     for state in optimizer.state.values():
         if "projector" in state:
             state["projector"].ortho_matrix = state["projector"].ortho_matrix.contiguous()
 
 
-def _tell_projections(optimizer: Any, told: dict[str, Any]) -> None:
+def _save_projections(optimizer: Any, told: dict[str, Any]) -> None:
     """Give the matrix of each projection in place of the object that holds it."""
     told["state"] = {
         index: {key: value.ortho_matrix if key == "projector" else value for key, value in state.items()}
@@ -85,7 +85,7 @@ def _tell_projections(optimizer: Any, told: dict[str, Any]) -> None:
     }
 
 
-def _take_projections(optimizer: Any) -> None:
+def _load_projections(optimizer: Any) -> None:
     """Make the objects of their matrices again."""
     from galore_torch.galore_projector import GaLoreProjector
 

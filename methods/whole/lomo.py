@@ -10,11 +10,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.engine.training import parameter_groups, trainable_parameters
+from methods.engine.training import find_trainable_parameters, group_by_weight_decay
 from methods.knobs import knob
 from methods.types import TrainingJob, require
 from methods.whole.full import FullConfig
-from methods.whole.optimisers import OtherOptimiser
+from methods.whole.optimisers import OptimiserMethod
 
 if TYPE_CHECKING:
     import torch
@@ -30,7 +30,7 @@ class FusedConfig(FullConfig):
         require(kept, "max_grad_norm", "has no effect here, where gradients are never held together; leave it out")
 
 
-class Fused(OtherOptimiser):
+class FusedOptimiser(OptimiserMethod):
     """Steps inside the backward pass, weight by weight."""
 
     @abstractmethod
@@ -39,8 +39,8 @@ class Fused(OtherOptimiser):
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
         """The optimiser with hooks on all weights; its step at the end of a batch finds no gradient left."""
-        weights = trainable_parameters(model)
-        made = self.inner(parameter_groups(weights, self.config.weight_decay))
+        weights = find_trainable_parameters(model)
+        made = self.inner(group_by_weight_decay(weights, self.config.weight_decay))
 
         def update(weight: Any) -> None:
             made.step()
@@ -76,7 +76,7 @@ class LOMOConfig(FusedConfig):
     )
 
 
-class LOMO(Fused):
+class LOMO(FusedOptimiser):
     """Plain gradient descent: no memory for gradients, and none for moments."""
 
     name = "lomo"
@@ -102,7 +102,7 @@ class AdaLOMOConfig(FusedConfig):
     )
 
 
-class AdaLOMO(Fused):
+class AdaLOMO(FusedOptimiser):
     """Adafactor's second moments, and updates relative to the size of each weight."""
 
     name = "adalomo"

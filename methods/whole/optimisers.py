@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from methods.engine.training import parameter_groups, trainable_parameters
-from methods.errors import missing
+from methods.engine.training import find_trainable_parameters, group_by_weight_decay
+from methods.errors import explain_missing_package
 from methods.types import ModelFacts
 from methods.whole.full import FullConfig
 from methods.whole.instruction import Instruction
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class OtherOptimiser(Instruction):
+class OptimiserMethod(Instruction):
     """`instruction` with another optimiser. Subclasses make it."""
 
     package: ClassVar[tuple[str, str] | None] = None
@@ -26,7 +26,7 @@ class OtherOptimiser(Instruction):
 
     def unsupported(self, facts: ModelFacts) -> str | None:
         """Say what has to be installed."""
-        if self.package and (lacking := missing(*self.package)):
+        if self.package and (lacking := explain_missing_package(*self.package)):
             return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
@@ -36,7 +36,7 @@ class AdafactorConfig(FullConfig):
     """Knobs of training with Adafactor; the rate is that of full fine-tuning, and 1e-3 is usual for T5."""
 
 
-class Adafactor(OtherOptimiser):
+class Adafactor(OptimiserMethod):
     """Transformers' Adafactor as its `Trainer` sets it up: with our schedule, without rates relative to weights."""
 
     name = "adafactor"
@@ -47,14 +47,14 @@ class Adafactor(OtherOptimiser):
         """A row and a column of second moments for each matrix, and no first moment."""
         from transformers.optimization import Adafactor as Optimiser
 
-        groups = parameter_groups(trainable_parameters(model), self.config.weight_decay)
+        groups = group_by_weight_decay(find_trainable_parameters(model), self.config.weight_decay)
         made: torch.optim.Optimizer = Optimiser(
             groups, lr=self.config.learning_rate, scale_parameter=False, relative_step=False
         )
         return made
 
 
-class AdamW8bit(OtherOptimiser):
+class AdamW8bit(OptimiserMethod):
     """bitsandbytes' AdamW with block-wise quantised moments; weights of fewer than 4,096 entries keep 32 bits."""
 
     name = "adamw-8bit"
@@ -78,7 +78,7 @@ class AdamW8bit(OtherOptimiser):
         """AdamW with a byte for each moment."""
         from bitsandbytes.optim import AdamW
 
-        groups = parameter_groups(trainable_parameters(model), self.config.weight_decay)
+        groups = group_by_weight_decay(find_trainable_parameters(model), self.config.weight_decay)
         made: torch.optim.Optimizer = AdamW(groups, lr=self.config.learning_rate, optim_bits=8, is_paged=self.paged)
         return made
 
