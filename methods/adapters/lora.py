@@ -19,7 +19,7 @@ TASK_TYPES = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM"}
 
 Init = Literal["default", "gaussian", "orthogonal", "pissa", "pissa_niter_16", "olora", "loftq"]
 INITS_FROM_WEIGHTS: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
-"""Starts that are a part of the base weights."""
+"""Initial adapters that are computed from the base weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class LoRAConfig(TrainingConfig):
     """Knobs of LoRA."""
 
     inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *INITS_FROM_WEIGHTS)
-    """What `init` may be; `loftq` is for a base in 4 bits."""
+    """Allowed values of `init`; `loftq` is for a base in 4 bits."""
 
     learning_rate: float = knob(
         2e-4,
@@ -35,15 +35,15 @@ class LoRAConfig(TrainingConfig):
     )
     r: int = knob(8, "Rank of the update; PEFT's default.")
     alpha: float = knob(16, "The update is scaled by alpha / r; twice the rank, as in Microsoft's `loralib` examples.")
-    dropout: float = knob(0.0, "Dropout on the adapter's input; PEFT's default.")
+    dropout: float = knob(0.0, "Dropout of the adapter's input, from 0 to 1; PEFT's default.")
     target_modules: str = knob(
         "all-linear",
         "`all-linear` (every linear layer but the output head; Dettmers et al. 2023), or names joined by `+`.",
     )
-    bias: Literal["none", "all", "lora_only"] = knob("none", "Which biases train besides; PEFT's default.")
+    bias: Literal["none", "all", "lora_only"] = knob("none", "Which biases train as well; PEFT's default.")
     use_dora: bool = knob(
         False,
-        "Whether direction and magnitude of each weight's columns train apart (DoRA, Liu et al. 2024).",
+        "Whether magnitude and direction of each weight train separately (DoRA, Liu et al. 2024).",
     )
     use_rslora: bool = knob(
         False,
@@ -52,15 +52,15 @@ class LoRAConfig(TrainingConfig):
     )
     init: Init = knob(
         "default",
-        "Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper; "
-        "`orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the "
-        "weight (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR "
-        "decomposition (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. "
-        "2024), for `qlora` alone.",
+        "Initial values of A and B. `default`: A random, B zero, as in `loralib`. `gaussian`: A normally distributed, "
+        "as in the paper. `orthogonal`: both random, with product zero (PEFT). `pissa`: the largest singular values "
+        "and vectors of the weight (Meng et al. 2024); `pissa_niter_16`: the same by a fast approximation with 16 "
+        "iterations. `olora`: the QR decomposition of the weight (Büyükakyüz 2024). With these three, a part of the "
+        "weight itself is trained. `loftq`: the error of quantisation (Li et al. 2024), for `qlora` only.",
     )
     lr_ratio: float = knob(
         1.0,
-        "Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA.",
+        "Learning rate of B divided by that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA.",
     )
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class LoRAConfig(TrainingConfig):
         require(self.init in self.inits, "init", f"must be one of {', '.join(self.inits)} for this method")
         require(self.init != "orthogonal" or self.r % 2 == 0, "r", "must be even with init=orthogonal")
         if self.init in INITS_FROM_WEIGHTS:
-            said = f"with init={self.init}, which trains a part of the weights as they are"
+            said = f"with init={self.init}, which trains a part of the base weights"
             require(not self.dropout, "dropout", f"must be 0 {said}")
             require(self.bias == "none", "bias", f"must be none {said}")
             require(not self.use_dora, "use_dora", f"must be false {said}")
@@ -114,9 +114,10 @@ class LoRA(Method):
         return keep_norms_above_zero(model, fresh=True)
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """AdamW; with an `lr_ratio`, the rate of B is so many times that of A and of all else that trains.
+        """AdamW. With an `lr_ratio`, the rate of B is that many times the rate of A and of everything else that trains.
 
-        PEFT's LoRA+ counts every vector among B, DoRA's magnitudes and biases too, and gives embeddings a fixed rate.
+        PEFT's own LoRA+ is not used: it also gives B's rate to DoRA's magnitudes and to biases, and a fixed rate to
+        embeddings.
         """
         if self.config.lr_ratio == 1:
             return super().optimizer(model)
@@ -134,11 +135,11 @@ class LoRA(Method):
         return torch.optim.AdamW([*group_by_weight_decay(rest, decay), *fast], lr=self.config.learning_rate)
 
     def load(self, model: Any, directory: Path) -> Any:
-        """As it was trained."""
+        """Load the adapter, with the same protection of DoRA's norms as in training."""
         return keep_norms_above_zero(super().load(model, directory))
 
     def save(self, model: Any, directory: Path) -> None:
-        """Write the adapter; one that started from the weights as plain LoRA, for the base as it is."""
+        """Save the adapter. One that was initialised from the weights becomes plain LoRA for the unchanged base."""
         from methods.adapters import lora_init
 
         if self.config.init in INITS_FROM_WEIGHTS:

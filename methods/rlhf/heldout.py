@@ -97,7 +97,7 @@ class PolicyEvaluator:
             tokens=tokens / len(every),
             unended_percent=100 * float(torch.cat([~rollouts.ended for rollouts, _, _ in parts]).float().mean()),
             reference_wins=float(((references > every).float() + 0.5 * (references == every).float()).mean()),
-            measure_agreement=None if quality is None else measure_agreement(every, quality),
+            agreement=None if quality is None else measure_agreement(every, quality),
             quality=measure_greedy_quality(self.method, self.job, self.encoder),
             rows=rows,
         )

@@ -1,6 +1,7 @@
-"""Full-parameter training with optimisers that remember less than AdamW does: `adafactor`, `adamw-8bit` and paged.
+"""Training of every weight with optimisers that need less memory than AdamW: `adafactor` and two 8-bit AdamW.
 
-AdamW holds two numbers in float32 for each weight that trains, twice the weights themselves. All else is `instruction`.
+AdamW keeps two float32 numbers for each trainable weight, twice the size of the weights. Apart from the optimiser these
+methods are `instruction`.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class OptimiserMethod(Instruction):
-    """`instruction` with another optimiser. Subclasses make it."""
+    """`instruction` with another optimiser, which subclasses create."""
 
     package: ClassVar[tuple[str, str] | None] = None
-    """(module, name to install it by) of what is needed beside the harness's own dependencies."""
+    """(module, package to install) of a dependency that the harness itself does not need."""
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Say what has to be installed."""
+        """Say which package has to be installed."""
         if self.package and (lacking := explain_missing_package(*self.package)):
             return f"{self.name} {lacking}"
         return super().unsupported(facts)
@@ -33,18 +34,18 @@ class OptimiserMethod(Instruction):
 
 @dataclass(frozen=True, kw_only=True)
 class AdafactorConfig(FullConfig):
-    """Knobs of training with Adafactor; the rate is that of full fine-tuning, and 1e-3 is usual for T5."""
+    """Knobs of training with Adafactor. The learning rate is that of full fine-tuning; 1e-3 is usual for T5."""
 
 
 class Adafactor(OptimiserMethod):
-    """Transformers' Adafactor as its `Trainer` sets it up: with our schedule, without rates relative to weights."""
+    """Transformers' Adafactor as its `Trainer` sets it up: external learning rate schedule, no relative step sizes."""
 
     name = "adafactor"
-    summary = "every weight, second moments by row and column only (Shazeer & Stern 2018)"
+    summary = "every weight, second moments of rows and columns only (Shazeer & Stern 2018)"
     Config = AdafactorConfig
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """A row and a column of second moments for each matrix, and no first moment."""
+        """Adafactor: second moments of rows and columns instead of single weights, and no first moments."""
         from transformers.optimization import Adafactor as Optimiser
 
         groups = group_by_weight_decay(find_trainable_parameters(model), self.config.weight_decay)
@@ -63,7 +64,7 @@ class AdamW8bit(OptimiserMethod):
     paged: ClassVar[bool] = False
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Of bitsandbytes, releases before 0.50 have no such kernels for a CPU."""
+        """Say so if the device is a CPU and bitsandbytes is older than 0.50, which has no such kernels for CPUs."""
         reason = super().unsupported(facts)
         if reason is None and facts.device == "cpu":
             from importlib.metadata import version
@@ -75,7 +76,7 @@ class AdamW8bit(OptimiserMethod):
         return reason
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """AdamW with a byte for each moment."""
+        """AdamW with one byte for each moment."""
         from bitsandbytes.optim import AdamW
 
         groups = group_by_weight_decay(find_trainable_parameters(model), self.config.weight_decay)
@@ -84,14 +85,14 @@ class AdamW8bit(OptimiserMethod):
 
 
 class PagedAdamW8bit(AdamW8bit):
-    """The same with moments that move to host memory when the device's runs short, as QLoRA trains."""
+    """`adamw-8bit` with moments that move to host memory when GPU memory runs short, as in QLoRA."""
 
     name = "paged-adamw-8bit"
     summary = "adamw-8bit whose moments move to host memory when a GPU's runs short (Dettmers et al. 2023)"
     paged = True
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Only memory of a GPU can be paged."""
+        """Say so if the device is not a CUDA GPU: only GPU memory can be paged."""
         if facts.device != "cuda":
             return f"{self.name} pages between a GPU and its host, and the device is {facts.device}; take adamw-8bit"
         return super().unsupported(facts)

@@ -111,7 +111,9 @@ def test_what_fused_updates_cannot_do_is_refused(tmp_path, name):
 
     case.__dict__["method"] = Caught(case.method.config)
     case.train(model, 1)
-    with pytest.raises(UnsupportedError, match=f"{name} keeps no gradients to accumulate over 2 passes"):
+    with pytest.raises(
+        UnsupportedError, match=f"{name} stores no gradients, so it cannot accumulate them over 2 passes"
+    ):
         plain(build(name), dataclasses.replace(jobs[0], accumulation=2))
     with pytest.raises(UnsupportedError, match="use --dtype bfloat16"):
         plain(build(name), dataclasses.replace(jobs[0], dtype=torch.float16))
