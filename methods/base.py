@@ -102,13 +102,13 @@ class Method(ABC):
 
     def train(self, job: TrainingJob) -> None:
         """Train `job.model` in place. The default is the supervised engine that all supervised methods share."""
-        from methods.training import train_supervised
+        from methods.engine.training import train_supervised
 
         train_supervised(self, job)
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
         """What takes the steps of supervised training: AdamW. A parameter group's `rate_factor` scales its rate."""
-        from methods.training import adamw, trainable_parameters
+        from methods.engine.training import adamw, trainable_parameters
 
         return adamw(trainable_parameters(model), self.config)
 

@@ -17,6 +17,8 @@ from importlib.metadata import Distribution, distributions
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
+from methods.errors import describe_error
+
 T = TypeVar("T")
 C = TypeVar("C")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
@@ -39,6 +41,8 @@ class Catalogue(Generic[T]):
     """The error for a name that there is not."""
     brought: dict[str, tuple[str, T]] = field(init=False, default_factory=dict)
     """What came from files that the user named: name → origin and object."""
+    files: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict)
+    """Each of these files that was taken, by whatever its reader calls it → the names that it brought."""
 
     @property
     def group(self) -> str:
@@ -69,7 +73,7 @@ class Catalogue(Generic[T]):
         try:
             found = attrgetter(attribute.strip())(import_module(module.strip()))
         except (Exception, SystemExit) as error:  # a plugin's import may raise anything
-            raise self.error(f"{self.kind} {name!r} ({origin}) cannot be imported: {reason(error)}") from error
+            raise self.error(f"{self.kind} {name!r} ({origin}) cannot be imported: {describe_error(error)}") from error
         return self._checked(name, found, origin)
 
     def find(self, name: str) -> T | Exception:
@@ -100,9 +104,10 @@ class Catalogue(Generic[T]):
             accepted[name] = (origin, self._checked(name, found, origin))
         return accepted
 
-    def add(self, accepted: Mapping[str, tuple[str, T]]) -> None:
-        """Let these be chosen, too, in this process."""
+    def add(self, accepted: Mapping[str, tuple[str, T]], file: str) -> None:
+        """Let what a file brought be chosen, too, in this process."""
         self.brought.update(accepted)
+        self.files[file] = tuple(accepted)
 
     def _checked(self, name: str, found: Any, origin: str) -> T:
         if not NAME.fullmatch(name) and name not in self.table():
@@ -112,7 +117,7 @@ class Catalogue(Generic[T]):
         except self.error:
             raise
         except Exception as error:  # looking at a plugin may run code of its own
-            raise self.error(f"{self.kind} {name!r} ({origin}) cannot be used: {reason(error)}") from error
+            raise self.error(f"{self.kind} {name!r} ({origin}) cannot be used: {describe_error(error)}") from error
 
 
 def usable(name: str, found: Any, origin: str, base: type[C], error: type[Exception]) -> type[C]:
@@ -127,11 +132,6 @@ def usable(name: str, found: Any, origin: str, base: type[C], error: type[Except
     if not isinstance(summary, str) or not summary.strip():
         raise error(f"{origin} has no summary")
     return found
-
-
-def reason(error: BaseException) -> str:
-    """What an error says, on one line and not without limit; its type where it says nothing."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 @lru_cache(maxsize=4)
@@ -149,7 +149,7 @@ def _installed(path: tuple[str, ...]) -> tuple[list[tuple[str, str, str]], list[
                 seen.add(package)
                 points += [(point.group, point.name, point.value) for point in own]
         except Exception as error:  # one package's damaged file would hide those of all others
-            unreadable.append((_package(distribution), reason(error)))
+            unreadable.append((_package(distribution), describe_error(error)))
     return sorted(points), unreadable
 
 

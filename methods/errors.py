@@ -71,6 +71,17 @@ class RuleError(ValueError):
         self.rule = rule
 
 
+def describe_error(error: BaseException, most: int | None = 200) -> str:
+    """What an error says, on one line of so many characters at most; its type where it says nothing."""
+    return " ".join(str(error).split())[:most] or type(error).__name__
+
+
+def describe_error_with_type(error: BaseException, most: int | None = 200) -> str:
+    """The same after the error's type, as Python's traceback has it: `ValueError: what it says`."""
+    kind, said = type(error).__name__, describe_error(error, most)
+    return kind if said == kind else f"{kind}: {said}"
+
+
 def missing(module: str, package: str) -> str | None:
     """What to install where a module is missing, to be said after the name of what needs it; None where it is there."""
     if importlib.util.find_spec(module) is not None:
@@ -78,11 +89,16 @@ def missing(module: str, package: str) -> str | None:
     return f"needs the package {package}: pip install {package}"
 
 
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """At most three of the known names that look like this one, the most alike first."""
+    small = {other.lower(): other for other in sorted(known)}  # capitals should lead nobody astray
+    return [small[other] for other in difflib.get_close_matches(name.lower(), small, n=3, cutoff=0.5)]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
     names = sorted(known)
-    small = {other.lower(): other for other in names}  # capitals should lead nobody astray
-    close = [small[other] for other in difflib.get_close_matches(name.lower(), small, n=3, cutoff=0.5)]
+    close = near_names(name, names)
     return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names) or 'none'})"
 
 
@@ -96,11 +112,23 @@ _WANTED = {
 }
 
 
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("above", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("below", "lt"),
+}
+"""Kind of error → words for it, and where its bound stands in what pydantic tells."""
+
+
 def wanted(error: Mapping[str, Any]) -> str:
     """What one of pydantic's errors asks for and what it was given, in words for someone who never saw pydantic."""
     kind = str(error["type"])
     if kind == "literal_error":
         reason = f"must be {error['ctx']['expected']}"
+    elif kind in _BOUNDS:
+        words, bound = _BOUNDS[kind]
+        reason = f"must be {words} {error['ctx'][bound]:g}"
     else:
         reason = _WANTED.get(kind.partition("_")[0]) or str(error["msg"]).removeprefix("Value error, ")
     return f"{reason} (given: {error['input']!r})"
@@ -119,6 +147,6 @@ def is_want_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
-    if isinstance(error, RuntimeError | OSError) and _MEMORY.search(" ".join(str(error).split())):
+    if isinstance(error, RuntimeError | OSError) and _MEMORY.search(describe_error(error, None)):
         return True
     return error.__cause__ is not None and is_want_of_memory(error.__cause__)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from methods.errors import RewardError
-from methods.foreign import FaultError, call, number, place
+from methods.user_functions import FaultError, call, number, place
 
 DERIVED_NOTE = "derived preferences, no human judged them"
 
@@ -86,6 +86,6 @@ class Observer:
     def rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Rows for people to inspect, such as pairs or samples; kept as JSONL beside the predictions."""
 
-    def keep(self, name: str) -> Path | None:
-        """Folder for a stage's model, or None where models are not to be kept."""
-        return None
+    def keep(self, name: str) -> AbstractContextManager[Path | None]:
+        """Give a folder to write a stage's model into, or None where models are not to be kept."""
+        return contextlib.nullcontext()

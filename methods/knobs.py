@@ -18,7 +18,7 @@ def knob(default: Value, help: str = "", *, source: str = "") -> Value:
     changes the default gives no `help`, which is inherited, and a `source` of its own.
     """
     # Typed as the value, as `dataclasses.field` is: this stands where a class body has the default.
-    field: Value = dataclasses.field(default=default, metadata={_HELP: help, _SOURCE: source})  # type: ignore[assignment]
+    field: Value = dataclasses.field(default=default, metadata={_HELP: help, _SOURCE: source})
     return field
 
 

@@ -16,13 +16,14 @@ from typing import Any
 
 from methods import FAMILIES, METHODS
 from methods.base import Method
-from methods.catalogue import Catalogue, reason, usable
+from methods.catalogue import Catalogue, usable
 from methods.errors import (
     InvalidMethodError,
     InvalidSettingError,
     RuleError,
     UnknownKnobError,
     UnknownMethodError,
+    describe_error,
     nearest,
     wanted,
 )
@@ -47,7 +48,7 @@ def checked(name: str, found: Any, origin: str) -> type[Method]:
     try:
         json.dumps(cls().settings())
     except Exception as error:  # a knob without a default, defaults that it refuses itself, or no JSON types
-        raise InvalidMethodError(f"{origin} cannot be made with its defaults: {reason(error)}") from error
+        raise InvalidMethodError(f"{origin} cannot be made with its defaults: {describe_error(error)}") from error
     return cls
 
 

@@ -8,15 +8,10 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reports import general_text
-from reports.metrics import PRIMARY
 from reports.record import Record, dump
-
-if TYPE_CHECKING:
-    from reports.stats import Interval
-    from reports.verdict import Verdict
 
 _BATCH = ("batch_size", "accumulation")
 _LIMITS = ("input_tokens", "target_tokens")
@@ -90,35 +85,16 @@ class Table:
         """The base first, where there is one."""
         return (self.base, *self.rows) if self.base else self.rows
 
-    @cached_property
-    def verdict(self) -> Verdict:
-        """What the scores of the primary metric say: intervals, and which rows are told apart."""
-        from reports import verdict
-
-        return verdict.of(self, PRIMARY)
-
-    def intervals(self, metric: str) -> Mapping[str, Interval]:
-        """Variant → mean and 95% interval in a metric whose examples have values; worked out once."""
-        from reports import verdict
-
-        if metric not in self._intervals:
-            self._intervals[metric] = verdict.intervals_in(self, metric)
-        return self._intervals[metric]
-
-    @cached_property
-    def _intervals(self) -> dict[str, Mapping[str, Interval]]:
-        return {}
-
     def base_of(self, row: Row) -> Row | None:
         """The base that a row is measured by."""
         return self.bases.get(row.variant, self.base)
 
-    @property
+    @cached_property
     def records(self) -> tuple[Record, ...]:
         """Every record of the table."""
         return tuple(record for row in self.all_rows for record in row.records)
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Every seed of a row that is not a base."""
         return tuple(sorted({record.seed for record in self.records if record.role != "base"}))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reports.aggregate import Row, Table
+from reports.aggregate import Row
 from reports.format import format_gain, format_value
 from reports.metrics import PRIMARY
-from reports.rank import TIE, Place, places
+from reports.standing import TIE, Place, Standing
 from reports.stats import Difference
 
 _NAMED = 8
@@ -15,23 +15,22 @@ _NAMED = 8
 _MORE_SEEDS = "Run it again with --seeds 0,1,2 or more: what is finished is kept."
 
 
-def of(table: Table) -> str:
+def of(standing: Standing) -> str:
     """Which methods are best, and whether that is more than chance."""
-    ranked = [place for place in places(table) if place.rank is not None]
+    ranked = [place for place in standing.places if place.rank is not None]
     if not ranked:
         return "No method has a result yet."
     first = ranked[0]
     equal = [place for place in ranked if _rounded(place) == _rounded(first)]
     others = [place.row for place in ranked if place not in equal] or [place.row for place in equal[1:]]
-    return " ".join(filter(None, (_highest(table, ranked, equal), _certainty(table, first.row, others))))
+    return " ".join(filter(None, (_highest(standing, ranked, equal), _certainty(standing, first.row, others))))
 
 
-def over_base(table: Table, place: Place) -> str:
+def over_base(standing: Standing, place: Place) -> str:
     """A row's gain over the base, and whether it may be chance; empty where there is no gain."""
     if place.gain is None:
         return ""
-    base = table.base_of(place.row)
-    found = table.verdict.difference(place.row.variant, base.variant) if base else None
+    found = standing.difference_from_base(place.row)
     chance = f", not told apart from it: p = {found.p_shown:.2g}" if found is not None and not found.apart else ""
     return f"{format_gain(place.gain)} {'over' if place.gain > 0 else 'against'} the base{chance}"
 
@@ -42,10 +41,10 @@ def seeds_of(row: Row) -> str:
     return f"{done} of {done + len(row.failed)}" if done and row.failed else str(done or "")
 
 
-def _highest(table: Table, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
+def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
     first = ranked[0]
     names = " and ".join(place.row.variant for place in equal)
-    score, over = format_value(first.row.mean(PRIMARY), "score"), over_base(table, first)
+    score, over = format_value(first.row.mean(PRIMARY), "score"), over_base(standing, first)
     failed = f" {seeds_of(first.row)} seeds ended ok." if first.row.failed else ""
     if first.gain is not None and first.gain <= 0:
         return f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({over}).{failed}"
@@ -55,11 +54,11 @@ def _highest(table: Table, ranked: Sequence[Place], equal: Sequence[Place]) -> s
     return f"{lead}: {names}, {score}{f' ({over})' if over else ''}.{failed}"
 
 
-def _certainty(table: Table, first: Row, others: Sequence[Row]) -> str:
+def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
     """Which rows are told apart from the first one, by the seeds that each has in common with it."""
-    if not others or table.parts:
+    if not others or standing.table.parts:
         return ""
-    found = {row.variant: table.verdict.difference(first.variant, row.variant) for row in others}
+    found = {row.variant: standing.difference(first.variant, row.variant) for row in others}
     known = {name: difference for name, difference in found.items() if difference is not None}
     if not known:
         counts = {len(row.values(PRIMARY)) for row in (first, *others)}
@@ -70,7 +69,7 @@ def _certainty(table: Table, first: Row, others: Sequence[Row]) -> str:
         seeds = " to ".join(str(count) for count in sorted({min(counts), max(counts)}))
         return f"Means over {seeds} seeds; without the scores of examples nothing is known of differences."
     if all(difference.interval.seeds < 2 for difference in known.values()):
-        few = "One seed cannot" if len(table.seeds) < 2 else "With one seed in common, a run cannot"
+        few = "One seed cannot" if len(standing.table.seeds) < 2 else "With one seed in common, a run cannot"
         return f"{few} tell whether differences between methods are real. {_MORE_SEEDS}"
     return _by_verdict(found)
 

@@ -19,14 +19,14 @@ from reports import (
     trade_offs,
     tuning,
 )
-from reports.aggregate import Row, Table
+from reports.aggregate import Table
 from reports.aggregate import differences as differing_fields
 from reports.chapter import Chapter
 from reports.format import format_gain, format_value
 from reports.grid import Grid
-from reports.metrics import METRICS, PRIMARY, Metric, contested, known
-from reports.rank import Place, places
+from reports.metrics import METRICS, PRIMARY, Metric, contested
 from reports.record import Record
+from reports.standing import Place, Standing
 
 TITLE = "Fine-tuning methods compared"
 GAIN = "gain"
@@ -77,21 +77,23 @@ class Section:
     warnings: tuple[str, ...]
 
 
-def sections(tables: Sequence[Table], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
+def sections(standings: Sequence[Standing], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
     """One section per table; several are numbered, and each says in what it differs from the others.
 
     `traded` are the metrics whose Pareto front is shown, the usual ones if not given.
     """
-    differing = differing_fields([table.key for table in tables]) if len(tables) > 1 else []
-    return tuple(_section(table, n, len(tables), differing, traded) for n, table in enumerate(tables, start=1))
+    count = len(standings)
+    differing = differing_fields([standing.table.key for standing in standings]) if count > 1 else []
+    return tuple(_section(standing, n, count, differing, traded) for n, standing in enumerate(standings, start=1))
 
 
-def _section(table: Table, number: int, of: int, differing: Sequence[str], traded: Sequence[Metric] | None) -> Section:
+def _section(
+    standing: Standing, number: int, of: int, differing: Sequence[str], traded: Sequence[Metric] | None
+) -> Section:
+    table, order, metrics = standing.table, standing.places, standing.metrics
     first = [part.records[0] for part in table.parts or (table,)]
     heading = ", ".join(dict.fromkeys(f"{record.model.name} on {record.task.name}" for record in first))
-    order = places(table)
     rows = [place.row for place in order]
-    metrics = known(table.records)
     names = [name for name in _columns(metrics) if _measured(name, order)]
     notes = [note for record in first for note in (record.model.note, record.task.note) if note]
     notes += preference_learning.notes(rows)
@@ -100,13 +102,13 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
         notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
-        answer=" ".join(filter(None, (mixed.warning(table), answer.of(table)))),
+        answer=" ".join(filter(None, (mixed.warning(table), answer.of(standing)))),
         notes=tuple(dict.fromkeys(notes)),
         facts=facts.of(table),
-        ranking=_ranking(table, order, names, metrics, several=len(table.seeds) > 1),
+        ranking=_ranking(standing, names),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
-        footnotes=_footnotes(table, names, metrics),
-        chapters=_chapters(table, names, metrics, traded, "" if of == 1 else f"-{number}"),
+        footnotes=_footnotes(standing, names),
+        chapters=_chapters(standing, names, traded, "" if of == 1 else f"-{number}"),
         failures=_failures(table),
         settings=settings.of(table),
         warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
@@ -114,18 +116,18 @@ def _section(table: Table, number: int, of: int, differing: Sequence[str], trade
 
 
 def _chapters(
-    table: Table,
+    standing: Standing,
     names: Sequence[str],
-    metrics: Mapping[str, Metric],
     traded: Sequence[Metric] | None,
     suffix: str,
 ) -> tuple[Chapter, ...]:
     """What there is to say beside the ranking; `suffix` tells the plots of several tables apart."""
-    rows = [place.row for place in places(table)]
+    rows = [place.row for place in standing.places]
+    metrics = standing.metrics
     parts = (
-        differences.chapter(table, [metrics[name] for name in names if name in metrics]),
-        trade_offs.chapter(table, traded, f"trade-offs{suffix}.svg"),
-        tuning.chapter(rows, table.tries),
+        differences.chapter(standing, [metrics[name] for name in names if name in metrics]),
+        trade_offs.chapter(standing, traded, f"trade-offs{suffix}.svg"),
+        tuning.chapter(rows, standing.table.tries),
         outputs.chapter(rows),
         preference_learning.chapter(rows, f"reward-kl{suffix}.svg"),
         learning_curves.chapter(rows, f"learning-curve{suffix}.svg"),
@@ -143,9 +145,8 @@ def _columns(metrics: Mapping[str, Metric]) -> list[str]:
     return [*COLUMNS[:after], *(name for name in metrics if name not in METRICS), *COLUMNS[after:]]
 
 
-def _ranking(
-    table: Table, order: Sequence[Place], names: Sequence[str], metrics: Mapping[str, Metric], *, several: bool
-) -> Grid:
+def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
+    table, order, metrics = standing.table, standing.places, standing.metrics
     titles = [_TITLES.get(name) or metrics[name].title for name in names]
     if INTERVAL in names and len(table.seeds) < 2:
         titles[names.index(INTERVAL)] += " (examples)"
@@ -155,7 +156,7 @@ def _ranking(
         best = best[:1]  # where nearly all are first, that says nothing
     rows = []
     for place in order:
-        cells = [_cell(table, place, name, metrics, several=several) for name in names]
+        cells = [_cell(standing, place, name) for name in names]
         rows.append((_rank(table, place), place.row.variant, answer.seeds_of(place.row), *cells))
     return Grid(
         header,
@@ -188,18 +189,19 @@ def _rank(table: Table, place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(table: Table, place: Place, name: str, metrics: Mapping[str, Metric], *, several: bool) -> str:
+def _cell(standing: Standing, place: Place, name: str) -> str:
     if name == GAIN:
         return format_gain(place.gain)
     if name == INTERVAL:
-        found = differences.interval(table, place.row, METRICS[PRIMARY]) if place.row.scores(PRIMARY) else None
+        found = standing.interval(place.row, PRIMARY) if place.row.scores(PRIMARY) else None
         return f"{found.low:.3f} to {found.high:.3f}" if found else ""
-    text = format_value(place.row.mean(name), metrics[name].unit)
-    deviation = place.row.deviation(name) if several and name == PRIMARY else None
+    text = format_value(place.row.mean(name), standing.metrics[name].unit)
+    deviation = place.row.deviation(name) if name == PRIMARY and len(standing.table.seeds) > 1 else None
     return text if deviation is None else f"{text} ± {deviation:.3f}"
 
 
-def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]) -> tuple[str, ...]:
+def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
+    table, metrics = standing.table, standing.metrics
     more = [name for name in names if name not in METRICS and name in metrics]
     notes = [f"{metrics[name].title}: {metrics[name].formula}." for name in more]
     absent = [name for name in COLUMNS if name not in names and name in METRICS]
@@ -212,7 +214,7 @@ def _footnotes(table: Table, names: Sequence[str], metrics: Mapping[str, Metric]
         notes.append(f"Lower is better in: {', '.join(lower)}; higher in all others.")
     if any(row.deviation(PRIMARY) is not None for row in table.rows):
         notes.append("± is the standard deviation over seeds.")
-    if table.verdict.differences:
+    if standing.differences:
         what = "methods" if len(table.seeds) > 1 else "these trained models, not of the methods"
         notes.append(f"A rank is 1 more than the number of rows that are better and told apart: ranks are of {what}.")
     if "forgetting" in names:
@@ -283,6 +285,3 @@ def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Sec
         return tuple(made)
     extra = tuple(f"Set aside, because it is not a record that can be read: {problem}." for problem in problems)
     return (dataclasses.replace(made[0], warnings=made[0].warnings + extra), *made[1:])
-
-
-__all__ = ["TITLE", "Grid", "Row", "Section", "sections", "with_problems"]

@@ -10,11 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from reports.aggregate import Row, Table, flatten
-from reports.differences import interval
+from reports.aggregate import Row, flatten
 from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, PRIMARY, known
-from reports.rank import Place, places
 from reports.record import Record
+from reports.standing import Place, Standing
 
 _FORMULA = re.compile(
     r"[\t\r\n]|[\s\0-\x20\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫−]"
@@ -29,17 +28,17 @@ DIFFERENCES = (
 _LINE_END = re.compile(r"\r\n?")
 
 
-def leaderboard(tables: Sequence[Table]) -> str:
+def leaderboard(standings: Sequence[Standing]) -> str:
     """One line a variant and table, in the order of the leaderboard; metrics are means over seeds."""
-    names = _names([record for table in tables for record in table.records])
+    names = _names([record for standing in standings for record in standing.table.records])
     return write_csv(
-        [_row(n, table, place, names) for n, table in enumerate(tables, start=1) for place in places(table)]
+        [_row(n, standing, place, names) for n, standing in enumerate(standings, start=1) for place in standing.places]
     )
 
 
-def differences(tables: Sequence[Table]) -> str:
+def differences(standings: Sequence[Standing]) -> str:
     """Every pair of every table, in the primary metric: differences, intervals and p-values."""
-    lines = [line for number, table in enumerate(tables, start=1) for line in _pairs(number, table)]
+    lines = [line for number, standing in enumerate(standings, start=1) for line in _pairs(number, standing)]
     return write_csv(lines, DIFFERENCES)
 
 
@@ -59,7 +58,7 @@ def _names(trials: Sequence[Record]) -> list[str]:
     return [name for name in known(trials) if name in always or name in had]
 
 
-def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[str, Any]:
+def _row(number: int, standing: Standing, place: Place, names: Sequence[str]) -> dict[str, Any]:
     row = place.row
     record = row.records[0]
     fixed = {
@@ -73,7 +72,7 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
         "status": "ok" if row.ok else row.failed[-1].status,
         "gain_rougeL": place.gain,
         **{name: row.mean(name) for name in names if name in METRICS},
-        **{f"{name}_{end}": value for name in names for end, value in _spread(table, row, name).items()},
+        **{f"{name}_{end}": value for name in names for end, value in _spread(standing, row, name).items()},
         "model": record.model.name,
         "model_revision": record.model.revision,
         "dtype": record.model.dtype,
@@ -92,8 +91,8 @@ def _row(number: int, table: Table, place: Place, names: Sequence[str]) -> dict[
     return fixed | {f"metrics.{name}" if name in fixed else name: row.mean(name) for name in others}
 
 
-def _pairs(number: int, table: Table) -> Iterator[dict[str, object]]:
-    for (first, second), found in table.verdict.differences.items():
+def _pairs(number: int, standing: Standing) -> Iterator[dict[str, object]]:
+    for (first, second), found in standing.differences.items():
         yield {
             "table": number,
             "metric": PRIMARY,
@@ -114,18 +113,16 @@ def _pairs(number: int, table: Table) -> Iterator[dict[str, object]]:
         }
 
 
-def _spread(table: Table, row: Row, name: str) -> dict[str, float]:
-    declared = known(table.records).get(name)  # it may be another table's
-    found = interval(table, row, declared) if declared else None
+def _spread(standing: Standing, row: Row, name: str) -> dict[str, float]:
+    found = standing.interval(row, name)
     if found is None:
         return {}
     return {"low": found.low, "high": found.high} | ({} if found.deviation is None else {"deviation": found.deviation})
 
 
 def _flat(record: Record, names: Sequence[str]) -> dict[str, Any]:
-    fields = dataclasses.asdict(record)
-    for name in ("curve", "learning_curve"):
-        fields[name] = len(fields[name])
+    lengths = {name: len(getattr(record, name)) for name in ("curve", "learning_curve")}
+    fields = dataclasses.asdict(dataclasses.replace(record, curve=(), learning_curve=(), scores={})) | lengths
     del fields["scores"]
     fields["details"] = {name: _without_curve(value) for name, value in record.details.items()}
     fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*names, *record.metrics])}

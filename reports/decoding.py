@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 
 from reports.errors import RecordError
 
@@ -49,7 +49,7 @@ def decode(cls: type[T], data: Any, where: str = "", *, ignore_unknown: bool = F
     from pydantic import ValidationError
 
     try:
-        decoded: list[T] = _adapter(cls, ignore_unknown=ignore_unknown).validate_python([data])
+        decoded: list[T] = _adapter(cast(Any, cls), ignore_unknown=ignore_unknown).validate_python([data])
     except ValidationError as error:
         raise RecordError(_describe(error.errors(include_url=False)[0], where)) from error
     return decoded[0]

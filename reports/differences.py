@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 
-from reports.aggregate import Row, Table
+from reports.aggregate import Row
 from reports.chapter import Chapter
 from reports.format import format_value
 from reports.grid import Grid
 from reports.metrics import METRICS, PRIMARY, Metric
-from reports.rank import places
-from reports.stats import Interval, seed_interval
+from reports.standing import Standing
+from reports.stats import Interval
 
 _MANY = 12
 """Rows from which on the matrix would be wider than a page; the file of all pairs has them."""
 
 
-def chapter(table: Table, metrics: Sequence[Metric]) -> Chapter | None:
+def chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
     """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
-    if table.parts:  # of rows that cannot be compared there is nothing to say
+    if standing.table.parts:  # of rows that cannot be compared there is nothing to say
         return None
-    rows = _by_score(table)
-    said = (_sentence(table, a, b) for a, b in itertools.pairwise(rows))
+    rows = _by_score(standing)
+    said = (_sentence(standing, a, b) for a, b in itertools.pairwise(rows))
     points = tuple(point for point in said if point)
     grids = [
-        (heading, grid) for heading, grid in (_matrix(table, rows), _intervals(table, metrics)) if grid is not None
+        (heading, grid)
+        for heading, grid in (_matrix(standing, rows), _intervals(standing, metrics))
+        if grid is not None
     ]
     if not (points or grids):
         return None
-    return Chapter("Are the differences real?", points, tuple(grids), _footnotes(table, bool(points)))
+    return Chapter("Are the differences real?", points, tuple(grids), _footnotes(standing, bool(points)))
 
 
-def _by_score(table: Table) -> list[Row]:
+def _by_score(standing: Standing) -> list[Row]:
     """Candidates and the base, the highest mean first."""
-    rows = [place.row for place in places(table) if place.rank is not None or place.row.role == "base"]
+    rows = [place.row for place in standing.places if place.rank is not None or place.row.role == "base"]
     scored = [(mean, row) for row in rows if (mean := row.mean(PRIMARY)) is not None]
     return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1].variant))]
 
 
-def _sentence(table: Table, better: Row, worse: Row) -> str | None:
-    found = table.verdict.difference(better.variant, worse.variant)
+def _sentence(standing: Standing, better: Row, worse: Row) -> str | None:
+    found = standing.difference(better.variant, worse.variant)
     if found is None:
         return None
     if found.interval.mean < 0:  # its mean is higher over other seeds than the two have in common
@@ -67,47 +68,33 @@ def _p(value: float) -> str:
     return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
-def _matrix(table: Table, rows: Sequence[Row]) -> tuple[str, Grid | None]:
+def _matrix(standing: Standing, rows: Sequence[Row]) -> tuple[str, Grid | None]:
     heading = "Probability of improvement"
-    compared = {name for pair in table.verdict.differences for name in pair}
+    compared = {name for pair in standing.differences for name in pair}
     rows = [row for row in rows if row.variant in compared]
     if not 2 <= len(rows) <= _MANY:
         return heading, None
-    body = [(row.variant, *(_chance(table, row, other) for other in rows)) for row in rows]
+    body = [(row.variant, *(_chance(standing, row, other) for other in rows)) for row in rows]
     header = ("over", *(row.variant for row in rows))
     return heading, Grid(header, (False, *(True for _ in rows)), tuple(body))
 
 
-def _chance(table: Table, row: Row, other: Row) -> str:
-    found = table.verdict.difference(row.variant, other.variant)
+def _chance(standing: Standing, row: Row, other: Row) -> str:
+    found = standing.difference(row.variant, other.variant)
     if found is None:
         return "" if row is not other else "·"
     return f"{found.improvement:.2f}{'*' if found.told_apart else ''}"
 
 
-def _intervals(table: Table, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
-    rows = [row for row in table.all_rows if row.ok]
-    columns = [(metric, {row.variant: interval(table, row, metric) for row in rows}) for metric in metrics]
+def _intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
+    rows = [row for row in standing.table.all_rows if row.ok]
+    columns = [(metric, {row.variant: standing.interval(row, metric.name) for row in rows}) for metric in metrics]
     columns = [(metric, found) for metric, found in columns if any(found.values())]
     if not columns:
         return "", None
     body = [(row.variant, *(_cell(row, found[row.variant], metric) for metric, found in columns)) for row in rows]
     header = ("method", *(metric.title for metric, _ in columns))
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
-
-
-def interval(table: Table, row: Row, metric: Metric) -> Interval | None:
-    """The 95% interval of a row's mean: over examples and seeds where examples have scores, else over seeds alone.
-
-    It ends where the metric's values do. `None` in a table of what cannot be compared, and where nothing varies.
-    """
-    if table.parts:
-        return None
-    found = table.intervals(metric.name).get(row.variant) or seed_interval(row.values(metric.name))
-    if found is None:
-        return None
-    least, most = metric.range
-    return dataclasses.replace(found, low=max(found.low, least), high=min(found.high, most))
 
 
 def over(found: Interval) -> str:
@@ -123,17 +110,17 @@ def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
     return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{over(found)}"
 
 
-def _footnotes(table: Table, compared: bool) -> tuple[str, ...]:
-    pairs, notes = len(table.verdict.differences), []
+def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
+    pairs, notes = len(standing.differences), []
     if compared:
-        several = any(found.interval.seeds > 1 for found in table.verdict.differences.values())
+        several = any(found.interval.seeds > 1 for found in standing.differences.values())
         test = "a paired bootstrap over examples and seeds" if several else "a randomisation test over examples"
         notes.append(
             "Paired on the same examples and on the seeds that both rows have. An interval is of its pair alone; "
             f"p-values, of {test}, count all {pairs} pairs of the table (Holm): an interval may leave out 0 although "
             "the pair is not told apart. differences.csv has every pair."
         )
-        few = len({name for pair in table.verdict.differences for name in pair}) <= _MANY
+        few = len({name for pair in standing.differences for name in pair}) <= _MANY
         notes.append(
             "The probability of improvement is the chance that the row scores higher than the column on an example, "
             "each with any of its seeds; ties count half; * means told apart."

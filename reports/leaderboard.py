@@ -5,42 +5,60 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from reports import csv_table, html, markdown, mixed, pareto
-from reports.aggregate import Table, tables, unique
-from reports.content import sections, with_problems
+from reports.aggregate import tables, unique
+from reports.content import Section, sections, with_problems
 from reports.metrics import known
 from reports.record import Record, redacted
 from reports.secrets import ours
+from reports.standing import Standing
 from reports.store import read_records, write_text
 
 _PLOT = re.compile(r"(reward-kl|trade-offs|learning-curve)(-\d+)?\.svg")
 
 
-def write(
-    directories: Sequence[Path], out: Path, *, traded: Sequence[str] = (), allow_mixed: bool = False
-) -> list[Path]:
-    """Write `leaderboard.md`, `.html`, `.csv`, `differences.csv`, `records.csv` and plots to `out`; return paths.
+@dataclass(frozen=True)
+class Written:
+    """What was written, and the leaderboard in a few lines, for a terminal."""
+
+    paths: tuple[Path, ...]
+    summary: str
+
+
+def write(directories: Sequence[Path], out: Path, *, traded: Sequence[str] = (), allow_mixed: bool = False) -> Written:
+    """Write `leaderboard.md`, `.html`, `.csv`, `differences.csv`, `records.csv` and plots to `out`.
 
     Names in `traded` are the metrics whose Pareto front is shown; with `allow_mixed` what cannot be compared stands in
     one table all the same. Raises `StoreError` for a directory without records, `MetricError` for a metric that cannot
     be traded. Files that are no records are named in the report. A plot that an earlier report left and this one does
     not have is removed.
     """
-    files = render(*read(directories), traded=traded, allow_mixed=allow_mixed)
+    records, problems = read(directories)
+    standings = compare(records, allow_mixed=allow_mixed)
+    made = _build_sections(records, standings, problems, traded)
+    files = _render_files(records, standings, made)
     for name, text in files.items():
         write_text(out / name, text)
     for path in out.glob("*.svg"):
         if path.name not in files and _PLOT.fullmatch(path.name):
             with contextlib.suppress(OSError):  # what cannot be removed is linked from nowhere
                 path.unlink()
-    return [out / name for name in files]
+    return Written(tuple(out / name for name in files), "\n\n".join(map(markdown.short, made)))
 
 
-def short(directories: Sequence[Path], *, allow_mixed: bool = False) -> str:
-    """The leaderboard in a few lines, for a terminal."""
-    return "\n\n".join(map(markdown.short, sections(compared(read(directories)[0], allow_mixed=allow_mixed))))
+def render(
+    records: Sequence[Record],
+    problems: Sequence[str] = (),
+    *,
+    traded: Sequence[str] = (),
+    allow_mixed: bool = False,
+) -> dict[str, str]:
+    """File name → text of every report; see `write`."""
+    standings = compare(records, allow_mixed=allow_mixed)
+    return _render_files(records, standings, _build_sections(records, standings, problems, traded))
 
 
 def read(directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
@@ -54,27 +72,25 @@ def read(directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
     return records, problems
 
 
-def compared(records: Sequence[Record], *, allow_mixed: bool) -> tuple[Table, ...]:
-    """The tables of these records, or the one with all of them."""
-    return mixed.together(tables(records)) if allow_mixed else tables(records)
+def compare(records: Sequence[Record], *, allow_mixed: bool = False) -> tuple[Standing, ...]:
+    """The standing of each table of these records, or of the one with all of them."""
+    shown = mixed.together(tables(records)) if allow_mixed else tables(records)
+    return tuple(map(Standing, shown))
 
 
-def render(
-    records: Sequence[Record],
-    problems: Sequence[str] = (),
-    *,
-    traded: Sequence[str] = (),
-    allow_mixed: bool = False,
-) -> dict[str, str]:
-    """File name → text of every report; see `write`."""
-    shown = compared(records, allow_mixed=allow_mixed)
+def _build_sections(
+    records: Sequence[Record], standings: Sequence[Standing], problems: Sequence[str], traded: Sequence[str]
+) -> tuple[Section, ...]:
     metrics = pareto.choose(traded, known(records)) if traded else None
-    made = with_problems(sections(shown, metrics), sorted(set(problems)))
+    return with_problems(sections(standings, metrics), sorted(set(problems)))
+
+
+def _render_files(records: Sequence[Record], standings: Sequence[Standing], made: Sequence[Section]) -> dict[str, str]:
     return {
         "leaderboard.md": markdown.render(made),
         "leaderboard.html": html.render(made),
-        "leaderboard.csv": csv_table.leaderboard(shown),
-        "differences.csv": csv_table.differences(shown),
+        "leaderboard.csv": csv_table.leaderboard(standings),
+        "differences.csv": csv_table.differences(standings),
         "records.csv": csv_table.records(unique(records)),
         **{
             figure.file: figure.plot.svg(alone=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from reports import mixed, pareto, sureness
-from reports.aggregate import Row, Table
+from reports.aggregate import Row
 from reports.format import format_gain, format_value
 from reports.limits import Limit, Miss, miss, value
 from reports.metrics import METRICS, PRIMARY
-from reports.rank import TIE, gain
+from reports.standing import TIE, Standing
 from reports.text import seen
 
 Preference = Literal["quality", "memory", "time", "size"]
@@ -38,48 +38,50 @@ class Answer:
         return "\n".join([seen(" ".join(self.heading.split())), *body])
 
 
-def answers(tables: Sequence[Table], limits: Sequence[Limit], prefer: Preference = "quality") -> tuple[Answer, ...]:
+def answers(
+    standings: Sequence[Standing], limits: Sequence[Limit], prefer: Preference = "quality"
+) -> tuple[Answer, ...]:
     """One answer for each table; several are numbered, and each says what sets it apart."""
-    marks = mixed.marks([table.key for table in tables])
+    marks = mixed.marks([standing.table.key for standing in standings])
     made = []
-    for number, (table, mark) in enumerate(zip(tables, marks, strict=True), start=1):
-        record = table.records[0]
+    for number, (standing, mark) in enumerate(zip(standings, marks, strict=True), start=1):
+        record = standing.table.records[0]
         heading = f"{record.model.name} on {record.task.name}"
-        heading = f"{number}. {heading} ({mark})" if len(tables) > 1 else heading
-        made.append(_answer(table, heading, limits, prefer))
+        heading = f"{number}. {heading} ({mark})" if len(standings) > 1 else heading
+        made.append(_answer(standing, heading, limits, prefer))
     return tuple(made)
 
 
-def _answer(table: Table, heading: str, limits: Sequence[Limit], prefer: Preference) -> Answer:
-    rows = [row for row in table.rows if row.role == "candidate"]
+def _answer(standing: Standing, heading: str, limits: Sequence[Limit], prefer: Preference) -> Answer:
+    rows = [row for row in standing.table.rows if row.role == "candidate"]
     by = {"quality": PRIMARY, "time": "train_seconds", "size": "shipped_bytes"}.get(prefer) or pareto.memory(rows)
     judged = [(limit, limit.metric(rows)) for limit in limits]
-    misses = {row.variant: _misses(row, table, judged, by) for row in rows}
-    warning = [("warning", text)] if (text := mixed.warning(table)) else []
+    misses = {row.variant: _misses(row, standing, judged, by) for row in rows}
+    warning = [("warning", text)] if (text := mixed.warning(standing.table)) else []
     # A method that failed with one seed may fail again; it comes after all that did not.
     fit = sorted((row for row in rows if not misses[row.variant]), key=lambda row: (bool(row.failed), *_order(row, by)))
     if not fit:
         return Answer(heading, None, (*warning, *_nothing(rows, misses)))
     first, others = fit[0], fit[1:]
-    lines = [("recommended", first.variant), ("why", _why(first, table, by, fit, len(rows), judged))]
+    lines = [("recommended", first.variant), ("why", _why(first, standing, by, fit, len(rows), judged))]
     if others:
-        lines += [("runner-up", f"{others[0].variant}: {_numbers(others[0], table, by)}")]
-    lines += [("how sure", _sure(first, others, table, by))]
-    lines += [("cheaper", text) for row in others if by == PRIMARY and (text := _cheaper(first, row, rows, table))]
-    lines += [("note", text) for text in _notes(first, others, table, by, judged)]
+        lines += [("runner-up", f"{others[0].variant}: {_numbers(others[0], standing, by)}")]
+    lines += [("how sure", _sure(first, others, standing, by))]
+    lines += [("cheaper", text) for row in others if by == PRIMARY and (text := _cheaper(first, row, rows, standing))]
+    lines += [("note", text) for text in _notes(first, others, standing, by, judged)]
     lines += [
         ("left out", f"{name}: {'; '.join(miss.text for miss in missed)}") for name, missed in misses.items() if missed
     ]
     return Answer(heading, first.variant, (*warning, *lines))
 
 
-def _misses(row: Row, table: Table, judged: Sequence[tuple[Limit, str]], by: str) -> list[Miss]:
+def _misses(row: Row, standing: Standing, judged: Sequence[tuple[Limit, str]], by: str) -> list[Miss]:
     if not row.ok:
         return [Miss(f"{_endings(row)}, so it has no result", math.inf)]
     if row.mean(by) is None:
         return [Miss(f"no {METRICS[by].title} was measured", math.inf)]
     missed = [found for limit, metric in judged if (found := miss(row, limit, metric))]
-    mean, over = row.mean(PRIMARY), gain(table, row)
+    mean, over = row.mean(PRIMARY), standing.gain(row)
     if mean is not None and over is not None and over <= 0:
         numbers = f"{METRICS[PRIMARY].title} {format_value(mean, 'score')}, {format_gain(over)}"
         missed.append(Miss(f"it does not beat the untouched model ({numbers})", over and over / (over - mean)))
@@ -111,7 +113,9 @@ def _nothing(rows: Sequence[Row], misses: dict[str, list[Miss]]) -> list[tuple[s
     return [("recommended", "nothing: no method qualifies"), *zip(labels, told, strict=True)]
 
 
-def _why(first: Row, table: Table, by: str, fit: Sequence[Row], of: int, judged: Sequence[tuple[Limit, str]]) -> str:
+def _why(
+    first: Row, standing: Standing, by: str, fit: Sequence[Row], of: int, judged: Sequence[tuple[Limit, str]]
+) -> str:
     best = "highest" if METRICS[by].direction == "higher" else "lowest"
     place = "the only method tried" if of == 1 else f"the only one of {of} methods that qualifies"
     whole = [row for row in fit if not row.failed]
@@ -125,36 +129,36 @@ def _why(first: Row, table: Table, by: str, fit: Sequence[Row], of: int, judged:
         f"{limit.flag} ({METRICS[name].title} {format_value(value(first, name), METRICS[name].unit)})"
         for limit, name in judged
     )
-    return f"{_numbers(first, table, by, place)}" + (f"; it keeps {kept}." if kept else ".")
+    return f"{_numbers(first, standing, by, place)}" + (f"; it keeps {kept}." if kept else ".")
 
 
-def _numbers(row: Row, table: Table, by: str, place: str = "") -> str:
+def _numbers(row: Row, standing: Standing, by: str, place: str = "") -> str:
     """The number that a row is chosen by and what place that is, and its quality."""
-    metric, mean, over = METRICS[by], row.mean(PRIMARY), gain(table, row)
+    metric, mean, over = METRICS[by], row.mean(PRIMARY), standing.gain(row)
     above = "" if over is None else f" ({format_gain(over)} over the base)"
     quality = "" if mean is None else f"{METRICS[PRIMARY].title} {format_value(mean, 'score')}{above}"
     chosen = quality if by == PRIMARY else f"{metric.title} {format_value(row.mean(by), metric.unit)}"
     return ", ".join(filter(None, (chosen, place, quality if by != PRIMARY else "")))
 
 
-def _sure(first: Row, others: Sequence[Row], table: Table, by: str) -> str:
-    if table.parts:
+def _sure(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str:
+    if standing.table.parts:
         return "not at all, since the rows differ in more than the method."
     if not others:
-        base = table.base_of(first)
-        found = table.verdict.difference(first.variant, base.variant) if base else None
+        base = standing.table.base_of(first)
+        found = standing.difference_from_base(first)
         if base is None or found is None:
             return "nothing else qualifies, so there is nothing to choose between."
         return f"nothing else qualifies. {sureness.in_quality(first.variant, base.variant, found)}"
     if by != PRIMARY:
         return sureness.in_cost(first, others[0], METRICS[by])
     second = others[0].variant
-    return sureness.in_quality(first.variant, second, table.verdict.difference(first.variant, second))
+    return sureness.in_quality(first.variant, second, standing.difference(first.variant, second))
 
 
-def _cheaper(first: Row, row: Row, rows: Sequence[Row], table: Table) -> str:
+def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> str:
     """What a row saves that is not told apart from the recommended one; empty where it is, or saves nothing."""
-    difference = table.verdict.difference(first.variant, row.variant)
+    difference = standing.difference(first.variant, row.variant)
     if difference is None or difference.apart:
         return ""
     costs = {pareto.memory(rows): "memory", "train_seconds": "train time", "shipped_bytes": "to ship"}
@@ -166,9 +170,11 @@ def _cheaper(first: Row, row: Row, rows: Sequence[Row], table: Table) -> str:
     return f"{row.variant} is not told apart from {first.variant} and takes {less}{though}." if less else ""
 
 
-def _notes(first: Row, others: Sequence[Row], table: Table, by: str, judged: Sequence[tuple[Limit, str]]) -> list[str]:
-    notes = [sureness.of_limit(table, first, limit) for limit, name in judged if name == PRIMARY]
-    notes.append(sureness.over_base(table, first))
+def _notes(
+    first: Row, others: Sequence[Row], standing: Standing, by: str, judged: Sequence[tuple[Limit, str]]
+) -> list[str]:
+    notes = [sureness.of_limit(standing, first, limit) for limit, name in judged if name == PRIMARY]
+    notes.append(sureness.over_base(standing, first))
     if first.failed:
         notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
     better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]

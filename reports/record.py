@@ -18,9 +18,9 @@ from reports.errors import RecordError
 from reports.metrics import Metric
 from reports.secrets import ours, without_secrets
 
-SCHEMA_VERSION = 3
-"""2 added `log`; 3 `split`, `scores`, `learning_curve` and `declared`. Readers know all versions before theirs: a field
-that those lack has its default."""
+SCHEMA_VERSION = 4
+"""2 added `log`; 3 `split`, `scores`, `learning_curve` and `declared`; 4 `scoring`. Readers know all versions before
+theirs: a field that those lack has its default."""
 
 Status = Literal["ok", "oom", "timeout", "diverged", "unsupported", "error", "interrupted"]
 Role = Literal["candidate", "base", "fake"]
@@ -132,6 +132,9 @@ class Record:
     scores: Mapping[str, tuple[Number, ...]] = field(default_factory=dict)
     """Metric → one value for each example of its data, in their order; the metric is their mean. Of general loss
     and forgetting they are the passages of the general text, else the examples of the split."""
+    scoring: Mapping[str, str] = field(default_factory=dict)
+    """Metric → hash of the code that scored, and of what else its numbers depend on. Scores can be worked out again
+    from the predictions, so that this is no part of the trial's id."""
     learning_curve: tuple[Mapping[str, Number | None], ...] = ()
     """Quality on the validation split during training: `step`, `tokens`, `seconds`, `loss` and the metrics measured."""
     declared: Mapping[str, Metric] = field(default_factory=dict)

@@ -13,12 +13,13 @@ twelve times too often (docs/statistics.md has the figures).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import numpy as np
 
     Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+    Counts = np.ndarray[tuple[int, ...], np.dtype[np.unsignedinteger[Any]]]
 
 RESAMPLES = 10_000
 SEED = 0
@@ -26,6 +27,8 @@ ROUNDING = 1e-12
 """What is smaller than this share of the scores is rounding."""
 _CHUNK, _ROWS = 512, 200
 """Resamples that are drawn, and rows that are resampled, at a time, so that memory does not grow with their number."""
+_KEPT_BYTES = 1 << 28
+"""Draws of examples are kept where they take no more than this; drawing them takes longer than using them."""
 
 
 class Resampler:
@@ -36,6 +39,7 @@ class Resampler:
         self.resamples = resamples
         self.seed = seed
         self._drawn: dict[int, tuple[Floats, ...]] = {}
+        self._kept: list[Counts] = []
 
     def enough_for(self, comparisons: int) -> Resampler:
         """This one, or one that draws more where so many comparisons could not pass Holm's correction otherwise:
@@ -51,13 +55,32 @@ class Resampler:
             block = means[first : first + _ROWS]
             centred = (block - block.mean(axis=1, keepdims=True)).T / self.examples
             found = np.empty((len(block), self.resamples))
-            dice = np.random.default_rng([self.seed, 1])
-            for start, size in self._chunks():
-                drawn = dice.integers(self.examples, size=(size, self.examples))
-                drawn += np.arange(size)[:, None] * self.examples
-                counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-                found[:, start : start + size] = (counts @ centred).T
+            for (start, size), counts in zip(self._chunks(), self._counts(), strict=True):
+                found[:, start : start + size] = (counts.astype(np.float64) @ centred).T
             yield from found
+
+    def _counts(self) -> Iterator[Counts]:
+        """Chunks of (resamples, examples) numbers: how often each example was drawn."""
+        if self._kept:
+            yield from self._kept
+            return
+        keep = self.resamples * self.examples <= _KEPT_BYTES
+        chunks = []
+        for counts in self._draw_counts():
+            yield counts
+            if keep:
+                chunks.append(counts)
+        self._kept = chunks
+
+    def _draw_counts(self) -> Iterator[Counts]:
+        import numpy as np
+
+        dice = np.random.default_rng([self.seed, 1])
+        for _, size in self._chunks():
+            drawn = dice.integers(self.examples, size=(size, self.examples))
+            drawn += np.arange(size)[:, None] * self.examples
+            counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
+            yield counts.astype(np.min_scalar_type(int(counts.max())))  # one byte each, but for a very rare chunk
 
     def signs(self) -> Iterator[Floats]:
         """Chunks of (resamples, examples) signs, each + or − by the toss of a coin."""
@@ -74,10 +97,17 @@ class Resampler:
 
         of_seeds, of_examples = self.variances(*mean_squares(scores), seeds=len(scores))
         spread = float(by_examples.std())
-        unit = by_examples / spread if spread > ROUNDING * np.abs(scores).max() else np.zeros_like(by_examples)
-        normal = self._draws(len(scores))[0]
-        found: Floats = (normal * np.sqrt(of_seeds) + unit * np.sqrt(of_examples)) / scores.size**0.5
-        return found
+        # In place from here on: with many pairs, new arrays would take longer than what is computed in them.
+        np.sqrt(of_seeds, out=of_seeds)
+        of_seeds *= self._draws(len(scores))[0]
+        np.sqrt(of_examples, out=of_examples)
+        if spread > ROUNDING * np.abs(scores).max():
+            of_examples *= by_examples / spread
+        else:
+            of_examples *= 0.0
+        of_seeds += of_examples
+        of_seeds /= scores.size**0.5
+        return of_seeds
 
     def variances(self, a: float, b: float, r: float, *, seeds: int) -> tuple[Floats, Floats]:
         """(resamples,) variances, times the number of scores, of the two parts of a mean's error, given mean squares.
@@ -96,8 +126,10 @@ class Resampler:
         # since for two or three seeds that is too much.
         others, freedom = max(b - r, 0.0), seeds - 1
         share = others / (a + others) if others > 0 else 0.0
-        of_seeds = a * np.where(coin < share * freedom / (freedom + 2), of_a_more, of_a)
-        return of_seeds, np.maximum(b * of_b - r * of_r, 0.0)
+        of_seeds = a * (np.where(coin < share * freedom / (freedom + 2), of_a_more, of_a) if share > 0 else of_a)
+        of_examples = b * of_b
+        of_examples -= r * of_r
+        return of_seeds, np.maximum(of_examples, 0.0, out=of_examples)
 
     def _draws(self, seeds: int) -> tuple[Floats, ...]:
         """For so many seeds: normal; variances over their estimates of seeds (twice), examples and rest; uniform."""

@@ -69,11 +69,6 @@ class Redactor:
             return self._text(text.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
         return self._text(text)
 
-    @property
-    def longest(self) -> int:
-        """Characters of the longest value that is looked for: what is cut into pieces should overlap by so many."""
-        return max(map(len, self._values), default=0)
-
     def _text(self, text: str) -> str:
         for value in self._values:
             text = text.replace(value, REDACTED)

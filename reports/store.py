@@ -12,16 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import sys
 from collections.abc import Iterator, Set
 from pathlib import Path
 
+from reports import files
 from reports.errors import RecordError, StoreError
 from reports.record import Record, dump, load, redacted
 
 _ID = re.compile(r"[0-9a-f]{16}")
+_DRAFTS = (".*.draft", "*/.*.draft", "stages/*/.*.draft", "*/.probe", "predictions/*.tmp")
+"""What a killed process leaves: files and folders that were being written, and a probe; `.tmp` by earlier versions."""
 
 
 class RunStore:
@@ -83,7 +85,7 @@ class RunStore:
         return records, problems
 
     def tidy(self) -> list[str]:
-        """Move files that are no records to `set-aside/`; a sentence for each. Drafts of a killed process go.
+        """Move files that are no records to `set-aside/`; a sentence for each. What a killed process was writing goes.
 
         Only for who holds the lock. Raises `StoreError` where the directory cannot be written: better now than when a
         trial has run.
@@ -92,9 +94,10 @@ class RunStore:
         for folder in ("records", "predictions", "logs"):
             write_text(self.directory / folder / ".probe", "")
             (self.directory / folder / ".probe").unlink()
-        for draft in [*self.directory.glob(".*.draft"), *self.directory.glob("*/.*.draft")]:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
+        for pattern in _DRAFTS:
+            for draft in list(self.directory.glob(pattern)):
+                with contextlib.suppress(OSError):
+                    files.remove(draft)
         for path in sorted((self.directory / "records").glob("*.json")):
             try:
                 _read(path)
@@ -112,7 +115,7 @@ class RunStore:
     def drop_checkpoint(self, trial_id: str) -> None:
         """Remove what a trial kept in order to go on, and what was set aside of it."""
         path = self.checkpoint_path(trial_id)
-        for file in (path, path.with_name(f"{path.name}.damaged"), path.with_name(f".{path.name}.draft")):
+        for file in (path, path.with_name(f"{path.name}.damaged"), files.draft_of(path)):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 
@@ -166,6 +169,7 @@ class RunStore:
         target = self._free(path, folder)
         try:
             path.rename(target)
+            files.sync_folder(target.parent)
         except OSError as error:
             raise StoreError(f"{path} cannot be moved ({error.strerror}); choose another --out") from error
         return target
@@ -204,23 +208,10 @@ def read_records(directory: Path) -> tuple[list[Record], list[str]]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: to a draft beside it, synced, then renamed. Raises `StoreError`.
-
-    A character that UTF-8 cannot carry, such as half of a broken file name in a message, is written as its escape.
-    """
-    draft = path.with_name(f".{path.name}.draft")
+    """Write a file whole or not at all. Raises `StoreError`."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.unlink(missing_ok=True)  # a link would be written through
-        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        draft.replace(path)
-        _sync_folder(path.parent)
+        files.write_text(path, text)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise StoreError(f"{path} cannot be written ({error.strerror}); what was there before is kept") from error
 
 
@@ -250,15 +241,3 @@ def _lock(descriptor: int) -> None:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last through a loss of power; only POSIX lets a folder be synced, and not on every file system."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from reports.aggregate import Row, Table
+from reports.aggregate import Row
 from reports.format import format_value
 from reports.limits import Limit
 from reports.metrics import METRICS, PRIMARY, Metric
+from reports.standing import Standing
+from reports.stats import Difference
 
-if TYPE_CHECKING:
-    from reports.stats import Difference
 
-
-def of_limit(table: Table, row: Row, limit: Limit) -> str:
+def of_limit(standing: Standing, row: Row, limit: Limit) -> str:
     """Says that the interval of a row's quality reaches beyond a limit on it; empty where it does not or is unknown."""
-    found = table.verdict.intervals.get(row.variant)
+    found = standing.resampled_intervals(PRIMARY).get(row.variant)
     if found is None:
         return ""
     beyond = found.low < limit.bound if limit.side == "min" else found.high > limit.bound
@@ -25,10 +23,9 @@ def of_limit(table: Table, row: Row, limit: Limit) -> str:
     return f"{limit.flag} is not sure to hold: {interval}." if beyond else ""
 
 
-def over_base(table: Table, row: Row) -> str:
+def over_base(standing: Standing, row: Row) -> str:
     """Says that a row's gain over the untouched model may be chance; empty where it is told apart or unknown."""
-    base = table.base_of(row)
-    found = table.verdict.difference(row.variant, base.variant) if base else None
+    found = standing.difference_from_base(row)
     if found is None or found.apart:
         return ""
     interval = f"95% interval {found.interval.low:+.3f} to {found.interval.high:+.3f}, p = {found.p_shown:.2g}"

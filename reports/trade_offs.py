@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reports import pareto
-from reports.aggregate import Row, Table
+from reports.aggregate import Row
 from reports.chapter import Chapter, Figure
 from reports.format import format_value
 from reports.grid import Grid
 from reports.metrics import PRIMARY, Metric
-from reports.rank import gain, places
 from reports.scatter import Dot, Panel, Scatter
+from reports.standing import Standing
 
 FRONT = "on the front"
 _RULE = (
@@ -20,12 +20,12 @@ _RULE = (
 )
 
 
-def chapter(table: Table, chosen: Sequence[Metric] | None, file: str) -> Chapter | None:
+def chapter(standing: Standing, chosen: Sequence[Metric] | None, file: str) -> Chapter | None:
     """On these metrics, the usual ones for `None`; nothing where fewer than two candidates have two of them.
 
     The base is shown for comparison. It needs no training, so it would be on every front.
     """
-    rows = [place.row for place in places(table)]
+    rows = [place.row for place in standing.places]
     candidates = [row for row in rows if row.role == "candidate" and row.ok]
     wanted = pareto.usual(candidates) if chosen is None else chosen
     metrics = [metric for metric in wanted if any(row.mean(metric.name) is not None for row in candidates)]
@@ -34,9 +34,9 @@ def chapter(table: Table, chosen: Sequence[Metric] | None, file: str) -> Chapter
         return None
     beaten = pareto.dominators(points, metrics)
     shown = [row for row in rows if row.role == "base" or row in candidates]
-    body = [(row.variant, *_cells(row, metrics), _verdict(row, table, metrics, beaten)) for row in shown]
+    body = [(row.variant, *_cells(row, metrics), _verdict(row, standing, metrics, beaten)) for row in shown]
     first, *others = metrics
-    base = table.base.mean(first.name) if table.base else None
+    base = standing.table.base.mean(first.name) if standing.table.base else None
     panels = tuple(
         Panel(other, first, _dots(points, beaten, index), base) for index, other in enumerate(others, start=1)
     )
@@ -56,14 +56,14 @@ def _cells(row: Row, metrics: Sequence[Metric]) -> list[str]:
     return [format_value(row.mean(metric.name), metric.unit) for metric in metrics]
 
 
-def _verdict(row: Row, table: Table, metrics: Sequence[Metric], beaten: dict[str, tuple[str, ...]]) -> str:
+def _verdict(row: Row, standing: Standing, metrics: Sequence[Metric], beaten: dict[str, tuple[str, ...]]) -> str:
     if row.role == "base":
         return "for comparison only"
     if row.variant not in beaten:
         return "not judged: no " + _listed([metric for metric in metrics if row.mean(metric.name) is None])
     if by := ", ".join(beaten[row.variant]):
         return f"beaten by {by}"
-    over = gain(table, row) if any(metric.name == PRIMARY for metric in metrics) else None
+    over = standing.gain(row) if any(metric.name == PRIMARY for metric in metrics) else None
     return FRONT if over is None or over > 0 else f"{FRONT}, though no better than the base"
 
 

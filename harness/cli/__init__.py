@@ -21,18 +21,26 @@ from harness.cli import (
     report_command,
     run_command,
 )
+from harness.cli.help import HelpFormatter, add_help
 from harness.errors import HarnessError
 from methods.errors import MethodError
 from reports.errors import ReportError
 from reports.secrets import ours
 
 COMMANDS = (run_command, list_command, report_command, recommend_command, models_command, new_command)
+EXAMPLES = """examples:
+  python -m harness run --methods lora,qlora    fine-tune and rank on a small model and data that come along
+  python -m harness list methods                what there is to compare
+  python -m harness COMMAND --help              what a command takes
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and carry out one command; return its exit code. Errors of the request end in one sentence."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser.parse_args(words)
+    arguments.words = words  # to be said again where a command can be resumed
     try:
         return int(arguments.action(arguments))
     except (HarnessError, MethodError, ReportError) as error:
@@ -52,15 +60,17 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser with every subcommand."""
     parser = argparse.ArgumentParser(
         prog="python -m harness",
-        description="Fine-tune one base model with several methods under one runner, and see which to use.",
-        epilog="example: python -m harness run --methods lora,qlora",
+        usage="%(prog)s COMMAND ...",
+        description="Fine-tune a base model with several methods, and see which one to use.",
+        epilog=EXAMPLES,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", prog=parser.prog, required=True, metavar="COMMAND ...")
     for command in COMMANDS:
-        sub = command.add_to(commands)
-        sub.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        sub.formatter_class = argparse.RawDescriptionHelpFormatter
+        add_help(command.add_to(commands))
+    parser.add_argument_group("help").add_argument("-h", "--help", action="help", help="print this and exit")
     return parser
 
 

@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
+from harness.cli.help import add_command
 from harness.errors import SpecError
-from harness.variants import typed
+from harness.spec.variants import typed
 
 PRESETS_DIFFER = ("", "A preset may set other learning rates that suit its model: docs/models.md")
 EXAMPLES = """examples:
@@ -21,15 +22,19 @@ EXAMPLES = """examples:
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "list", help="list methods, models, tasks, metrics or launchers", epilog=EXAMPLES, allow_abbrev=False
+    parser = add_command(
+        commands,
+        "list",
+        usage="WHAT [METHOD] [flags]",
+        help="List methods, models, tasks, metrics or launchers.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("what", choices=list(ROWS))
-    parser.add_argument("name", nargs="?", metavar="METHOD", help="with methods: this one alone")
-    parser.add_argument(
-        "--knobs", action="store_true", help="with methods: every knob and its default; of one METHOD its meaning too"
-    )
-    parser.add_argument("--plugin", action="append", metavar="FILE", help="run a Python file and list what it brings")
+    group = parser.add_argument_group("what")
+    group.add_argument("what", choices=list(ROWS), metavar="WHAT", help=", ".join(ROWS))
+    group.add_argument("name", nargs="?", metavar="METHOD", help="with methods: this one alone")
+    group = parser.add_argument_group("flags")
+    group.add_argument("--knobs", action="store_true", help="with methods: knobs and defaults; of one, meanings")
+    group.add_argument("--plugin", action="append", metavar="FILE", help="list what a Python file brings, too")
     parser.set_defaults(action=show)
     return parser
 
@@ -37,7 +42,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 def show(arguments: argparse.Namespace) -> int:
     """Print names and one line each; a plugin that cannot be used is listed with the reason."""
     if arguments.plugin:
-        from harness.plugins import add_files
+        from harness.plugins.files import add_files
 
         add_files(arguments.plugin)
     if arguments.name and arguments.what != "methods":
@@ -92,7 +97,7 @@ def _tasks(_: bool) -> Iterable[tuple[str, str]]:
 
 
 def _metrics(_: bool) -> Iterable[tuple[str, str]]:
-    from harness.metrics.registry import all_metrics
+    from harness.scoring.registry import all_metrics
 
     for name, found in all_metrics():
         if isinstance(found, Exception):
@@ -101,6 +106,7 @@ def _metrics(_: bool) -> Iterable[tuple[str, str]]:
             missing = found.missing()
             yield name, found.summary + (f' (not installed: pip install "{missing}")' if missing else "")
     yield "MODULE:FUNCTION", "a function of yours: docs/metrics.md"
+    yield "evaluate:DIR_OR_NAME", "a metric script of Hugging Face's evaluate, here or on the hub: docs/metrics.md"
 
 
 def _launchers(_: bool) -> Iterable[tuple[str, str]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from harness.cli.help import add_command
+
 EXAMPLES = """examples:
   python -m harness models pull smollm2-135m-instruct
   python -m harness list models
@@ -13,11 +15,12 @@ EXAMPLES = """examples:
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "models", help="get a model's weights", epilog=EXAMPLES, allow_abbrev=False
+    parser = add_command(
+        commands, "models", usage="pull NAME", help="Bring a preset's weights onto this machine.", examples=EXAMPLES
     )
-    parser.add_argument("verb", choices=["pull"])
-    parser.add_argument("name", help="a preset; see `list models`")
+    group = parser.add_argument_group("what")
+    group.add_argument("verb", choices=["pull"], metavar="pull", help="download, check and convert, once")
+    group.add_argument("name", metavar="NAME", help="a preset; see `list models`")
     parser.set_defaults(action=pull)
     return parser
 

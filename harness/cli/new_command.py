@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import argparse
 import keyword
+import os
 import re
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from harness.cli.help import add_command
+
 EXAMPLES = """examples:
   python -m harness new method my-method
   python -m harness new method my-method --out packages/my-method
 """
-SKELETON = Path(__file__).resolve().parents[1] / "skeleton"
+SKELETON = Path(__file__).resolve().parents[1] / "plugins" / "skeleton"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "new", help="start a package with a method of your own", epilog=EXAMPLES, allow_abbrev=False
+    parser = add_command(
+        commands,
+        "new",
+        usage="method NAME [--out DIR]",
+        help="Start a package with a method of your own, tests included.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("what", choices=["method"])
-    parser.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (harness-NAME)")
+    group = parser.add_argument_group("what")
+    group.add_argument("what", choices=["method"], metavar="method", help="what the package brings")
+    group.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
+    group.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (default harness-NAME)")
     parser.set_defaults(action=new)
     return parser
 
@@ -63,19 +71,18 @@ def names(name: str) -> dict[str, str]:
 def write(folder: Path, words: dict[str, str]) -> list[str]:
     """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
     from harness.errors import SpecError
-    from harness.parsing import is_path
+    from harness.names import is_path
+    from reports.files import draft_folder, write_text
 
     if not is_path(str(folder)):
         raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError as error:
-        raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out") from error
+    if os.path.lexists(folder):
+        raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out")
     written = []
-    for template in sorted(SKELETON.rglob("*.tmpl")):
-        file = template.relative_to(SKELETON).with_suffix("")
-        place = folder / (f"{words['module']}.py" if file.name == "method.py" else file)
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(Template(template.read_text(encoding="utf-8")).substitute(words), encoding="utf-8")
-        written.append(str(place.relative_to(folder)))
+    with draft_folder(folder) as draft:
+        for template in sorted(SKELETON.rglob("*.tmpl")):
+            file = template.relative_to(SKELETON).with_suffix("")
+            place = draft / (f"{words['module']}.py" if file.name == "method.py" else file)
+            write_text(place, Template(template.read_text(encoding="utf-8")).substitute(words))
+            written.append(str(place.relative_to(draft)))
     return written

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from harness.cli.help import add_command
 from reports.limits import RESIDENT, parse
 from reports.metrics import METRICS
 from reports.recommend import PREFERENCES
@@ -19,11 +20,11 @@ Every metric that comes with the harness and has a better end can be limited by 
 --max-total_seconds 2h, --min-train_tokens_per_second 5000.
 """
 NAMED: tuple[tuple[str, Literal["min", "max"], tuple[str, ...], str], ...] = (
-    ("--max-memory", "max", RESIDENT, "peak of the accelerator's memory, of the process where there is none: 8GiB"),
-    ("--max-time", "max", ("train_seconds",), "train time: 90s, 30min, 1h"),
-    ("--max-size", "max", ("shipped_bytes",), "size to ship: 100MiB"),
-    ("--max-cost", "max", ("cost",), "cost, where run was given --price-per-hour"),
-    ("--min-rougeL", "min", ("rougeL",), "quality, from 0 to 1"),
+    ("--max-memory", "max", RESIDENT, "peak memory, of the process without a GPU: 8GiB"),
+    ("--max-time", "max", ("train_seconds",), "time of training: 90s, 30min, 1h"),
+    ("--max-size", "max", ("shipped_bytes",), "size of what ships: 100MiB"),
+    ("--max-cost", "max", ("cost",), "cost; needs runs with --price-per-hour"),
+    ("--min-rougeL", "min", ("rougeL",), "quality, 0 to 1"),
 )
 
 
@@ -39,15 +40,26 @@ def flags() -> Iterator[tuple[str, Literal["min", "max"], tuple[str, ...], str]]
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "recommend", help="say which method to use within limits", epilog=EXAMPLES, allow_abbrev=False
+    parser = add_command(
+        commands,
+        "recommend",
+        usage="DIR [DIR ...] [flags]",
+        help="Say which method to use within limits, and how sure that is.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
+    group = parser.add_argument_group("runs")
+    group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
+    group.add_argument("--allow-mixed", action="store_true", help="choose among what cannot be compared")
+    group = parser.add_argument_group("limits")
     for flag, _, _, text in flags():
-        parser.add_argument(flag, dest=flag, metavar="LIMIT", help=text or argparse.SUPPRESS)
-    parser.add_argument("--prefer", choices=PREFERENCES, default="quality", help="what decides within the limits")
-    parser.add_argument(
-        "--allow-mixed", action="store_true", help="choose among what cannot be compared, with a warning"
+        group.add_argument(flag, dest=flag, metavar="LIMIT", help=text or argparse.SUPPRESS)
+    group = parser.add_argument_group("choice")
+    group.add_argument(
+        "--prefer",
+        choices=PREFERENCES,
+        default="quality",
+        metavar="WHAT",
+        help=f"{', '.join(PREFERENCES[:-1])} or {PREFERENCES[-1]} (default %(default)s)",
     )
     parser.set_defaults(action=recommend)
     return parser
@@ -55,12 +67,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def recommend(arguments: argparse.Namespace) -> int:
     """Print an answer for each table; 1 where one of them can name no method."""
-    from reports.leaderboard import compared, read
+    from reports.leaderboard import compare, read
     from reports.recommend import answers
 
     given = vars(arguments)
     limits = [parse(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None]
     records, _ = read(arguments.directories)
-    made = answers(compared(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
+    made = answers(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
     print("\n\n".join(map(str, made)))
     return 0 if made and all(answer.method for answer in made) else 1

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from harness.cli.help import add_command
+
 EXAMPLES = """examples:
   python -m harness report runs/embedded-embedded
   python -m harness report runs/a runs/b --out runs/both
@@ -16,15 +18,19 @@ EXAMPLES = """examples:
 
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        "report", help="make leaderboards from records", epilog=EXAMPLES, allow_abbrev=False
+    parser = add_command(
+        commands,
+        "report",
+        usage="DIR [DIR ...] [flags]",
+        help="Make the leaderboards of runs again, from their records.",
+        examples=EXAMPLES,
     )
-    parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
-    parser.add_argument("--out", type=Path, help="where to write (the first DIR if not given)")
-    parser.add_argument("--pareto", metavar="METRICS", help="comma-separated: the trade-off whose front is shown")
-    parser.add_argument(
-        "--allow-mixed", action="store_true", help="one table of what cannot be compared, with a warning"
-    )
+    group = parser.add_argument_group("runs")
+    group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories, in one report")
+    group.add_argument("--allow-mixed", action="store_true", help="one leaderboard of what cannot be compared")
+    group = parser.add_argument_group("output")
+    group.add_argument("--out", type=Path, metavar="DIR", help="where to write (default the first DIR)")
+    group.add_argument("--pareto", metavar="METRICS", help="the trade-off whose front is shown, comma-separated")
     parser.set_defaults(action=report)
     return parser
 
@@ -35,6 +41,6 @@ def report(arguments: argparse.Namespace) -> int:
 
     traded = [] if arguments.pareto is None else [name.strip() for name in arguments.pareto.split(",")]
     out = arguments.out or arguments.directories[0]
-    for path in write(arguments.directories, out, traded=traded, allow_mixed=arguments.allow_mixed):
+    for path in write(arguments.directories, out, traded=traded, allow_mixed=arguments.allow_mixed).paths:
         print(path)
     return 0

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.contract import table
+from reports import files
 
 
 def main() -> int:
@@ -25,7 +26,7 @@ def main() -> int:
         print(found)
     else:
         page = arguments.table.read_text(encoding="utf-8")
-        arguments.table.write_text(table.replace(page, found), encoding="utf-8")
+        files.write_text(arguments.table, table.replace(page, found))
     return 0
 
 

@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from harness.contract import tiny
-from harness.evaluate import Generation, generate
+from harness.models.backend import Generation
+from harness.request import Decoding
+from harness.worker.generate import generate
 from methods import registry
 from methods.base import Method
-from methods.encoding import Encoded, Encoder
+from methods.engine.encoding import Encoded, Encoder
+from methods.engine.layers import keep_compute_dtype
 from methods.feedback import Feedback, Scorer
-from methods.qlora import keep_to_compute_dtype
 from methods.types import Budget, Family, ModelFacts, Setting, StepEvent, TrainingJob
 
-DECODING = {"max_new_tokens": 8, "num_beams": 1, "do_sample": False}
+ANSWER_TOKENS = 8
+"""Longest answer; enough to see that two differ."""
 
 
 def facts(family: Family) -> ModelFacts:
@@ -65,7 +68,7 @@ class Case:
         if options:
             model.save_pretrained(self.folder / "base")
             model = type(model).from_pretrained(self.folder / "base", **options).eval()
-            keep_to_compute_dtype(model)
+            keep_compute_dtype(model)
         return model
 
     def prepared(self) -> Any:
@@ -122,7 +125,7 @@ class Case:
 
     def answers(self, model: Any, batch_size: int) -> list[Generation]:
         """Greedy answers to six prompts of several lengths, so many at a time."""
-        decoding = {**DECODING, "batch_size": batch_size}
+        decoding = Decoding(max_new_tokens=ANSWER_TOKENS, batch_size=batch_size)
         return generate(self.method, model, self.encoder, self._prompts, decoding, lambda share: None)
 
     def first_logits(self, model: Any, batch_size: int) -> Any:

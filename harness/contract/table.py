@@ -12,9 +12,9 @@ from typing import Any
 from harness.contract import checks, tiny
 from harness.contract.cases import Case, facts
 from methods import registry
-from methods.errors import MethodError
-from methods.peft_any import PREFIX, methods
-from methods.peft_any.reading import version
+from methods.errors import MethodError, describe_error, describe_error_with_type
+from methods.peft import PREFIX, methods
+from methods.peft.introspection import version
 from methods.types import Family
 
 STEPS = 25
@@ -75,9 +75,9 @@ def outcome(tuner: str, family: Family) -> Outcome:
             try:
                 check(Case(name, family, Path(folder), knobs))
             except (AssertionError, MethodError) as error:
-                failed.append(" ".join(str(error).split()))
+                failed.append(describe_error(error, None))
             except Exception as error:  # PEFT's, which may be anything
-                failed.append(f"{type(error).__name__}: {' '.join(str(error).split())}")
+                failed.append(describe_error_with_type(error, None))
     text = "; ".join(dict.fromkeys(failed)) or f"{WORKS} (learning rate {knobs['learning_rate']:g})"
     return Outcome(tuner, family, text)
 

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.interruption import Interruption
-from harness.protocol import Outcome
+from harness.launchers.interruption import Interruption
+from harness.outcome import Outcome
+from harness.request import TrialRequest
 
 
 class Launcher(ABC):
@@ -31,10 +32,10 @@ class Launcher(ABC):
         self.interruption = interruption
 
     @abstractmethod
-    def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
+    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
-        The request is what `python -m harness.worker` reads, in JSON types; its paths lie in the run directory. What
-        the worker prints is added to `log`. `on_event` is told every event (`harness.protocol`) while the trial runs.
+        `request.to_json()` is what `python -m harness.worker` reads; its paths lie in the run directory. What the
+        worker prints is added to `log`. `on_event` is told every event (`harness.launchers.protocol`) while it runs.
         A time limit ends as `timeout`, an interruption as `interrupted`, and nothing of the trial outlives the call.
         """

@@ -21,11 +21,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.interruption import Interruption
 from harness.launchers.base import Launcher
-from harness.launchers.evidence import explain_kill
+from harness.launchers.interruption import Interruption
+from harness.launchers.oom_evidence import explain_kill
 from harness.launchers.orphans import bearing, end_all
-from harness.protocol import INTERRUPTED, Outcome, read_event
+from harness.launchers.protocol import read_event
+from harness.outcome import INTERRUPTED, Outcome
+from harness.request import TrialRequest
 from reports.errors import RecordError
 from reports.secrets import is_secret
 
@@ -39,6 +41,9 @@ LONGEST_EVENT = 4 << 20
 """A line of more bytes is no event, and is not held in memory; an outcome has some thousands."""
 LAST = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
 """Of a step event, what the record of a worker that died keeps as its last measurements."""
+
+PYTHON = (sys.executable, "-P")
+"""How a process of the harness is started: without the working directory among the places of modules."""
 
 ENVIRONMENT = (
     "PATH",
@@ -78,12 +83,12 @@ ADDED = {"TOKENIZERS_PARALLELISM": "false"}
 
 
 class LocalLauncher(Launcher):
-    """Launches workers as child processes, each behind a keeper (`harness.launchers.keeper`)."""
+    """Launches workers as child processes, each behind a keeper (`harness.launchers.supervisor`)."""
 
     name = "local"
     summary = "on this machine, one trial after another, each in a fresh process"
 
-    def launch(self, request: Mapping[str, Any], log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
+    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
         `on_event` sees every event. An interruption is passed on to the worker, which may bring its outcome in order;
@@ -165,17 +170,17 @@ class _Watch:
 class _Kept:
     """A keeper with its worker, seen from the parent."""
 
-    def __init__(self, log: Path, request: Mapping[str, Any]) -> None:
+    def __init__(self, log: Path, request: TrialRequest) -> None:
         self._events, events = os.pipe()
         lifeline, self._lifeline = os.pipe()
         mark, self._words = uuid.uuid4().hex, b""
         self._mark = f"{MARK}={mark}"
-        command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
+        command = [*PYTHON, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
             errors.write(f"--- {_now()}\n".encode())
             errors.flush()
             self._keeper = subprocess.Popen(
-                [sys.executable, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
+                [*PYTHON, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -187,7 +192,7 @@ class _Kept:
         os.close(lifeline)
         assert self._keeper.stdin is not None
         with contextlib.suppress(BrokenPipeError), self._keeper.stdin:  # what died at once is told by its exit code
-            self._keeper.stdin.write(json.dumps(request).encode())
+            self._keeper.stdin.write(request.to_json().encode())
 
     def events(self, watch: _Watch) -> Iterator[dict[str, Any]]:
         """Yield events until the pipe closes or the time that `watch` gives is over; asks the worker to end when due.

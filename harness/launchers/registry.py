@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.errors import LauncherError, SpecError
-from harness.interruption import Interruption
 from harness.launchers import LAUNCHERS
 from harness.launchers.base import Launcher
-from methods.catalogue import Catalogue, reason, usable
-from methods.errors import nearest
+from harness.launchers.interruption import Interruption
+from methods.catalogue import Catalogue, usable
+from methods.errors import describe_error_with_type, nearest
 
 
 def get(name: str) -> type[Launcher]:
@@ -45,4 +45,4 @@ def build(name: str, timeout: float | None, interruption: Interruption) -> Launc
     except (LauncherError, SpecError):
         raise
     except Exception as error:  # it is foreign code
-        raise LauncherError(f"the launcher {name!r} cannot start: {type(error).__name__}: {reason(error)}") from error
+        raise LauncherError(f"the launcher {name!r} cannot start: {describe_error_with_type(error)}") from error

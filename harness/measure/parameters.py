@@ -8,8 +8,6 @@ from typing import Any
 
 def count_parameters(model: Any) -> tuple[int, int]:
     """(trainable, total) parameters. Tied weights count once; packed 4-bit weights as the parameters they stand for."""
-    if hasattr(model, "parameter_count"):  # the torch-free toy
-        return model.parameter_count, model.parameter_count
     trainable = total = 0
     for parameter in model.parameters():  # yields a tied weight once
         count = _elements(parameter)

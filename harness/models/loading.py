@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
-from harness.models.source import ModelSource
-from methods.base import Method
-from methods.qlora import keep_to_compute_dtype
-from methods.types import ModelFacts
+from harness.request import ModelSource
+from methods.engine.layers import keep_compute_dtype
+from methods.errors import describe_error
 
 if TYPE_CHECKING:
     import torch
-
-
-def seeded(method: Method, source: ModelSource, facts: ModelFacts, request: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """(model, tokenizer, compute dtype) for a method; random numbers are seeded, so that all adapters start alike."""
-    seed = request["seed"]
-    random.seed(seed)
-    if facts.family == "toy":
-        from harness.models.toy import ToyModel
-
-        return ToyModel(), None, None
-    import torch
-
-    dtype = getattr(torch, request["dtype"])
-    torch.manual_seed(seed)
-    model, tokenizer = load(
-        source,
-        device=facts.device,
-        dtype=dtype,
-        options=method.load_options(facts, dtype),
-        trust_remote_code=request["trust_remote_code"],
-    )
-    torch.manual_seed(seed)  # loading may draw numbers, and not the same ones for every method
-    return model, tokenizer, dtype
 
 
 def load(
@@ -69,7 +44,7 @@ def load(
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         if getattr(error, "errno", None) == 28:
             raise
-        sentence = " ".join(str(error).split())[:300].replace(source.location, source.name)
+        sentence = describe_error(error, 300).replace(source.location, source.name)
         raise ModelError(f"{source.name} cannot be loaded: {sentence}") from error
     if missing := sorted(found["missing_keys"]):  # transformers would train on random numbers in their place
         raise ModelError(
@@ -77,7 +52,7 @@ def load(
         )
     _ensure_pad_token(tokenizer, source.name)
     if "quantization_config" in options:  # before anything is evaluated, whoever does it first
-        keep_to_compute_dtype(model)
+        keep_compute_dtype(model)
     model.generation_config = _plain_generation(model, tokenizer)
     if "device_map" not in options:  # placed already where there is one
         model.to(device)

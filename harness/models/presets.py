@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from methods.peft_any import PREFIX
-from methods.peft_any.tuners import TUNERS
+from harness.models.toy import SOURCE as TOY
+from harness.request import ModelSource
+from methods.peft import PREFIX
+from methods.peft.tuners import TUNERS
 
 EMBEDDED_NOTE = "The embedded model serves to try the harness, not to choose a method for a real model."
 
@@ -28,7 +30,7 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Preset:
-    """A named model. Exactly one of `folder` (shipped here) and `hub` (an id) says where it is."""
+    """A named model. Exactly one of `folder` (shipped here), `hub` (an id) and `source` says where it is."""
 
     name: str
     summary: str
@@ -43,6 +45,8 @@ class Preset:
     note: str | None = None
     hidden: bool = False
     """Left out of `list models`."""
+    source: ModelSource | None = None
+    """The source itself, of a model without files."""
 
 
 # Tuners that train vectors, a few numbers or a prompt want a higher rate than matrices; some that move every entry of a
@@ -179,7 +183,7 @@ _ALL = (
         "494 M parameters, decoder-only, Apache-2.0",
         hub="Qwen/Qwen2.5-0.5B-Instruct",
     ),
-    Preset("toy", "torch-free fake for tests", folder="toy", hidden=True),
+    Preset("toy", "torch-free fake for tests", hidden=True, source=TOY),
 )
 
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}

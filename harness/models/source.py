@@ -11,19 +11,17 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
+from harness.names import read_hub_id
+from harness.request import ModelKind, ModelSource
 from methods.errors import nearest
-from methods.types import Family, ModelFacts
-
-Kind = Literal["embedded", "directory", "hub", "wheel", "toy"]
+from methods.types import Family
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)
 _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
 _TOKENIZERS = (
     "tokenizer.json",
@@ -34,32 +32,6 @@ _TOKENIZERS = (
     "vocab.txt",
 )
 _PICKLES = ("pytorch_model*.bin*", "model*.bin", "adapter_model.bin", "*.ckpt", "model*.pt", "*.pth")
-
-
-@dataclass(frozen=True)
-class ModelSource:
-    """Where a model is and what is known of it; JSON types only, so that it crosses to a worker as it is."""
-
-    name: str
-    """As the user named it; for a directory its last part, never a path."""
-    kind: Kind
-    location: str
-    """Local directory with config, safetensors and tokenizer; never goes into a record."""
-    revision: str | None
-    """Commit on the hub, else the first 16 hex digits of the SHA-256 over the directory's files."""
-    architecture: str
-    family: Family
-    context: int | None = None
-    """Most tokens that the model can read, where its architecture has such a limit."""
-    dtype: str | None = None
-    """Compute dtype that the preset asks for."""
-    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Method → knobs that the preset recommends."""
-    note: str | None = None
-
-    def facts(self, device: str) -> ModelFacts:
-        """What methods may know before anything is loaded."""
-        return ModelFacts(self.name, self.family, self.architecture, device)
 
 
 def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
@@ -76,21 +48,22 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
         return from_directory(path, name=own, kind="directory", trust_remote_code=trust_remote_code)
     if path.exists():
         raise ModelError(f"--model {name} is a file; give the directory that holds config.json and the weights")
-    if name.startswith((".", "/", "~")) or not _HUB_ID.fullmatch(name):
+    hub_id = read_hub_id(name)
+    if hub_id is None:
         known = [preset.name for preset in PRESETS.values() if not preset.hidden]
         raise ModelError(
             f"unknown model {name!r}{nearest(name, known)}; give a preset, a directory, or ORG/NAME[@REVISION] "
             "for the hub"
         )
-    identity, _, revision = name.partition("@")
-    return _from_hub(identity, revision or None, name=identity, trust_remote_code=trust_remote_code)
+    identity, revision = hub_id
+    return _from_hub(identity, revision, name=identity, trust_remote_code=trust_remote_code)
 
 
 def from_directory(
     path: Path,
     *,
     name: str,
-    kind: Kind,
+    kind: ModelKind,
     revision: str | None = None,
     preset: Preset | None = None,
     trust_remote_code: bool = False,
@@ -130,8 +103,8 @@ def content_revision(path: Path) -> str:
 
 
 def _from_preset(preset: Preset, trust_remote_code: bool) -> ModelSource:
-    if preset.name == "toy":
-        return ModelSource("toy", "toy", "", "1", "Toy", "toy", note="The toy learns nothing; it tests the harness.")
+    if preset.source is not None:
+        return preset.source
     if preset.folder is not None:
         return from_directory(EMBEDDED_FOLDER / preset.folder, name=preset.name, kind="embedded", preset=preset)
     if preset.wheel is not None:

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from harness.errors import DataError, HarnessError, SpecError
-from harness.tasks.base import Task, TaskRequest, problem
-from methods.catalogue import Catalogue, reason
-from methods.errors import nearest
+from harness.request import TaskRequest
+from harness.tasks.base import Task, problem
+from methods.catalogue import Catalogue
+from methods.errors import describe_error_with_type, nearest
 
 __all__ = ["CATALOGUE", "TASKS", "Task", "TaskRequest", "load_task", "summaries"]
 
@@ -92,9 +93,7 @@ def load_task(request: TaskRequest) -> Task:
     except HarnessError:
         raise
     except Exception as error:  # others' code may raise anything
-        raise DataError(
-            f"the task {request.name!r} cannot be loaded: {type(error).__name__}: {reason(error)}"
-        ) from error
+        raise DataError(f"the task {request.name!r} cannot be loaded: {describe_error_with_type(error)}") from error
     if wrong := problem(task, request):
         raise DataError(f"the task {request.name!r} is no whole task: {wrong}")
     return task

@@ -12,49 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import SpecError
+from harness.request import TaskRequest
 from methods.types import Example, Limits
-
-
-@dataclass(frozen=True)
-class TaskRequest:
-    """The user's choice of data. Raises `SpecError` for values that no task could use."""
-
-    name: str = "embedded"
-    data: str | None = None
-    """Directory (`dialogsum`, `e2e`) or training file (`file`)."""
-    test: str | None = None
-    """Test file, for `file` alone; without it a seeded split is made."""
-    input_field: str | None = None
-    target_fields: tuple[str, ...] = ()
-    """The first field is the training target; the others are further references in the test set."""
-    template: str | None = None
-    """One prompt that replaces the task's own phrasings; holds `{input}` once."""
-    train_examples: int | None = None
-    """Use at most so many: the first of a seeded shuffle."""
-    validation_examples: int | None = None
-    """Use at most so many: a seeded sample in the original order."""
-    test_examples: int | None = None
-    """Use at most so many: a seeded sample in the original order."""
-    split_seed: int = 0
-    """Seed of splits and samples; the trials' seeds do not touch them, so every trial sees the same data."""
-    allow_unusable: bool = False
-    """Leave out rows that cannot be used even where they are more than 1% of a file."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "target_fields", tuple(self.target_fields))  # JSON knows only lists
-        for field in ("train_examples", "validation_examples", "test_examples"):
-            amount = getattr(self, field)
-            if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int) or amount < 1):
-                raise SpecError(f"{_flag(field)} must be a whole number from 1 on, not {amount!r}")
-        if self.template is not None and (count := self.template.count("{input}")) != 1:
-            raise SpecError(f"--template must hold {{input}} exactly once, where the text goes; found {count}")
-
-    def refuse(self, *fields: str) -> None:
-        """Raise `SpecError` if any of these fields is set: the task has no use for it."""
-        for field in fields:
-            if getattr(self, field):
-                raise SpecError(f"task {self.name!r} takes no {_flag(field)}; leave it out, or use --task file")
 
 
 @dataclass(frozen=True)
@@ -76,11 +35,6 @@ class Task:
     """What a reader of results must know of the data: splits made, rows left out. Never a path."""
     left_out: tuple[str, ...] = ()
     """Each row that was left out: file name, line and reason."""
-
-    @property
-    def max_new_tokens(self) -> int:
-        """How many tokens evaluation may generate: room for the longest target and its end token."""
-        return self.limits.target_tokens
 
     @property
     def splits(self) -> dict[str, tuple[Example, ...]]:
@@ -125,8 +79,3 @@ def problem(task: Any, request: TaskRequest) -> str | None:
     if task.fingerprint != fingerprint(task.splits):
         return "its fingerprint is not that of its examples; harness.tasks.splits.build makes a task with the right one"
     return None
-
-
-def _flag(field: str) -> str:
-    """The command-line flag of a request's field."""
-    return "--target-field" if field == "target_fields" else "--" + field.replace("_", "-")

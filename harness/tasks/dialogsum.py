@@ -9,10 +9,12 @@ import re
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.tasks.base import Task, TaskRequest
+from harness.models.hub import read_data_set
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.prompts import DIALOGUE_SUMMARY
-from harness.tasks.reading import Row, Table, find, find_or_fail, path_of, read
+from harness.tasks.reading import Table, find, find_or_fail, hub_table, path_of, read
 from harness.tasks.splits import assemble
 from methods.types import Limits
 
@@ -53,24 +55,11 @@ def _names(stem: str) -> tuple[str, ...]:
 
 
 def _hub() -> dict[str, Table]:
-    from datasets import load_dataset
-
-    try:
-        splits = load_dataset(HUB_ID)
-        return {
-            name: Table(
-                f"{HUB_ID} ({name})",
-                f"{HUB_ID} ({name})",
-                tuple(Row(f"row {i}", i, fields) for i, fields in enumerate(splits[name], start=1)),
-            )
-            for name in ("train", "validation", "test")
-        }
-    except Exception as error:  # network, authorisation, cache, disk: for the user they are one
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(
-            f"the data set {HUB_ID} cannot be had from the model hub ({reason}); "
-            "check the network and HF_HUB_OFFLINE, or pass --data DIR with train.jsonl and test.jsonl"
-        ) from error
+    splits = read_data_set(HUB_ID, None, f"the data set {HUB_ID}", "--data DIR with train.jsonl and test.jsonl")
+    names = ("train", "validation", "test")
+    if lacking := [name for name in names if name not in splits]:
+        raise DataError(f"{HUB_ID}: no split {lacking[0]!r} (there: {', '.join(splits)}); pass --data DIR")
+    return {name: hub_table(splits[name], f"{HUB_ID} ({name})", f"{HUB_ID} ({name})") for name in names}
 
 
 def _check(table: Table, request: TaskRequest) -> Checked:

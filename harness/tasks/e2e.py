@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.errors import SpecError
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.prompts import DATA_TO_TEXT
 from harness.tasks.reading import find, find_or_fail, path_of, read

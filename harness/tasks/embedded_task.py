@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.embedded import generate
 from harness.tasks.prompts import DIALOGUE_SUMMARY
 from harness.tasks.splits import build

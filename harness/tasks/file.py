@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from harness.errors import SpecError
-from harness.tasks.base import Task, TaskRequest
+from harness.request import TaskRequest
+from harness.tasks.base import Task
 from harness.tasks.checks import Columns, check
 from harness.tasks.prompts import OWN_DATA
 from harness.tasks.reading import path_of, read

@@ -9,8 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.models.hub import read_data_set
+from harness.names import read_hub_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,6 @@ class Table:
 
 
 Reader = Callable[[Path], Iterator[Row]]
-_HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+(@[\w./-]+)?", re.ASCII)
 
 
 def file_or_hub(
@@ -60,28 +60,25 @@ def file_or_hub(
     """
     path = path_of(source, flag)
     known = path.suffix.lower() in {**_READERS, **(also or {})}
-    if not known and _HUB_ID.fullmatch(source) and not os.path.lexists(path):
-        return _hub(source, flag, what, most)
-    return read(path, also)
+    hub_id = None if known or os.path.lexists(path) else read_hub_id(source)
+    if hub_id is None:
+        return read(path, also)
+    identity, revision = hub_id
+    return _hub(identity, revision, f"the {what} {source}", flag, most)
 
 
-def _hub(source: str, flag: str, what: str, most: int | None) -> Table:
-    from datasets import load_dataset
-
-    identity, _, revision = source.partition("@")
-    try:
-        splits = load_dataset(identity, revision=revision or None)
-    except Exception as error:  # network, authorisation, cache, disk: for the user they are one
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DataError(
-            f"the {what} {source} cannot be had from the hub ({reason}); "
-            f"check the network and HF_HUB_OFFLINE, or pass {flag} FILE"
-        ) from error
+def _hub(identity: str, revision: str | None, what: str, flag: str, most: int | None) -> Table:
+    splits = read_data_set(identity, revision, what, f"{flag} FILE")
+    origin = f"{identity}@{revision}" if revision else identity
     if "train" not in splits:
-        raise DataError(f"{source}: no split 'train' (there: {', '.join(splits)}); pass {flag} FILE")
-    found = islice(splits["train"], most)
-    rows = (Row(f"row {number}", number, fields) for number, fields in enumerate(found, start=1))
-    return Table(source, identity, tuple(rows))
+        raise DataError(f"{origin}: no split 'train' (there: {', '.join(splits)}); pass {flag} FILE")
+    return hub_table(splits["train"], origin, identity, most)
+
+
+def hub_table(split: Iterable[Mapping[str, Any]], origin: str, name: str, most: int | None = None) -> Table:
+    """The rows of a split of a hub data set, or the first `most` of them."""
+    rows = enumerate(islice(split, most), start=1)
+    return Table(origin, name, tuple(Row(f"row {number}", number, fields) for number, fields in rows))
 
 
 def read(path: Path, also: Mapping[str, Reader] | None = None) -> Table:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 from harness.errors import DataError
-from harness.tasks.base import Task, TaskRequest, fingerprint
+from harness.request import TaskRequest
+from harness.tasks.base import Task, fingerprint
 from harness.tasks.checks import TOLERATED, Checked, Located, by_input, keep_apart, listed, merged
 from methods.types import Example, Limits
 

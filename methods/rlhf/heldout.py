@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from methods.base import Method
-from methods.encoding import Encoded, Encoder
+from methods.engine.encoding import Encoded, Encoder
 from methods.rlhf.policy import Reward
 from methods.rlhf.roles import REFERENCE, Roles
 from methods.rlhf.rollouts import Rollouts, sample, scored

@@ -92,7 +92,7 @@ class RLHF(Staged):
 
     def learn(self, ledger: Ledger) -> None:
         """Preferences, reward model, policy."""
-        from methods.encoding import Encoder
+        from methods.engine.encoding import Encoder
         from methods.rlhf import heldout, pairs, policy
         from methods.rlhf.roles import REFERENCE, REWARD
 
@@ -144,7 +144,7 @@ class RLHF(Staged):
 
     def _learned_reward(self, ledger: Ledger, encoder: Any, found: Any, measured: Any) -> Reward:
         """Train the reward model. Raises `RewardModelError` where it tells good from bad no better than chance."""
-        from methods.checkpoint import load_weights
+        from methods.engine.training_state import load_weights
         from methods.errors import RewardModelError
         from methods.rlhf import pairs, reward_model
 
@@ -168,7 +168,8 @@ class RLHF(Staged):
             )
             told = {"accuracy_by_origin": scores.by_origin, "calibration": list(scores.bins), "curve": curve}
             observer.details({"reward": {"name": "reward model", **told}})
-            judge.keep(observer.keep("reward_model"))
+            with observer.keep("reward_model") as folder:
+                judge.keep(folder)
             return judge, scores.accuracy
 
         def take(state: State) -> tuple[reward_model.Judge, float]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.base import Method
-from methods.encoding import Encoded, Encoder
+from methods.engine.encoding import Encoded, Encoder
 from methods.errors import UnsupportedError
 from methods.feedback import DERIVED_NOTE, Preference
 from methods.rlhf.damage import DAMAGES

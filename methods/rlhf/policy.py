@@ -19,10 +19,11 @@ from typing import Any
 import torch
 
 from methods.base import Method
-from methods.checkpoint import load_optimiser, load_weights, optimiser_tensors, packed, unpacked
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
+from methods.engine.loss import target_loss
+from methods.engine.training import Course, schedule, training_batches
+from methods.engine.training_state import load_optimiser, load_weights, optimiser_tensors, packed, unpacked
 from methods.errors import DivergedError
-from methods.loss import target_loss
 from methods.rlhf.advantages import (
     KLController,
     at_the_end,
@@ -35,7 +36,6 @@ from methods.rlhf.advantages import (
 from methods.rlhf.critic import ValueHead
 from methods.rlhf.roles import REFERENCE, Roles
 from methods.rlhf.rollouts import Rollouts, Scored, sample, scored, slices
-from methods.training import Course, schedule, training_batches
 from methods.types import Example, State, StepEvent, TrainingJob
 
 Reward = Callable[[Sequence[Example], Rollouts], torch.Tensor]

@@ -17,9 +17,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from methods.encoding import IGNORED, Encoded, Encoder
+from methods.engine.encoding import IGNORED, Encoded, Encoder
+from methods.engine.loss import keeps_logits
 from methods.feedback import Preference
-from methods.loss import keeps_logits
 from methods.rlhf import trainer
 from methods.rlhf.roles import REWARD, Roles
 from methods.types import StepEvent, TrainingConfig, TrainingJob

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.encoding import Encoded, Encoder
-from methods.loss import keeps_logits
+from methods.engine.encoding import Encoded, Encoder
+from methods.engine.loss import keeps_logits
 from methods.types import TrainingJob
 
 if TYPE_CHECKING:

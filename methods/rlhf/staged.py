@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from methods.checkpoint import load_weights, packed, unpacked
+from methods.adapters.lora import Init, LoRA, LoRAConfig
+from methods.engine.training_state import load_weights, packed, unpacked
 from methods.knobs import knob
-from methods.lora import Init, LoRA, LoRAConfig
 from methods.rlhf.roles import POLICY, REFERENCE, Roles
 from methods.types import Budget, Checkpoint, Setting, State, StepEvent, TrainingJob, require
 
 if TYPE_CHECKING:
-    from methods.encoding import Encoder
+    from methods.engine.encoding import Encoder
     from methods.rlhf.pairs import Pairs
 
 Made = TypeVar("Made")
@@ -129,7 +129,7 @@ class Staged(LoRA):
         )
 
     def _warm_start(self, ledger: Ledger) -> None:
-        from methods.training import hold_trainable_in_float32, train_supervised
+        from methods.engine.training import hold_trainable_in_float32, train_supervised
 
         job, start = ledger.job, ledger.job.feedback.start
         if start is None:

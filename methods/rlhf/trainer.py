@@ -14,8 +14,8 @@ from typing import Any
 import torch
 import transformers
 
+from methods.engine.training import Course, hold_trainable_in_float32, schedule
 from methods.errors import DivergedError
-from methods.training import Course, hold_trainable_in_float32, schedule
 from methods.types import StepEvent, TrainingConfig, TrainingJob
 
 OPEN_END = 1_000_000

@@ -11,9 +11,9 @@ import statistics
 import time
 
 from methods.base import Budget, Example, Limits, ModelFacts, TrainingJob
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
+from methods.engine.training import phrasing, schedule, train_supervised, training_batches
 from methods.registry import build
-from methods.training import phrasing, schedule, train_supervised, training_batches
 
 STEPS, ROUNDS, BATCH = 30, 7, 8
 WORDS = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog", "and", "then", "once", "more"]

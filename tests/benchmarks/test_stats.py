@@ -11,7 +11,8 @@ import tracemalloc
 
 import numpy as np
 
-from reports.stats import Resampler, differences, intervals
+from reports.resampling import Resampler
+from reports.stats import compare_rows, compute_intervals
 
 VARIANTS, SEEDS, EXAMPLES, RESAMPLES = 20, 5, 1500, 10_000
 
@@ -37,7 +38,7 @@ def test_all_rows_and_pairs(benchmark):
 
     def everything():
         resampler = Resampler(EXAMPLES, RESAMPLES)
-        return intervals(list(rows.values()), resampler), differences(rows, seeds, resampler)
+        return compute_intervals(list(rows.values()), resampler), compare_rows(rows, seeds, resampler)
 
     tracemalloc.start()
     found = everything()

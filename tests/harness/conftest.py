@@ -3,6 +3,7 @@ that can be killed."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import sys
@@ -11,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import harness.worker
-from harness.checkpoint import Stop
-from harness.planner import make_plan
-from harness.spec import build_spec
-from harness.worker import Worker
+import harness.worker.trial
+from harness.planning.planner import make_plan
+from harness.request import Places, TrialRequest
+from harness.spec.spec import build_spec
+from harness.worker.checkpoint import Stop
+from harness.worker.trial import Worker
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -80,7 +82,19 @@ class Dying(io.StringIO):
 
 
 @pytest.fixture
-def make_request(tmp_path):
+def place():
+    """A function that gives a request its places in a folder."""
+
+    def place(request: TrialRequest, folder: Path) -> TrialRequest:
+        names = {"artifacts": "artifacts", "predictions": "predictions", "stages": "stages"}
+        names["checkpoint"] = "trial.safetensors"
+        return dataclasses.replace(request, places=Places(**{key: str(folder / name) for key, name in names.items()}))
+
+    return place
+
+
+@pytest.fixture
+def make_request(tmp_path, place):
     """A function that makes the request of a small trial, with its places in a folder of this name."""
 
     def make(method="lora", *, name="trial", every="steps=3", budget="steps=8", **changes):
@@ -91,9 +105,7 @@ def make_request(tmp_path):
         if changes.get("model") == "toy":  # which has a few rows of a word each
             few = {"general_text": "none"}
         request = make_plan(build_spec({**few, **asked, **changes})).trials[1].request
-        places = {place: str(tmp_path / name / place) for place in ("artifacts", "predictions", "stages")}
-        file = str(tmp_path / name / "trial.safetensors")
-        return {**request, **places, "checkpoint": {**request["checkpoint"], "file": file}}
+        return place(request, tmp_path / name)
 
     return make
 
@@ -101,7 +113,7 @@ def make_request(tmp_path):
 @pytest.fixture
 def work(monkeypatch):
     """Run a request in a worker of this process; gives its outcome, or None where it was killed at the moment."""
-    monkeypatch.setattr(harness.worker, "TELL_EVERY_SECONDS", 0)
+    monkeypatch.setattr(harness.worker.trial, "TELL_EVERY_SECONDS", 0)
 
     def work(request, moment=None):
         try:

@@ -15,14 +15,14 @@ import pytest
 from harness.cli import main
 from harness.cli.run_command import resume_command
 from harness.errors import ModelError
+from harness.feedback.rewards import resolve as resolve_reward
 from harness.launchers.local import worker_environment
 from harness.launchers.log import LONGEST_LINE, Log
 from harness.models.source import EMBEDDED_FOLDER, resolve
-from harness.observer import TrialObserver
-from harness.parsing import slug
-from harness.planner import make_plan
-from harness.rewards import resolve as resolve_reward
-from harness.spec import build_spec
+from harness.names import slug
+from harness.planning.planner import make_plan
+from harness.spec.spec import build_spec
+from harness.worker.stages import TrialObserver
 from reports.errors import StoreError
 from reports.record import dump
 from reports.secrets import Redactor
@@ -159,9 +159,9 @@ def test_a_worker_is_told_no_secret():
 
 
 def test_the_command_that_resumes_holds_no_secret(monkeypatch):
-    monkeypatch.setattr("sys.argv", ["x", "run", "--data", "https://me:pw@h/d", "--template", "it's so long"])
+    given = ["run", "--data", "https://me:pw@h/d", "--template", "it's so long"]
     monkeypatch.setenv("MY_PASSWORD", "it's so long")
-    assert resume_command() == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
+    assert resume_command(given) == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
 
 
 # Names
@@ -214,7 +214,8 @@ def test_only_the_id_of_a_trial_becomes_a_path(name, tmp_path, toy_record):
 @pytest.mark.parametrize("name", [*NAMES, "A", "1", "a.b", "a b"])
 def test_only_plain_words_name_a_stage(name, tmp_path):
     observer = TrialObserver(None, tmp_path / "stages", keep_models=True, tell=lambda name: None)
-    for act in (lambda: observer.rows(name, []), lambda: observer.keep(name), lambda: observer.stage(name).__enter__()):
+    acts = (lambda: observer.rows(name, []), observer.keep(name).__enter__, lambda: observer.stage(name).__enter__())
+    for act in acts:
         if name == "x" * 5000:
             continue  # the file system refuses it, and the trial ends in an error
         with pytest.raises(ValueError, match="no name of a stage"):
@@ -256,7 +257,8 @@ def test_what_a_trial_writes_replaces_links_too(tmp_path):
         link.parent.mkdir(exist_ok=True)
         shutil.rmtree(link, ignore_errors=True)
         link.symlink_to(outside)
-    links = (f"logs/{trial}.log", f"predictions/{trial}.jsonl", f"predictions/{trial}.tmp", f"records/{trial}.json")
+    predictions = (f"predictions/{trial}.jsonl", f"predictions/.{trial}.jsonl.draft")
+    links = (f"logs/{trial}.log", *predictions, f"records/{trial}.json")
     for link in (out / name for name in links):
         link.unlink(missing_ok=True)
         link.symlink_to(outside / "file")

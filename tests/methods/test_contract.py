@@ -8,7 +8,7 @@ import methods
 from harness.contract import Case, checks, served_families, tiny
 from harness.contract.cases import facts
 from methods.base import ModelFacts
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
 from methods.registry import build, get
 
 TRAINED = [name for name in methods.METHODS if get(name).trains and get(name).role == "candidate"]
@@ -120,7 +120,7 @@ def test_a_method_that_stops_early_is_found(tmp_path):
     import dataclasses
 
     from methods.base import Budget
-    from methods.training import train_supervised
+    from methods.engine.training import train_supervised
 
     def train(self, job):
         train_supervised(

@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 
 from reports.aggregate import differences, flatten, tables, unique
-from reports.rank import best, places
+from reports.standing import Standing
 
 
 def ranks(table):
-    return [(place.row.variant, place.rank) for place in places(table)]
+    return [(place.row.variant, place.rank) for place in Standing(table).places]
 
 
 def test_a_row_is_the_mean_over_its_ok_seeds(make, failed):
@@ -42,16 +42,16 @@ def test_ranks_gains_and_ties(make, failed):
     ]
     (table,) = tables(records)
     assert ranks(table) == [("base", None), ("full", 1), ("lora", 1), ("prefix", 3), ("toy", None), ("qlora", None)]
-    gains = {place.row.variant: place.gain for place in places(table)}
+    gains = {place.row.variant: place.gain for place in Standing(table).places}
     assert gains["prefix"] == pytest.approx(0.2)
     assert gains["base"] is None
     assert gains["qlora"] is None
-    assert [place.row.variant for place in best(table)] == ["full", "lora"]
+    assert [name for name, rank in ranks(table) if rank == 1] == ["full", "lora"]
 
 
 def test_without_a_base_there_is_no_gain(make):
     (table,) = tables([make("lora")])
-    assert places(table)[0].gain is None
+    assert Standing(table).places[0].gain is None
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_one_base_serves_every_budget(make):
 
 def test_a_base_alone_is_a_table(make):
     (table,) = tables([make("base")])
-    assert (ranks(table), best(table)) == ([("base", None)], ())
+    assert ranks(table) == [("base", None)]
 
 
 def test_the_order_of_records_does_not_matter(make):
@@ -136,7 +136,7 @@ def test_a_result_without_the_primary_metric_is_not_ranked(make):
 def test_a_failed_base_leaves_scores_without_gains(make, failed):
     (table,) = tables([failed("base", "oom", "out of memory"), make("lora")])
     assert ranks(table) == [("base", None), ("lora", 1)]
-    assert [place.gain for place in places(table)] == [None, None]
+    assert [place.gain for place in Standing(table).places] == [None, None]
 
 
 def test_differences_are_named_by_their_fields():

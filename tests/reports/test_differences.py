@@ -10,7 +10,7 @@ import pytest
 
 from reports.aggregate import tables
 from reports.leaderboard import render
-from reports.rank import places
+from reports.standing import Standing
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def scored(make):
 
 def ranks(records):
     (table,) = tables(records)
-    return {place.row.variant: place.rank for place in places(table) if place.rank is not None}
+    return {place.row.variant: place.rank for place in Standing(table).places if place.rank is not None}
 
 
 def test_rows_that_are_not_told_apart_share_a_rank_and_the_next_keeps_its_place(scored):

@@ -10,6 +10,7 @@ import pytest
 from reports.aggregate import tables
 from reports.leaderboard import render
 from reports.metrics import METRICS
+from reports.standing import Standing
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_one_text_makes_a_column_with_intervals(measured):
     }
     assert "200 passages of embedded, fingerprint aaaaaaaaaaaa" in page
     (table,) = tables(records)
-    found = table.intervals("forgetting")["full"]
+    found = Standing(table).resampled_intervals("forgetting")["full"]
     assert found.mean == 0.5
     half = 1.96 * 0.125 / 200**0.5
     assert (found.low, found.high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.002)

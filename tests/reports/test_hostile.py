@@ -241,7 +241,7 @@ def test_secrets_in_records_of_others_reach_no_report(make, tmp_path, monkeypatc
     path.write_text(path.read_text().replace("PLACE", f"correct horse battery, {token}, {url}"))
     from reports.leaderboard import write
 
-    for file in write([tmp_path], tmp_path / "out"):
+    for file in write([tmp_path], tmp_path / "out").paths:
         text = file.read_text()
         assert not [secret for secret in ("correct horse", token, "pw123", "t0k3n") if secret in text]
     assert (

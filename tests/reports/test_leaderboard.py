@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.aggregate import tables
 from reports.content import sections
 from reports.errors import StoreError
-from reports.leaderboard import render, write
+from reports.leaderboard import compare, render, write
 from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
 from reports.store import RunStore
 
@@ -103,14 +102,14 @@ def test_the_markdown_has_its_parts_in_order(records):
 
 def test_knobs_are_written_as_they_are_typed(make):
     made = [make("base"), *(make(f"bitfit[add={add}]", settings={"add": add == "true"}) for add in ("false", "true"))]
-    (section,) = sections(tables(made))
+    (section,) = sections(compare(made))
     assert [row[:2] for row in section.settings.rows] == [(f"bitfit[add={add}]", add) for add in ("false", "true")]
 
 
 def test_html_and_markdown_say_the_same(records):
     files = render(records)
     page = html.unescape(files["leaderboard.html"]).replace("ROUGE‑", "ROUGE-")
-    for section in sections(tables(records)):
+    for section in sections(compare(records)):
         texts = [section.heading, section.answer, *section.notes, *section.footnotes, *section.warnings]
         texts += [text for pair in section.facts for text in pair]
         for grid in (section.ranking, section.failures, section.settings):
@@ -240,7 +239,7 @@ def test_reports_are_written_from_several_directories(records, tmp_path):
         store = RunStore(tmp_path / name)
         for record in records[index::2]:
             store.add(record)
-    paths = write([tmp_path / "a", tmp_path / "b"], tmp_path / "both")
+    paths = write([tmp_path / "a", tmp_path / "b"], tmp_path / "both").paths
     assert {path.name: path.read_text(encoding="utf-8") for path in paths} == render(records)
 
 

@@ -8,9 +8,8 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from reports.aggregate import tables
 from reports.content import sections
-from reports.leaderboard import render, write
+from reports.leaderboard import compare, render, write
 from reports.store import RunStore
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -50,7 +49,7 @@ def records(make, curved):
 
 
 def part(records):
-    [section] = sections(tables(records))
+    [section] = sections(compare(records))
     return next((part for part in section.chapters if part.heading == "Learning curves"), None)
 
 
@@ -138,7 +137,7 @@ def test_an_old_plot_goes_and_others_stay(records, make, tmp_path):
     store, out = RunStore(tmp_path / "run"), tmp_path / "out"
     for record in records:
         store.add(record)
-    assert out / "learning-curve.svg" in write([tmp_path / "run"], out)
+    assert out / "learning-curve.svg" in write([tmp_path / "run"], out).paths
     (out / "mine.svg").write_text("mine")
     other = RunStore(tmp_path / "other")
     other.add(make("full"))

@@ -10,7 +10,7 @@ import pytest
 from reports import mixed
 from reports.aggregate import comparison_key, tables
 from reports.leaderboard import render
-from reports.rank import places
+from reports.standing import Standing
 from reports.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,7 +31,7 @@ def torch(record, version, number=1):
 
 
 def gains(table):
-    return {p.row.variant: (p.rank, None if p.gain is None else round(p.gain, 6)) for p in places(table)}
+    return {p.row.variant: (p.rank, None if p.gain is None else round(p.gain, 6)) for p in Standing(table).places}
 
 
 def test_one_base_serves_every_budget_and_each_row_names_its_own(make):

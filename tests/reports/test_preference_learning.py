@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reports.aggregate import tables
 from reports.content import sections
-from reports.leaderboard import render, write
+from reports.leaderboard import compare, render, write
 from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
 from reports.record import Phase, dump, load
 from reports.store import RunStore
@@ -88,7 +87,7 @@ def part(text, heading):
 
 
 def warned(*trials):
-    (section,) = sections(tables(trials))
+    (section,) = sections(compare(trials))
     return [warning for warning in section.warnings if "cut to" not in warning]
 
 
@@ -229,7 +228,7 @@ def test_a_reward_model_close_to_chance_is_warned_of(rlhf):
 def test_html_and_markdown_say_the_same(records):
     files = render(records)
     page = html.unescape(files["leaderboard.html"]).replace("ROUGE‑", "ROUGE-")
-    (section,) = sections(tables(records))
+    (section,) = sections(compare(records))
     shown = next(part for part in section.chapters if part.heading == "Preference learning")
     texts = [
         *section.notes,
@@ -261,13 +260,13 @@ def test_the_plot_is_linked_only_where_it_is_and_an_old_one_goes(make, rlhf, tmp
     store = RunStore(tmp_path)
     store.add(make("lora"))
     (tmp_path / "reward-kl-mine.svg").write_text("kept")
-    assert "reward-kl.svg" not in {path.name for path in write([tmp_path], tmp_path)}
+    assert "reward-kl.svg" not in {path.name for path in write([tmp_path], tmp_path).paths}
     store.add(rlhf())
-    assert (tmp_path / "reward-kl.svg") in write([tmp_path], tmp_path)
+    assert (tmp_path / "reward-kl.svg") in write([tmp_path], tmp_path).paths
     assert (tmp_path / "reward-kl.svg").read_text(encoding="utf-8").startswith("<svg ")
     (tmp_path / "reward-kl-2.svg").write_text("stale")
     store.add(rlhf(details={"policy": {}}), replace=True)
-    paths = write([tmp_path], tmp_path)
+    paths = write([tmp_path], tmp_path).paths
     assert sorted(path.name for path in tmp_path.glob("reward*.svg")) == ["reward-kl-mine.svg"]
     assert all(path.is_file() for path in paths)
     assert "reward-kl" not in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")

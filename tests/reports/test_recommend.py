@@ -12,6 +12,7 @@ from reports.aggregate import tables
 from reports.errors import LimitError
 from reports.limits import RESIDENT, parse
 from reports.recommend import answers
+from reports.standing import Standing
 from reports.store import RunStore
 from reports.sureness import in_quality
 
@@ -46,7 +47,7 @@ MAXIMA = {"--max-memory": RESIDENT, "--max-time": ("train_seconds",), "--max-siz
 def ask(records, *given, prefer="quality", allow_mixed=False):
     wanted = [parse(flag, flag[2:5], MAXIMA[flag], text) for flag, text in zip(given[::2], given[1::2], strict=True)]
     made = tables(records)
-    return answers(mixed.together(made) if allow_mixed else made, wanted, prefer)
+    return answers(list(map(Standing, mixed.together(made) if allow_mixed else made)), wanted, prefer)
 
 
 def one(*arguments, **options):

@@ -8,8 +8,16 @@ import math
 import numpy as np
 import pytest
 
-from reports.resampling import mean_squares
-from reports.stats import Resampler, _holm, differences, intervals, ranks, seed_interval
+from reports.resampling import Resampler, mean_squares
+from reports.stats import (
+    _find_ends,
+    _holm,
+    _student,
+    compare_rows,
+    compute_intervals,
+    rank_rows,
+    seed_interval,
+)
 
 T_975 = {1: 12.7062, 2: 4.30265, 4: 2.77645, 9: 2.26216, 999: 1.96234}
 """Quantiles of Student's t by degrees of freedom, from printed tables."""
@@ -24,7 +32,7 @@ def compare(first, second, seeds=None, resampler=None, **others):
     """The difference of two rows; `others` are further rows of the table."""
     rows = {name: np.asarray(row, float) for name, row in {"a": first, "b": second, **others}.items()}
     seeds = seeds or {name: range(len(row)) for name, row in rows.items()}
-    return differences(rows, seeds, resampler or Resampler(rows["a"].shape[1]))["a", "b"]
+    return compare_rows(rows, seeds, resampler or Resampler(rows["a"].shape[1]))["a", "b"]
 
 
 def all_numbers(value):
@@ -42,6 +50,39 @@ def test_seeds_alone_make_students_interval(freedom):
     assert (found.mean, found.seeds) == (pytest.approx(2), freedom + 1)
     assert found.deviation == pytest.approx(values.std(ddof=1))
     assert (found.low, found.high) == (pytest.approx(2 - half, abs=1e-4), pytest.approx(2 + half, abs=1e-4))
+
+
+@pytest.mark.parametrize(
+    ("freedom", "quantile"),
+    [
+        (1, 12.706204736432095),
+        (2, 4.302652729911275),
+        (3, 3.182446305284263),
+        (4, 2.7764451051977987),
+        (9, 2.2621571627409915),
+        (29, 2.045229642132703),
+        (99, 1.9842169515086827),
+    ],
+)
+def test_students_quantile_is_that_of_scipy(freedom, quantile):
+    assert _student(freedom) == pytest.approx(quantile, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 39, 40, 41, 999, 1001, 10_000, 82_800])
+def test_the_ends_of_an_interval_are_numpys_quantiles(dice, count):
+    values = dice.normal(size=count)
+    hidden = np.where(np.arange(count) % max(1, count // 1000) == 0, 0.0, values)  # the tails are nowhere in the sample
+    for found in (values, np.sort(values), np.zeros(count), np.round(values), hidden):
+        low, high = np.quantile(found, (1 - 0.95) / 2, method="lower"), np.quantile(found, 1.95 / 2, method="higher")
+        assert _find_ends(found) == (low, high)
+
+
+def test_draws_that_are_kept_are_those_that_are_drawn_anew(dice, monkeypatch):
+    rows = list(dice.normal(size=(3, 2, 50)))
+    kept = Resampler(50)
+    first, again = compute_intervals(rows, kept), compute_intervals(rows, kept)
+    monkeypatch.setattr("reports.resampling._KEPT_BYTES", 0)
+    assert first == again == compute_intervals(rows, Resampler(50))
 
 
 def test_seed_interval_of_equal_values_and_of_one():
@@ -64,7 +105,7 @@ def test_mean_squares_by_hand():
 
 def test_one_example_leaves_the_spread_of_seeds():
     scores = np.array([[1.0], [2], [3], [4], [5]])
-    [found] = intervals([scores], Resampler(1, resamples=100_000))
+    [found] = compute_intervals([scores], Resampler(1, resamples=100_000))
     half = T_975[4] * math.sqrt(2.5 / 5)
     assert (found.low, found.high) == (pytest.approx(3 - half, abs=0.06), pytest.approx(3 + half, abs=0.06))
     assert (found.mean, found.seeds) == (3.0, 5)
@@ -73,7 +114,7 @@ def test_one_example_leaves_the_spread_of_seeds():
 
 def test_one_seed_leaves_the_spread_of_examples(dice):
     scores = dice.normal(0.4, 0.2, (1, 1000))
-    [found] = intervals([scores], Resampler(1000, resamples=40_000))
+    [found] = compute_intervals([scores], Resampler(1000, resamples=40_000))
     half = T_975[999] * scores.std(ddof=1) / math.sqrt(1000)
     assert (found.high - found.mean, found.mean - found.low) == (pytest.approx(half, rel=0.03),) * 2
     assert (found.seeds, found.deviation) == (1, None)
@@ -82,7 +123,7 @@ def test_one_seed_leaves_the_spread_of_examples(dice):
 def test_examples_and_seeds_both_count(dice):
     """Many of each, so that the interval is that of two normal variances, which are known."""
     scores = dice.normal(0.4, 0.2, (1, 600)) + dice.normal(0, 0.05, (60, 1)) + dice.normal(0, 0.1, (60, 600))
-    [found] = intervals([scores], Resampler(600, resamples=40_000))
+    [found] = compute_intervals([scores], Resampler(600, resamples=40_000))
     half = 1.96 * math.sqrt(
         scores.mean(axis=0).var(ddof=1) / 600 + scores.mean(axis=1).var(ddof=1) / 60 - 0.1**2 / (60 * 600)
     )
@@ -92,7 +133,7 @@ def test_examples_and_seeds_both_count(dice):
 def test_what_neither_seed_nor_example_explains_counts_once(dice):
     """It is in the seeds' means, whose Student interval is exact then; counted twice, that is 1.4 times as wide."""
     scores = dice.normal(0, 1, (10, 2000))
-    [found] = intervals([scores], Resampler(2000, resamples=40_000))
+    [found] = compute_intervals([scores], Resampler(2000, resamples=40_000))
     half = T_975[9] * scores.mean(axis=1).std(ddof=1) / math.sqrt(10)
     assert found.high - found.low == pytest.approx(2 * half, rel=0.08)
 
@@ -100,19 +141,19 @@ def test_what_neither_seed_nor_example_explains_counts_once(dice):
 def test_skewed_scores_make_a_skewed_interval():
     scores = np.zeros((1, 60))
     scores[0, :3] = 1.0  # 3 of 60: more room above than below
-    [found] = intervals([scores], Resampler(60))
+    [found] = compute_intervals([scores], Resampler(60))
     assert found.low >= 0 - 0.005
     assert found.high - found.mean > 1.2 * (found.mean - found.low)
 
 
 def test_scores_that_never_vary_have_no_interval():
     """None of twelve right says little about a thirteenth; an interval of no width would be sure."""
-    assert intervals([np.full((3, 5), 0.1), np.zeros((1, 5))], Resampler(5)) == [None, None]
+    assert compute_intervals([np.full((3, 5), 0.1), np.zeros((1, 5))], Resampler(5)) == [None, None]
 
 
 def test_a_single_score_says_nothing_about_others():
-    assert intervals([np.array([[0.5]])], Resampler(1)) == [None]
-    assert intervals([], Resampler(1)) == []
+    assert compute_intervals([np.array([[0.5]])], Resampler(1)) == [None]
+    assert compute_intervals([], Resampler(1)) == []
 
 
 # Differences
@@ -195,11 +236,11 @@ def test_pairs_use_the_seeds_that_both_have():
 
 def test_pairs_without_a_common_seed_or_with_a_single_score_are_left_out():
     rows = {"a": np.ones((2, 3)), "b": np.zeros((1, 3)), "c": np.zeros((1, 3))}
-    found = differences(rows, {"a": [0, 1], "b": [2], "c": [1]}, Resampler(3))
+    found = compare_rows(rows, {"a": [0, 1], "b": [2], "c": [1]}, Resampler(3))
     assert list(found) == [("a", "c")]
     alone = {"a": np.ones((1, 1)), "b": np.zeros((1, 1))}
-    assert differences(alone, {"a": [0], "b": [0]}, Resampler(1)) == {}
-    assert differences({}, {}, Resampler(1)) == {}
+    assert compare_rows(alone, {"a": [0], "b": [0]}, Resampler(1)) == {}
+    assert compare_rows({}, {}, Resampler(1)) == {}
 
 
 @pytest.mark.parametrize("seeds", [1, 2, 3])
@@ -207,7 +248,7 @@ def test_pairs_without_a_common_seed_or_with_a_single_score_are_left_out():
 @pytest.mark.parametrize("first", [0.0, 0.1, 1.0])
 def test_constant_scores_make_numbers_and_no_warnings(first, seeds, examples):
     rows = {"a": np.full((seeds, examples), first), "b": np.full((seeds, examples), 0.1)}
-    for found in differences(rows, {name: range(seeds) for name in rows}, Resampler(examples)).values():
+    for found in compare_rows(rows, {name: range(seeds) for name in rows}, Resampler(examples)).values():
         assert all(map(math.isfinite, [*all_numbers(found), *all_numbers(found.interval)]))
         assert found.interval.mean == pytest.approx(first - 0.1)
         assert found.effect is None
@@ -259,7 +300,7 @@ def test_holm_by_hand():
 def test_holm_counts_all_pairs_of_the_table(dice):
     rows = {name: dice.random((3, 25)) for name in "abcd"}
     rows["d"] = rows["d"] + 2
-    found = differences(rows, {name: range(3) for name in rows}, Resampler(25))
+    found = compare_rows(rows, {name: range(3) for name in rows}, Resampler(25))
     assert len(found) == 6
     smallest = min(found.values(), key=lambda difference: difference.p)
     assert smallest.p_holm == pytest.approx(6 * smallest.p)
@@ -277,7 +318,7 @@ def test_a_large_table_draws_more_so_that_holm_can_be_passed():
 
 def test_a_rank_counts_the_rows_that_are_above():
     def ranked(*above):
-        return ranks(["a", "b", "c"], lambda first, second: (first + second) in above)
+        return rank_rows(["a", "b", "c"], lambda first, second: (first + second) in above)
 
     assert ranked("ac", "bc") == {"a": 1, "b": 1, "c": 3}
     assert ranked("ac") == {"a": 1, "b": 1, "c": 2}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from reports.stats import Resampler, differences, intervals, seed_interval
+from reports.resampling import Resampler
+from reports.stats import compare_rows, compute_intervals, seed_interval
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -18,7 +19,7 @@ def dice():
 def compare(first, second, resamples=100_000):
     rows = {"a": first, "b": second}
     resampler = Resampler(first.shape[1], resamples)
-    return differences(rows, {name: range(len(first)) for name in rows}, resampler)["a", "b"]
+    return compare_rows(rows, {name: range(len(first)) for name in rows}, resampler)["a", "b"]
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 31])
@@ -31,7 +32,7 @@ def test_seed_interval_is_students(dice, count):
 
 def test_interval_of_one_seed_is_the_percentile_bootstrap(dice):
     scores = dice.beta(0.5, 3, 1500)
-    [found] = intervals([scores[None]], Resampler(1500, resamples=50_000))
+    [found] = compute_intervals([scores[None]], Resampler(1500, resamples=50_000))
     expected = stats.bootstrap((scores,), np.mean, n_resamples=50_000, method="percentile", rng=1).confidence_interval
     width = expected.high - expected.low
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.015 * width)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from reports import files
 from reports.errors import StoreError
 from reports.record import dump
 from reports.store import RunStore, read_records, write_text
@@ -152,6 +153,46 @@ def test_a_run_moves_what_is_no_record_and_removes_drafts(store, make):
     store.tidy()  # what was set aside earlier is kept, too
     assert (store.directory / "set-aside" / ("b" * 16 + ".1.json")).read_text() == "{ again"
     assert [record.variant for record in store.read()[0]] == ["lora"]
+
+
+def test_whatever_a_killed_process_was_writing_is_removed_and_nothing_else(store, make):
+    trial_id = make("lora").trial_id
+    whole = [
+        *(store.directory / "records" / f"{trial_id}.json", store.directory / "leaderboard.md"),
+        *(store.predictions_path(trial_id), store.checkpoint_path(trial_id), store.log_path(trial_id)),
+        *(store.stages_path(trial_id) / "samples.jsonl", store.stages_path(trial_id) / "reward_model" / "weights"),
+        *(store.artifacts_path(trial_id) / "weights", store.artifacts_path(trial_id) / ".mine.draft"),
+    ]
+    store.add(make("lora"))
+    for path in whole[1:]:
+        files.write_text(path, "whole")
+    before = {path: path.read_bytes() for path in store.directory.rglob("*") if path.is_file()}
+    assert before.keys() == {*whole}
+    # Each is written by a process that ends in the middle, by the function that the harness writes it with.
+    code = """if True:
+        import os, pathlib, sys
+        from reports import files
+        what, path = sys.argv[1], pathlib.Path(sys.argv[2])
+        if what == "file":
+            files.write(path, lambda stream: os._exit(stream.write(b"half") and 9))
+        with files.draft_folder(path) as draft:
+            files.write_text(draft / "deep" / "weights", "half")
+            os._exit(9)
+    """
+    left = [("file", path) for path in whole[:6]]
+    left += [("folder", path.parent) for path in (whole[6], whole[7])]
+    for what, path in left:
+        assert subprocess.run([sys.executable, "-c", code, what, path], cwd=ROOT, check=False).returncode == 9
+    drafts = [files.draft_of(path) for _, path in left]
+    drafts.append(files.draft_of(store.directory / "artifacts" / f"{trial_id}.old"))  # a folder that is being replaced
+    (drafts[-1] / "deep").mkdir(parents=True)
+    drafts += [store.directory / "logs" / ".probe", store.directory / "predictions" / f"{trial_id}.tmp"]
+    for path in drafts[-2:]:
+        path.write_text("half")
+    assert all(path.exists() for path in drafts)
+    assert store.tidy() == []
+    assert not [path for path in drafts if path.exists()]
+    assert {path: path.read_bytes() for path in store.directory.rglob("*") if path.is_file()} == before
 
 
 def test_a_record_that_is_replaced_is_kept(store, make):

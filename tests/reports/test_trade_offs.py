@@ -14,6 +14,7 @@ from reports.aggregate import tables
 from reports.leaderboard import render, write
 from reports.metrics import METRICS
 from reports.scatter import Dot, Panel, Scatter, svg
+from reports.standing import Standing
 from reports.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,7 +24,7 @@ MIB = 1 << 20
 
 def of(records, *names):
     (table,) = tables(records)
-    return trade_offs.chapter(table, pareto.choose(names, METRICS) if names else None, "trade-offs.svg")
+    return trade_offs.chapter(Standing(table), pareto.choose(names, METRICS) if names else None, "trade-offs.svg")
 
 
 def verdicts(part):

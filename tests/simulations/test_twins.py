@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]  # ten trials, and no
 
 TWINS = '''"""LoRA under two other names."""
 
-from methods.lora import LoRA
+from methods.adapters.lora import LoRA
 
 
 class Again(LoRA):

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reports.resampling import RESAMPLES
-from reports.stats import Difference, Resampler, _holm, differences, intervals
+from reports.resampling import RESAMPLES, Resampler
+from reports.stats import Difference, _holm, compare_rows, compute_intervals
 
 EXAMPLES = 200
 
@@ -133,7 +133,7 @@ def equal(case: Case, seeds: int, simulations: int) -> Rates:
     """Rates for two methods that do not differ."""
     covered, p, p_examples = [], [], []
     for rows, resampler in batches(case, 2, seeds, simulations):
-        covered += [found.low <= case.mean <= found.high for found in intervals(list(rows[:, 0]), resampler)]
+        covered += [found.low <= case.mean <= found.high for found in compute_intervals(list(rows[:, 0]), resampler)]
         for [found] in compared(rows, resampler):
             p.append(found.p)
             p_examples.append(found.p_examples)
@@ -175,7 +175,7 @@ def compared(rows: np.ndarray, resampler: Resampler) -> list[list[Difference]]:
     named = {f"{number} {method}": rows[number, method] for number in range(simulations) for method in range(methods)}
     used = {name: [int(name.split()[0]) * seeds + line for line in range(seeds)] for name in named}
     found: list[list[Difference]] = [[] for _ in range(simulations)]
-    for (first, _), difference in differences(named, used, resampler).items():
+    for (first, _), difference in compare_rows(named, used, resampler).items():
         found[int(first.split()[0])].append(difference)
     return found
 

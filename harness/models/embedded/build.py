@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.models.embedded.architectures import ARCHITECTURES, make_model, make_tokenizer
+from reports import files
 
 WEIGHTS, TOKENIZER, PROVENANCE = "model.safetensors", "tokenizer.json", "provenance.json"
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")
@@ -113,7 +114,7 @@ def build(architecture: str, out: Path, recipe: Recipe, seed: int = 0) -> dict[s
         "versions": {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
         "seconds": round(time.perf_counter() - started),
     }
-    (out / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+    files.write_text(out / PROVENANCE, json.dumps(provenance, indent=2) + "\n")
     return provenance
 
 

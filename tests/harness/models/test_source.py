@@ -39,7 +39,7 @@ def test_embedded_models_are_both_families():
 def test_the_presets_that_were_promised_are_there():
     assert {"embedded", "embedded-seq2seq", "google/flan-t5-base", "smollm2-135m-instruct"} <= set(PRESETS)
     for preset in PRESETS.values():
-        assert (preset.folder is None) != (preset.hub is None)
+        assert [preset.folder, preset.hub, preset.source].count(None) == 2
 
 
 def test_a_directory_is_known_by_its_last_part_and_its_content(directory, monkeypatch):

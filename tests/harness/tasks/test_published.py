@@ -114,7 +114,7 @@ def test_hub_out_of_reach(monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("harness.tasks.dialogsum.HUB_ID", "nobody/nothing-of-this-name")
-    with pytest.raises(DataError, match=r"cannot be had from the model hub .*pass --data DIR") as caught:
+    with pytest.raises(DataError, match=r"cannot be had from the hub .*pass --data DIR") as caught:
         load_task(TaskRequest("dialogsum"))
     assert "\n" not in str(caught.value)
 

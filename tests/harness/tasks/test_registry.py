@@ -95,7 +95,7 @@ def test_toy_has_twelve_examples_and_is_the_same_every_time():
     assert [len(split) for split in task.splits.values()] == [6, 2, 4]
     assert task.test[0] == Example("toy-8", "I would like some ice.", ("ice",))
     assert task == load_task(TaskRequest("toy"))
-    assert task.max_new_tokens == task.limits.target_tokens == 8
+    assert task.limits.target_tokens == 8
 
 
 def test_fingerprint_is_known_and_sees_every_change():

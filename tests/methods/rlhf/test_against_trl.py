@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from methods.base import Example, Limits
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
+from methods.engine.training import train_supervised
 from methods.feedback import Observer
 from methods.rlhf.policy import Optimiser
 from methods.rlhf.roles import REFERENCE, Roles
-from methods.training import train_supervised
 
 from .conftest import EXAMPLES, TEMPLATES
 from .test_policy import FREE

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
 from methods.feedback import Feedback, Scorer
 from methods.rlhf.heldout import Measure, agreement, compared, preference_accuracy, side_by_side
 from methods.rlhf.roles import REFERENCE, Roles
@@ -63,7 +63,7 @@ def test_a_gain_is_in_standard_deviations_of_the_start(measure):
 
 @pytest.mark.parametrize("family", ["decoder-only", "encoder-decoder"])
 def test_preference_accuracy_is_about_log_probability_per_token(make_job, family):
-    from methods.encoding import Encoded
+    from methods.engine.encoding import Encoded
 
     _, job = make_job(family, knobs={"peft": "none"})
     encoder = Encoder(job.tokenizer, family, job.limits)

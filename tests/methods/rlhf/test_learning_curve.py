@@ -10,17 +10,21 @@ import numpy
 import pytest
 import torch
 
-from harness.checkpoint import Stop
-from harness.evaluate import evaluate
-from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter
+from harness.models.backend import LoadedModel
+from harness.request import CurveRequest, Decoding
+from harness.worker.checkpoint import Stop
+from harness.worker.evaluate import Evaluator
+from harness.worker.generate import TransformersBackend
+from harness.worker.learning_curve import LearningCurve
+from methods.base import Budget
 from methods.feedback import Feedback, Scorer
 
 QUALITY = Scorer("length", lambda prompts, responses, references: [len(text) / 100 for text in responses])
 STAGED = {"dropout": 0.2, "learning_rate": 1e-2, "warm_start": 0.4, "pairs": 16}
 RLHF = {**STAGED, "reward_model": 0.3, "prompts": 4, "reward_learning_rate": 3e-2, "policy_learning_rate": 1e-2}
 TUNED = {**STAGED, "preference_learning_rate": 3e-3}
-DECODING = {"max_new_tokens": 4, "num_beams": 1, "do_sample": False, "batch_size": 4}
+DECODING = Decoding(max_new_tokens=4, batch_size=4)
 METHODS = (
     ("lora", {"dropout": 0.2}),
     ("full", {}),
@@ -51,15 +55,18 @@ def train(make_job):
         random.seed(0)
         numpy.random.seed(0)
         done = {"steps": 0, "tokens": 0}
-        asked = every and {"every": {"unit": "steps", "amount": every}, "examples": 3, "target_quality": None}
+        asked = every and CurveRequest(every=Budget("steps", every), examples=3)
         curve, events = LearningCurve(asked, meter := Meter("none"), Stop()), []
 
-        def evaluated(examples, on_progress):
-            assert not any(module.training for module in job.model.modules())
-            numbers = (torch.rand(1), random.random(), numpy.random.rand())  # which training must not miss
-            assert len(numbers) == 3
-            how = (examples, job.templates, job.limits, DECODING, on_progress)
-            return evaluate(method, job.model, job.tokenizer, job.facts, job.dtype, *how)
+        class Drawing(Evaluator):
+            def evaluate(self, examples, on_progress):
+                assert not any(module.training for module in job.model.modules())
+                numbers = (torch.rand(1), random.random(), numpy.random.rand())  # which training must not miss
+                assert len(numbers) == 3
+                return super().evaluate(examples, on_progress)
+
+        loaded = LoadedModel(job.model, job.tokenizer, job.facts, job.dtype)
+        evaluator = Drawing(TransformersBackend(), method, loaded, job.templates, job.limits, DECODING)
 
         def emit(event):
             done.update(steps=event.step, tokens=done["tokens"] + event.tokens)
@@ -68,11 +75,11 @@ def train(make_job):
                 curve.after_step(done)
 
         with meter.phase("train"):
-            curve.begin(job.model, job.facts, job.validation, evaluated)
+            curve.begin(evaluator, job.validation)
             method.train(dataclasses.replace(job, emit=emit))
             curve.end(done)
         drawn = (float(torch.rand(1)), random.random(), numpy.random.rand())
-        after = evaluated(job.validation[:3], lambda share: None)
+        after = evaluator.evaluate(job.validation[:3], lambda share: None)
         return job, curve.points, events, after, drawn
 
     return train

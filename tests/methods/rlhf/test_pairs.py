@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from methods.base import Example, Limits
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
 from methods.errors import UnsupportedError
 from methods.feedback import DERIVED_NOTE, Feedback, Preference
 from methods.rlhf import pairs

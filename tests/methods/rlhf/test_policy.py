@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods.base import Limits
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
 from methods.errors import DivergedError
 from methods.rlhf.heldout import Measure
 from methods.rlhf.policy import Optimiser, thinned
@@ -113,7 +113,7 @@ def test_the_penalty_for_no_end_teaches_to_end(make_job):
 
 
 def test_a_supervised_loss_beside_the_policys_teaches_the_references(make_job):
-    from methods.loss import target_loss
+    from methods.engine.loss import target_loss
 
     losses = {}
     for weight in (0.0, 1.0):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from methods.base import Budget
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
 from methods.feedback import Preference
 from methods.rlhf import pairs, reward_model, trainer
 from methods.rlhf.reward_model import Judge, RewardModel, score_pairs

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from methods.encoding import Encoder
+from methods.engine.encoding import Encoder
 from methods.rlhf.rollouts import Rollouts, log_probs, sample
 
 from .conftest import EXAMPLES, LIMITS, TEMPLATES

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from methods.base import Budget, StepEvent, TrainingJob
+from methods.engine.training import train_supervised
 from methods.errors import InvalidSettingError
 from methods.feedback import Feedback
 from methods.registry import build
 from methods.rlhf.staged import Ledger
-from methods.training import train_supervised
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 

@@ -1,0 +1,124 @@
+"""The general text on which forgetting is measured: passages of this project, of the user's file or of the hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+from harness.request import Split
+from harness.tasks.reading import Row, Table, file_or_hub, kind, text_lines
+from methods.base import Method
+
+FIELD = "text"
+EMBEDDED = Path(__file__).with_name("passages.txt")
+SHORTEST = 40
+"""Characters of a passage; what is shorter, such as a heading, is passed over, since half of it says nothing."""
+LONGEST = 2000
+"""Characters that are read of a passage; within the usual token limits no more fits."""
+FEWEST = 5
+"""Passages without which no spread, and so no interval, could be given."""
+MOST = 200
+"""Passages that are used, evenly spread over the text, so that measuring stays a matter of seconds."""
+
+MOST_ROWS = 20_000
+"""Rows that are read of a hub data set, from its beginning."""
+
+
+@dataclass(frozen=True)
+class GeneralText:
+    """Passages in their order; none where forgetting is not measured."""
+
+    name: str
+    """`embedded`, `none`, a file's name without its folder, or a hub id: it goes into records."""
+    passages: tuple[str, ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the passages, in order; 64 hex digits."""
+        return hashlib.sha256(json.dumps(self.passages).encode()).hexdigest()
+
+    def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """What the passages hold."""
+        return {"general_text": self.fingerprint} if self._is_measured(split) else {}
+
+    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """The passages themselves."""
+        return {"general_text": self.passages if self._is_measured(split) else ()}
+
+    def details(self, method: Method, split: Split) -> Mapping[str, Any]:
+        """Name, content and number of the passages."""
+        told = {"name": self.name, "fingerprint": self.fingerprint, "passages": len(self.passages)}
+        return {"general_text": told} if self._is_measured(split) else {}
+
+    def _is_measured(self, split: Split) -> bool:
+        return bool(self.passages) and split == "test"
+
+
+NONE = GeneralText("none")
+"""Nothing is measured."""
+
+
+def load_general_text(source: str) -> GeneralText:
+    """`embedded`, `none`, a file or a hub id → passages. Raises `DataError` with one sentence.
+
+    A `.txt` file holds passages between blank lines; other files and hub data sets a column `text`.
+    """
+    if source == "none":
+        return NONE
+    if source == "embedded":
+        return GeneralText("embedded", tuple(_usable(row.fields[FIELD] for row in _paragraphs(EMBEDDED))))
+    table = file_or_hub(source, flag="--general-text", what="general text", also={".txt": _paragraphs}, most=MOST_ROWS)
+    passages = _usable(_texts(table))
+    if len(passages) < FEWEST:
+        raise DataError(
+            f"{table.origin}: {len(passages)} different passages have {SHORTEST} characters or more, and at least "
+            f"{FEWEST} are needed; in a .txt file blank lines separate passages, elsewhere each row is one"
+        )
+    chosen = [passages[i * len(passages) // MOST] for i in range(MOST)] if len(passages) > MOST else passages
+    return GeneralText(table.name, tuple(chosen))
+
+
+def halves(passage: str) -> tuple[str, str]:
+    """Two parts that together are the passage, parted at the last space of its first half, where there is one."""
+    middle = len(passage) // 2
+    at = passage.rfind(" ", 1, middle + 1)
+    return (passage[:at], passage[at:]) if at > 0 else (passage[:middle], passage[middle:])
+
+
+def shortened(passage: str) -> str:
+    """The first three quarters of a passage, no word of it cut where there are spaces."""
+    kept = passage[: max(2, len(passage) * 3 // 4)]
+    return kept.rpartition(" ")[0] or kept
+
+
+def _paragraphs(path: Path) -> Iterator[Row]:
+    """Blocks of lines between blank lines."""
+    first, held = 1, ""
+    for number, line in enumerate([*text_lines(path), ""], start=1):
+        if line.strip():
+            first, held = first if held else number, held + line
+        elif held:
+            yield Row(f"line {first}", first, {FIELD: held})
+            held = ""
+
+
+def _texts(table: Table) -> Iterator[str]:
+    if FIELD not in table.fields:
+        there = ", ".join(map(repr, table.fields[:20])) or "none"
+        raise DataError(f"{table.origin}: no field {FIELD!r} (there: {there}); general text stands in one of that name")
+    for row in table.rows:
+        value = row.fields.get(FIELD)
+        if not isinstance(value, str | None):
+            raise DataError(f"{table.origin}, {row.place}: {FIELD!r} holds {kind(value)}, not text")
+        yield value or ""
+
+
+def _usable(texts: Iterable[str]) -> list[str]:
+    """Different passages that are long enough, with white space evened out."""
+    even = (" ".join(text.split())[:LONGEST].rstrip() for text in texts)
+    return list(dict.fromkeys(text for text in even if len(text) >= SHORTEST))

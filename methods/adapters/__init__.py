@@ -1,0 +1,1 @@
+"""Methods that train small additions to a frozen model: LoRA and its variants, prefix tuning."""

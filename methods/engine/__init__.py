@@ -1,0 +1,1 @@
+"""How every supervised method trains: the training loop, token ids, the loss, and what a checkpoint keeps."""

@@ -1,0 +1,220 @@
+"""The one supervised training engine that all supervised methods share: a plain PyTorch loop.
+
+A loop of our own gives every budget unit one meaning and leaves clocks and memory to the harness; what it costs beside
+a bare loop is measured in tests/benchmarks. It is deterministic on a CPU given the seed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from methods.engine.encoding import IGNORED, Encoder
+from methods.engine.loss import target_loss
+from methods.engine.training_state import load_optimiser, optimiser_tensors, packed, unpacked
+from methods.errors import DivergedError
+from methods.types import Example, State, StepEvent, SupervisedMethod, TrainingConfig, TrainingJob
+
+if TYPE_CHECKING:
+    import torch
+
+LENGTH_WINDOW = 50
+"""Batches among which examples are sorted by length, so that little is padded; as Transformers' grouped sampler."""
+
+
+def train_supervised(method: SupervisedMethod, job: TrainingJob) -> None:
+    """Train `job.model` in place until the budget is spent, emitting one `StepEvent` per optimiser step.
+
+    The loss of a step is the mean over all target tokens of the effective batch, however it is split into forward
+    passes. Raises `DivergedError` as soon as the loss is not finite.
+    """
+    import torch
+
+    config: TrainingConfig = method.config
+    hold_trainable_in_float32(job.model)
+    parameters = trainable_parameters(job.model)
+    optimizer = method.optimizer(job.model)
+    scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
+    encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
+    kept = {}
+    if (earlier := job.checkpoint.kept()) is not None:
+        parts = unpacked(earlier)
+        load_optimiser(optimizer, parts["engine"].tensors)
+        scaler.load_state_dict(parts["engine"].values["scaler"])
+        method.restore(job.model, parts["method"])
+        kept = parts["engine"].values["course"]
+        job.checkpoint.resume()
+
+    job.model.train()
+    course = Course(job, **kept)
+
+    def state() -> State:
+        # Once it is over, nothing will be asked of the optimiser any more.
+        tensors = {} if course.over else optimiser_tensors(optimizer)
+        own = State(tensors, {"course": course.values(), "scaler": scaler.state_dict()})
+        return packed({"engine": own, "method": method.state(job.model)})
+
+    batches = training_batches(job.examples, job.batch_size * job.accumulation, job.seed)
+    for epoch, chosen in itertools.islice(batches, course.steps, None):
+        if course.over:
+            break
+        # The middle of the step: neither the first nor the last step is spent on a learning rate of zero.
+        rate = config.learning_rate * schedule(course.middle, config.warmup, config.schedule)
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group.get("rate_factor", 1.0)
+
+        encoded = encoder.encode_all(
+            [method.write(job.examples[i], job.templates, phrasing(job, epoch, i)) for i in chosen]
+        )
+        loss, tokens, targets = _backward(job, encoder, encoded, scaler)
+        if not math.isfinite(loss):
+            raise DivergedError(course.steps + 1, loss)
+        if (penalty := method.penalty(job.model)) is not None:
+            scaler.scale(penalty).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
+        scaler.step(optimizer)
+        scaler.update()
+        course.advance(examples=len(chosen), tokens=tokens)
+        method.after_step(job.model, course.steps, min(course.progress, 1.0))
+        optimizer.zero_grad(set_to_none=True)
+
+        cut = sum(item.cut for item in encoded)
+        job.emit(StepEvent(course.steps, min(course.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
+        job.checkpoint.step(state)
+    job.model.eval()
+    job.checkpoint.ended(state)
+
+
+@dataclass
+class Course:
+    """How far a training has come with the budget of its job; begun anew, or where an interrupted run had come to."""
+
+    job: TrainingJob
+    steps: int = 0
+    examples: int = 0
+    tokens: int = 0
+    """Real tokens that went through the model."""
+    progress: float = 0.0
+    """Share of the budget that is spent."""
+    share: float = 0.0
+    """Share that the last step spent."""
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._started = self.job.clock() - self.seconds
+
+    @property
+    def over(self) -> bool:
+        """Whether the budget is spent."""
+        return self.progress >= 1 - 1e-9  # a sum of shares may fall short of 1 by rounding
+
+    @property
+    def middle(self) -> float:
+        """The progress half-way through the step that comes, which is taken to spend as much as the last one did."""
+        budget = self.job.budget
+        return self.progress + (1 / budget.amount if budget.unit == "steps" else self.share) / 2
+
+    def advance(self, *, examples: int, tokens: int) -> None:
+        """Count a step that has just ended."""
+        job, before = self.job, self.progress
+        self.steps, self.examples, self.tokens = self.steps + 1, self.examples + examples, self.tokens + tokens
+        self.seconds = job.clock() - self._started
+        self.progress = job.budget.progress(
+            steps=self.steps,
+            epochs=self.examples / len(job.examples),
+            tokens=self.tokens,
+            seconds=self.seconds,
+        )
+        self.share = self.progress - before
+
+    def values(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: the arguments of a course that goes on from here."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "job"}
+
+
+def hold_trainable_in_float32(model: torch.nn.Module) -> None:
+    """Turn trainable weights to float32: small updates vanish in 16-bit weights. Frozen ones stay as they are."""
+    import torch
+
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype in (torch.bfloat16, torch.float16):
+            parameter.data = parameter.data.float()
+
+
+def training_batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield (epoch, indices) without end; the order depends on data and seed alone, so every method gets the same.
+
+    Examples are shuffled, then sorted by length in characters within windows of `LENGTH_WINDOW` batches, and the
+    batches of a window are shuffled again.
+    """
+    lengths = [len(example.input) + len(example.target) for example in examples]
+    epoch = 0
+    while True:
+        dice = random.Random(f"order/{seed}/{epoch}")
+        order = dice.sample(range(len(examples)), len(examples))
+        for start in range(0, len(order), window := size * LENGTH_WINDOW):
+            ranked = sorted(order[start : start + window], key=lengths.__getitem__)
+            batches = [ranked[i : i + size] for i in range(0, len(ranked), size)]
+            dice.shuffle(batches)
+            for batch in batches:
+                yield epoch, batch
+        epoch += 1
+
+
+def phrasing(job: TrainingJob, epoch: int, index: int) -> int:
+    """Which of the task's phrasings an example gets in this epoch; the same for every method."""
+    return random.Random(f"phrasing/{job.seed}/{epoch}/{index}").randrange(len(job.templates))
+
+
+def schedule(progress: float, warmup: float, shape: str) -> float:
+    """Factor on the peak learning rate, 0 to 1: linear warm-up, then the chosen fall to zero at progress 1."""
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < warmup:
+        return progress / warmup
+    rest = (progress - warmup) / (1 - warmup)
+    return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[shape]
+
+
+def trainable_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The weights that train, in the model's order."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def adamw(parameters: Sequence[torch.nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW over these weights, as `TrainingConfig` describes it."""
+    import torch
+
+    return torch.optim.AdamW(parameter_groups(parameters, config.weight_decay), lr=config.learning_rate)
+
+
+def parameter_groups(parameters: Sequence[torch.nn.Parameter], decay: float) -> list[dict[str, Any]]:
+    """Weight decay on matrices only; biases and norms are left out, as is usual."""
+    return [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def _backward(job: TrainingJob, encoder: Encoder, encoded: Sequence[Any], scaler: Any) -> tuple[float, int, int]:
+    """Accumulate the gradients of one effective batch; return its loss, real tokens and target tokens."""
+    import torch
+
+    targets = sum(len(item.response) for item in encoded)
+    tokens = sum(len(item.prompt) + len(item.response) for item in encoded)
+    device, mixed = job.facts.device, job.dtype != torch.float32
+    total = 0.0
+    for start in range(0, len(encoded), job.batch_size):
+        batch = encoder.training_batch(encoded[start : start + job.batch_size])
+        batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+        share = (batch["labels"] != IGNORED).sum() / targets
+        with torch.autocast(device, dtype=job.dtype, enabled=mixed):
+            loss = target_loss(job.model, batch) * share
+        scaler.scale(loss).backward()
+        total += loss.item()
+    return total, tokens, targets

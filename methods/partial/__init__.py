@@ -1,0 +1,1 @@
+"""Methods that train a part of the model's own weights."""

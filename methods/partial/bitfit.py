@@ -1,0 +1,63 @@
+"""`bitfit`: only biases train (Ben Zaken et al. 2022), added at zero where a model has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from methods.engine.layers import find_linear_layers
+from methods.knobs import knob
+from methods.partial.base import Partial
+from methods.types import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitFitConfig(TrainingConfig):
+    """Knobs of BitFit."""
+
+    learning_rate: float = knob(1e-3, source="1e-3, the upper end of what Ben Zaken et al. 2022 search (1e-4 to 1e-3).")
+    add: bool = knob(
+        True,
+        "Whether every linear layer but the output head that has no bias gets one, which starts at zero and so "
+        "changes nothing by itself. The paper's models (BERT, RoBERTa) have all of them; Llama, T5 and most models "
+        "since have few or none. `false` is the paper's method to the letter, and unsupported on a model without "
+        "biases.",
+    )
+
+
+class BitFit(Partial):
+    """Bias terms alone."""
+
+    name = "bitfit"
+    summary = "only biases, added at zero where a model has none (Ben Zaken et al. 2022)"
+    Config = BitFitConfig
+
+    def choose(self, model: Any) -> Iterable[Any]:
+        """Every bias. Raises `UnsupportedError` where there is none and none is added."""
+        from methods.errors import UnsupportedError
+
+        if self.config.add:
+            for layer in find_linear_layers(model).values():
+                _add_bias(layer)
+        biases = [parameter for name, parameter in model.named_parameters() if name.rpartition(".")[2] == "bias"]
+        if not biases:
+            raise UnsupportedError(
+                f"{self.name} with add=false has nothing to train: {type(model).__name__} has no biases; leave add on"
+            )
+        return biases
+
+    def make_room(self, model: Any, shipped: Iterable[str]) -> None:
+        """Add the biases that were added for training."""
+        layers = find_linear_layers(model)
+        for name in shipped:
+            owner, _, kind = name.rpartition(".")
+            if kind == "bias" and owner in layers:
+                _add_bias(layers[owner])
+
+
+def _add_bias(layer: Any) -> None:
+    import torch
+
+    if layer.bias is None:
+        layer.bias = torch.nn.Parameter(layer.weight.new_zeros(layer.out_features))

@@ -1,0 +1,227 @@
+"""What the installed PEFT registers, and the fields of its configs, read from its source without running it.
+
+Importing PEFT takes eight seconds and all of torch. Its tuners register themselves by one call in their package
+(`register_peft_method(name=…, config_cls=…)`), and their configs are dataclasses whose annotations and defaults are
+written out, so that both can be read off the syntax tree in milliseconds. What cannot be read is left out: fields of
+types that no flag can give, such as mappings and other configs. A test holds what is read here against the classes
+themselves.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+SCALARS: Mapping[str, type[Any]] = {"int": int, "float": float, "bool": bool, "str": str}
+_NO_KNOBS = ("PeftConfigMixin", "PeftConfig", "PromptLearningConfig")
+"""Classes whose fields are PEFT's own business: types, paths, and shapes that it reads off the model."""
+_SHARED = ("num_virtual_tokens", "modules_to_save")
+"""Fields of `PromptLearningConfig` that are for the user all the same."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Which values a field takes: the union of all that is named here."""
+
+    scalars: frozenset[type[Any]] = frozenset()
+    choices: tuple[Any, ...] = ()
+    """Values of a `Literal` or an enumeration."""
+    items: frozenset[type[Any]] = frozenset()
+    """Types of items where it takes a list."""
+    optional: bool = False
+
+    def __or__(self, other: Kind) -> Kind:
+        choices = (*self.choices, *(value for value in other.choices if value not in self.choices))
+        return Kind(self.scalars | other.scalars, choices, self.items | other.items, self.optional or other.optional)
+
+    @property
+    def known(self) -> bool:
+        """Whether a flag can give any value of it."""
+        return bool(self.scalars or self.choices or self.items)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a config."""
+
+    name: str
+    kind: Kind
+    default: Any
+    """A scalar, a tuple of scalars or `None`."""
+    help: str = ""
+    """What PEFT says of it in the field's metadata."""
+
+
+@dataclass(frozen=True)
+class _Class:
+    node: ast.ClassDef
+    file: Path
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """PEFT's config classes and enumerations by name."""
+
+    classes: Mapping[str, _Class] = field(default_factory=dict)
+
+    def bases(self, name: str) -> Iterator[str]:
+        """Names of the class and of those that it inherits from, as far as they are PEFT's, the deepest first."""
+        found = self.classes.get(name)
+        if found is None:
+            return
+        for base in found.node.bases:
+            if isinstance(base, ast.Name):
+                yield from self.bases(base.id)
+        yield name
+
+    def values(self, name: str) -> dict[str, Any]:
+        """Members of an enumeration, or nothing."""
+        if "Enum" not in {part for base in self._base_names(name) for part in (base, base.split(".")[-1])}:
+            return {}
+        pairs = [node for node in self.classes[name].node.body if isinstance(node, ast.Assign)]
+        return {ast.unparse(node.targets[0]): ast.literal_eval(node.value) for node in pairs}
+
+    def _base_names(self, name: str) -> list[str]:
+        found = self.classes.get(name)
+        return [ast.unparse(base) for base in found.node.bases] if found else []
+
+
+@cache
+def registered() -> Mapping[str, str]:
+    """Name → config class of every tuner that the installed PEFT registers, by name; nothing where it is missing."""
+    folder = _folder()
+    found = {}
+    for file in sorted(folder.glob("tuners/*/__init__.py")) if folder else []:
+        for node in ast.walk(_tree(file)):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("register_peft_method"):
+                given = {keyword.arg: keyword.value for keyword in node.keywords}
+                name, config = given.get("name"), given.get("config_cls")
+                if isinstance(name, ast.Constant) and config is not None:
+                    found[str(name.value)] = ast.unparse(config)
+    return dict(sorted(found.items()))
+
+
+@cache
+def fields(config: str) -> Mapping[str, Field]:
+    """Fields of a config class that a flag can give, its bases' included."""
+    sources = _sources()
+    found = {}
+    for name in sources.bases(config):
+        for node in sources.classes[name].node.body:
+            if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+                continue
+            if name in _NO_KNOBS and node.target.id not in _SHARED:
+                continue
+            read = _field(node.target.id, node, sources)
+            if read is not None:
+                found[read.name] = read
+    return found
+
+
+def _field(name: str, node: ast.AnnAssign, sources: _Sources) -> Field | None:
+    """The field that an annotated assignment declares; `None` where no flag can give it."""
+    kind = _kind(node.annotation, sources)
+    try:
+        default = _default(node.value, sources)
+    except ValueError:
+        return None
+    if default is None:  # some say `int = None`
+        kind |= Kind(optional=True)
+    return Field(name, kind, default, _help(node.value)) if kind.known else None
+
+
+def _kind(node: ast.expr, sources: _Sources) -> Kind:
+    """What an annotation allows; parts of it that no flag can give are left out."""
+    if isinstance(node, ast.Constant):
+        return Kind(optional=node.value is None) if not isinstance(node.value, str) else _quoted(node.value, sources)
+    if isinstance(node, ast.Name):
+        if node.id in SCALARS:
+            return Kind(scalars=frozenset({SCALARS[node.id]}))
+        return Kind(choices=tuple(sources.values(node.id).values()))
+    if isinstance(node, ast.BinOp):
+        return _kind(node.left, sources) | _kind(node.right, sources)
+    if not isinstance(node, ast.Subscript):
+        return Kind()
+    outer = ast.unparse(node.value).removeprefix("typing.").lower()
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    if outer == "literal":
+        values = [ast.literal_eval(value) for value in inner]
+        # `pissa_niter_[number of iters]` stands for many texts
+        open_ended = any(isinstance(value, str) and "[" in value for value in values)
+        return Kind(choices=() if open_ended else tuple(values), scalars=frozenset({str} if open_ended else ()))
+    if outer in ("optional", "union"):
+        found = Kind(optional=outer == "optional")
+        for part in inner:
+            found |= _kind(part, sources)
+        # An enumeration or text: the texts are the enumeration's.
+        return replace(found, scalars=found.scalars - {str}) if found.choices else found
+    if outer == "list":
+        return Kind(items=_kind(inner[0], sources).scalars)
+    return Kind()
+
+
+def _quoted(text: str, sources: _Sources) -> Kind:
+    return _kind(ast.parse(text, mode="eval").body, sources)
+
+
+def _default(node: ast.expr | None, sources: _Sources) -> Any:
+    """The default that is written there. Raises `ValueError` for one that is no scalar or list."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "field":
+        given = {keyword.arg: keyword.value for keyword in node.keywords}
+        if "default_factory" in given:
+            if ast.unparse(given["default_factory"]) != "list":
+                raise ValueError("a mapping or an object")
+            return ()
+        return _default(given.get("default"), sources)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        members = sources.values(node.value.id)
+        if node.attr in members:
+            return members[node.attr]
+    if node is None:
+        raise ValueError("no default")
+    found = ast.literal_eval(node)
+    if not isinstance(found, int | float | str | bool | None):
+        raise ValueError("no scalar")
+    return found
+
+
+def _help(node: ast.expr | None) -> str:
+    """The text in `field(metadata={"help": …})`, or nothing; one that is put together as it is read is left out."""
+    given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
+    try:
+        text = ast.literal_eval(given["metadata"])["help"]
+        return " ".join((text if isinstance(text, str) else " ".join(text)).split())  # some are tuples by a stray comma
+    except (KeyError, TypeError, ValueError):
+        return ""
+
+
+@cache
+def _sources() -> _Sources:
+    folder = _folder()
+    files = [folder / "config.py", *sorted(folder.glob("tuners/*/config.py"))] if folder else []
+    nodes = [(node, file) for file in files for node in _tree(file).body if isinstance(node, ast.ClassDef)]
+    return _Sources({node.name: _Class(node, file) for node, file in nodes})
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def _folder() -> Path | None:
+    """Where PEFT is installed; finding a package does not import it."""
+    spec = importlib.util.find_spec("peft")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def version() -> str:
+    """The installed PEFT's version, or an empty text."""
+    folder = _folder()
+    text = (folder / "__init__.py").read_text(encoding="utf-8") if folder else ""
+    found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
+    return found.group(1) if found else ""

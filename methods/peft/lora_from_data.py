@@ -1,0 +1,189 @@
+"""LoRA and what is set apart from it by name: starts that look at the weights, at data or at gradients."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from methods.adapters.dora_norms import keep_norms_above_zero
+from methods.engine.encoding import IGNORED, Encoder
+from methods.errors import InvalidSettingError, missing
+from methods.knobs import knob
+from methods.peft.method import PeftMethod
+from methods.types import ModelFacts, Setting, TrainingConfig, require
+
+RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
+"""Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
+ordinary adapter of twice the rank, for the base as it was."""
+PLAIN = {"use_dora": False, "bias": "none", "modules_to_save": "none", "trainable_token_indices": "none"}
+"""What such a start needs: an ordinary adapter is the difference of two low-rank products, and holds nothing else."""
+BATCH = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoRAKnobs(TrainingConfig):
+    """Knobs of starts, which PEFT keeps in configs of their own."""
+
+    start_examples: int = knob(
+        64,
+        "Training examples that `eva`, `corda` and `lora_ga` look at; what LoRA-GA's authors use. CorDA's use 256.",
+    )
+    eva_rho: float = knob(2.0, "EVA: no layer's rank exceeds this times r; PEFT's default.")
+    corda_method: Literal["ipm", "kpm"] = knob(
+        "ipm",
+        "CorDA: adapt what the data uses most (`ipm`) or least (`kpm`); PEFT's default.",
+    )
+    loftq_bits: Literal[4, 8] = knob(4, "LoftQ: bits of the quantised base; PEFT's default.")
+    loftq_iter: int = knob(1, "LoftQ: alternating steps; PEFT's default.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.start_examples >= 1, "start_examples", "must be at least 1")
+        require(self.eva_rho >= 1, "eva_rho", "must be at least 1")
+        require(self.loftq_iter >= 1, "loftq_iter", "must be at least 1")
+
+
+class LoRA(PeftMethod):
+    """LoRA with any of PEFT's starts."""
+
+    Knobs = LoRAKnobs
+
+    def __init__(self, config: Any | None = None) -> None:
+        super().__init__(config)
+        if not self.start.startswith(RESIDUAL):
+            return
+        for name, value in PLAIN.items():
+            if name in self.fields and getattr(self.config, name) != value:
+                raise InvalidSettingError(
+                    f"{self.name}.{name}: must be {str(value).lower()} with init_lora_weights={self.start}, which "
+                    "ships as an ordinary adapter for the base as it was"
+                )
+
+    @property
+    def start(self) -> str:
+        """Name of the start, `true` or `false` where it has none."""
+        return str(self.config.init_lora_weights).lower()
+
+    def unsupported(self, facts: ModelFacts) -> str | None:
+        """PEFT's LoftQ quantises on CUDA, and decomposes with SciPy."""
+        if self.start == "loftq":
+            if facts.device != "cuda":
+                return f"{self.name} quantises on cuda alone, in PEFT, and this trial would run on {facts.device}"
+            if lacking := missing("scipy", "scipy"):
+                return f"{self.name} {lacking}"
+        return super().unsupported(facts)
+
+    def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
+        """With the config of the start, where it has one."""
+        import peft
+
+        found = super().arguments(model, setting)
+        if self.start == "loftq":
+            found["loftq_config"] = peft.LoftQConfig(self.config.loftq_bits, self.config.loftq_iter)
+        elif self.start == "eva":
+            found["eva_config"] = peft.EvaConfig(rho=self.config.eva_rho)
+        elif self.start == "corda":
+            from peft.tuners.lora.config import CordaConfig
+
+            found["corda_config"] = CordaConfig(corda_method=self.config.corda_method)
+        elif self.start == "lora_ga":
+            from peft.tuners.lora.config import LoraGAConfig
+
+            found["lora_ga_config"] = LoraGAConfig()
+        return found
+
+    def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
+        """The model with its start; starts that look at data get the first training examples."""
+        if self.start in ("corda", "lora_ga"):
+            from peft.tuners.tuners_utils import _maybe_include_all_linear_layers
+
+            # Both look for their layers before PEFT has spelt out what `all-linear` is.
+            _maybe_include_all_linear_layers(config, model)
+        if self.start == "corda":
+            from peft.tuners.lora.corda import preprocess_corda
+
+            preprocess_corda(model, config, run_model=lambda: self._look(model, setting))
+        elif self.start == "lora_ga":
+            from peft.tuners.lora.loraga import preprocess_loraga
+
+            preprocess_loraga(model, config, lambda: self._feel(model, setting))
+            model.eval()
+        model = keep_norms_above_zero(super().wrap(model, config, setting), fresh=True)
+        if self.start == "eva":
+            self._explain_variance(model, setting)
+        if self.start.startswith(RESIDUAL):
+            import peft
+
+            first = peft.get_peft_model_state_dict(model)
+            model.start_of_adapter = {name: tensor.detach().clone() for name, tensor in first.items()}
+        return model
+
+    def load(self, model: Any, directory: Path) -> Any:
+        """As it was trained."""
+        return keep_norms_above_zero(super().load(model, directory))
+
+    def save(self, model: Any, directory: Path) -> None:
+        """An adapter for the base as it was before the start was taken out of it."""
+        if not self.start.startswith(RESIDUAL):
+            super().save(model, directory)
+            return
+        from safetensors.torch import save_file
+
+        with tempfile.TemporaryDirectory() as folder:
+            first = Path(folder) / "start"
+            first.mkdir()
+            save_file(
+                {name: tensor.contiguous() for name, tensor in model.start_of_adapter.items()},
+                first / "adapter_model.safetensors",
+            )
+            model.save_pretrained(directory, path_initial_model_for_weight_conversion=str(first))
+
+    def _batches(self, model: Any, setting: Setting, size: int = BATCH) -> Iterator[dict[str, Any]]:
+        """The first training examples as batches on the model's device."""
+        encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
+        chosen = setting.examples[: self.config.start_examples]
+        encoded = encoder.encode_all([self.write(example, setting.templates, 0) for example in chosen])
+        for start in range(0, len(encoded), size):
+            batch = encoder.training_batch(encoded[start : start + size])
+            yield {name: tensor.to(model.device) for name, tensor in batch.items()}
+
+    def _look(self, model: Any, setting: Setting) -> None:
+        """One row at a time and without pads: CorDA counts all that passes through a layer, and reads no batches."""
+        import torch
+
+        with torch.no_grad():
+            for batch in self._batches(model, setting, 1):
+                real = batch["attention_mask"].bool()
+                answer = batch["labels"] != IGNORED if model.config.is_encoder_decoder else real
+                model(
+                    input_ids=batch["input_ids"][real][None],
+                    attention_mask=batch["attention_mask"][real][None],
+                    labels=batch["labels"][answer][None],
+                )
+
+    def _feel(self, model: Any, setting: Setting) -> None:
+        from methods.engine.loss import target_loss
+
+        for batch in self._batches(model, setting):
+            target_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+
+    def _explain_variance(self, model: Any, setting: Setting) -> None:
+        """EVA's start. PEFT reads the rows of a layer's input by the prompt's mask, which does not fit a decoder's."""
+        import peft
+
+        def real(layer_input: Any, batch: Any, _: str) -> Any:
+            rows = layer_input[0] if isinstance(layer_input, tuple | list) else layer_input
+            masks = (batch["attention_mask"].bool(), batch["labels"] != IGNORED)
+            fitting = [mask for mask in masks if mask.shape == rows.shape[:2]]
+            return rows[fitting[0]] if fitting else rows.flatten(0, -2)
+
+        peft.initialize_lora_eva_weights(
+            model,
+            list(self._batches(model, setting)),
+            prepare_model_inputs_fn=None,
+            prepare_layer_inputs_fn=real,
+            show_progress_bar=False,
+        )

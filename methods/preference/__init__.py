@@ -1,0 +1,1 @@
+"""Methods that train on preference pairs directly, without a reward model."""

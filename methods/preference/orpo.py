@@ -1,0 +1,55 @@
+"""`orpo`: odds ratio preference optimisation (Hong et al. 2024), through TRL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from methods.engine.encoding import IGNORED
+from methods.knobs import knob
+from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class ORPOConfig(PreferenceConfig):
+    """Knobs of ORPO."""
+
+    odds_weight: float = knob(
+        0.1,
+        "Weight of the odds ratio beside the supervised loss, λ in Hong et al. 2024, who use 0.1; TRL calls it beta.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.odds_weight > 0, "odds_weight", "must be above 0")
+
+
+class ORPO(PreferenceTuning):
+    """Supervised loss on the chosen response and the log odds ratio of both; no reference."""
+
+    name = "orpo"
+    summary = "warm start → preferences → supervised loss and odds ratio (Hong et al. 2024)"
+    Config = ORPOConfig
+
+    def recipe(self) -> Recipe:
+        """TRL's `ORPOTrainer`, whose supervised loss is kept to the response."""
+        orpo = experimental("orpo")
+        settings = {"beta": self.config.odds_weight, "max_completion_length": 1}  # 1: unused, but asked for
+        trainer = type(orpo.ORPOTrainer.__name__, (ResponseOnly, orpo.ORPOTrainer), {})
+        return Recipe(trainer, orpo.ORPOConfig, settings, concatenated)
+
+
+class ResponseOnly:
+    """Mixed into TRL's trainer, which has decoder-only models learn the prompt, too.
+
+    Hong et al. write the loss over responses alone, as all methods here do; longer prompts would outweigh them.
+    """
+
+    def concatenated_forward(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Mean log-probabilities of chosen and rejected, their logits, and the supervised loss."""
+        chosen, rejected, chosen_logits, rejected_logits, _, *rest = super().concatenated_forward(model, batch)  # type: ignore[misc]
+        lengths = (batch["chosen_labels"] != IGNORED).sum(dim=1)
+        supervised = -(chosen * lengths).sum() / lengths.sum()
+        return chosen, rejected, chosen_logits, rejected_logits, supervised, *rest

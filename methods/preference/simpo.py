@@ -1,0 +1,36 @@
+"""`simpo`: simple preference optimisation (Meng et al. 2024), through TRL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from methods.knobs import knob
+from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.types import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimPOConfig(PreferenceConfig):
+    """Knobs of SimPO; defaults are those of Meng et al. 2024 for Llama-3-8B, their base model."""
+
+    beta: float = knob(2.0, "How much a difference of mean log-probabilities per token counts.")
+    gamma: float = knob(1.0, "Margin by which the chosen response's reward is to exceed the rejected one's.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.beta > 0, "beta", "must be above 0")
+        require(self.gamma >= 0, "gamma", "must not be negative")
+
+
+class SimPO(PreferenceTuning):
+    """Compares mean log-probabilities per token with a margin; no reference and no supervised loss."""
+
+    name = "simpo"
+    summary = "warm start → preferences → simple preference optimisation (Meng et al. 2024)"
+    Config = SimPOConfig
+
+    def recipe(self) -> Recipe:
+        """TRL's `CPOTrainer` with the SimPO loss, and without the supervised one."""
+        cpo = experimental("cpo")
+        settings = {"loss_type": "simpo", "beta": self.config.beta, "simpo_gamma": self.config.gamma, "cpo_alpha": 0.0}
+        return Recipe(cpo.CPOTrainer, cpo.CPOConfig, {**settings, "max_completion_length": 1}, concatenated)

@@ -1,0 +1,1 @@
+"""Methods that train every weight of the model."""
