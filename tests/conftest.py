@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,39 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = ("decoder-only", "encoder-decoder")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="without PyTorch, and without what is marked slow")
+
+
+def pytest_configure(config):
+    if config.getoption("--quick"):
+        sys.modules["torch"] = None  # so that importing it fails
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `--quick`, leave out files that import PyTorch at their top: all of them is about models."""
+    if config.getoption("--quick") and collection_path.suffix == ".py":
+        return bool(re.search(r"^(import|from) torch\b", collection_path.read_text("utf-8"), re.MULTILINE)) or None
+    return None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With `--quick`, a test that asks for PyTorch is skipped, wherever it asks."""
+    if call.excinfo is not None and item.config.getoption("--quick"):
+        error = call.excinfo.value
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "torch":
+            call.excinfo = pytest.ExceptionInfo.from_exception(pytest.skip.Exception("it needs PyTorch"))
+    return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from methods.rlhf.heldout import Measure
 from methods.rlhf.policy import Optimiser, thinned
 from methods.rlhf.roles import REFERENCE, Roles
 
+pytestmark = pytest.mark.own
+
 FAMILIES = ("decoder-only", "encoder-decoder")
 ALGORITHMS = ("rloo", "grpo", "ppo")
 TOKEN = 65
