@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .in_process import Done, run
+from .in_process import Done, launch, run
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -42,14 +42,17 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item not in slow]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """With `--quick`, a test that asks for PyTorch is skipped, wherever it asks."""
-    if call.excinfo is not None and item.config.getoption("--quick"):
-        error = call.excinfo.value
-        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "torch":
-            call.excinfo = pytest.ExceptionInfo.from_exception(pytest.skip.Exception("it needs PyTorch"))
-    return (yield)
+def _skipped_where_it_asks_for_pytorch(item):
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        if item.config.getoption("--quick") and str(error.name).partition(".")[0] == "torch":
+            pytest.skip("it needs PyTorch")
+        raise
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_skipped_where_it_asks_for_pytorch)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_skipped_where_it_asks_for_pytorch)
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +84,12 @@ def tiny_model():
 def run_here() -> Callable[..., Done]:
     """Return a function that runs a command line, its trials included, in this process (`tests/in_process.py`)."""
     return run
+
+
+@pytest.fixture
+def trials_here(monkeypatch) -> None:
+    """Let the trials of runs that this process starts run in it, too."""
+    monkeypatch.setattr("harness.launchers.local.LocalLauncher.launch", launch)
 
 
 @pytest.fixture
