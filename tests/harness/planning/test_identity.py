@@ -15,6 +15,8 @@ from harness.hashing import find_closure, hash_code
 from harness.planning.identity import hash_training_code
 from methods.registry import get
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 OUTSIDE = (
     *("harness/running/progress.py", "harness/running/runner.py", "harness/cli/run_command.py"),

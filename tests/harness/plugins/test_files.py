@@ -9,6 +9,8 @@ import pytest
 
 from reports.records.store import read_records
 
+pytestmark = pytest.mark.own
+
 METHOD = """
 from methods.toy import Toy
 

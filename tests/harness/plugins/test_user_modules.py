@@ -13,6 +13,8 @@ import pytest
 from harness.errors import SpecError
 from harness.plugins.functions import find
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -14,6 +14,8 @@ import pytest
 
 from reports.records.store import RunStore
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--budget", "steps=5", "--out", "out"]
 

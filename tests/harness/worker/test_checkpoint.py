@@ -22,6 +22,8 @@ from harness.worker import tensor_file
 from harness.worker.checkpoint import Interrupted, Stop, TrialCheckpoint
 from methods.types import Budget, State
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
     "train_examples": 60,

@@ -21,6 +21,8 @@ from harness.worker.evaluate import Evaluation, Evaluator
 from harness.worker.learning_curve import MOST_POINTS, LearningCurve
 from methods.base import Budget
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
 
