@@ -157,9 +157,9 @@ def _sure(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str
 
 
 def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> str:
-    """What a row saves that is not told apart from the recommended one; empty where it is, or saves nothing."""
+    """What a row saves that is not significantly different from the recommended one; empty for all others."""
     difference = standing.difference(first.variant, row.variant)
-    if difference is None or difference.apart:
+    if difference is None or difference.significant:
         return ""
     costs = {pareto.memory(rows): "memory", "train_seconds": "train time", "shipped_bytes": "to ship"}
     means = [(what, first.mean(name), row.mean(name)) for name, what in costs.items()]
@@ -167,7 +167,9 @@ def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> s
     less = ", ".join(f"{-share:.0%} less {what}" for what, share in shares.items() if share <= -_WORTH_SAYING)
     more = ", ".join(f"{share:.0%} more {what}" for what, share in shares.items() if share >= _WORTH_SAYING)
     though = f", though {more}" if more else ""
-    return f"{row.variant} is not told apart from {first.variant} and takes {less}{though}." if less else ""
+    return (
+        f"{row.variant} is not significantly different from {first.variant} and takes {less}{though}." if less else ""
+    )
 
 
 def _notes(

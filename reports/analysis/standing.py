@@ -1,7 +1,7 @@
 """The standing of a table: places, intervals and differences, each worked out once and handed to whoever shows them.
 
 Candidates stand in the order of the primary metric, the base is their measure, and failures come last. A row's rank is
-one more than the number of rows that are better and told apart from it (1, 1, 3). With two seeds or more that is said
+one more than the number of rows that are significantly better (1, 1, 3). With two seeds or more that is said
 of the methods, with one of the trained models; where records lack the scores of their examples, of means.
 Two rows are compared on the seeds that both have, so that one with the lower mean over all its seeds may be the better.
 """
@@ -138,10 +138,10 @@ class Standing:
         return dataclasses.replace(found, low=max(found.low, least), high=min(found.high, most))
 
     def _beats(self, first: Row, second: Row) -> bool:
-        """Whether the first row is better and told apart from the second."""
+        """Whether the first row is significantly better than the second."""
         found = self.difference(first.variant, second.variant)
         if found is not None:
-            return found.above
+            return found.significantly_better
         seeds = [set(row.scores(PRIMARY)) for row in (first, second)]
         if all(seeds) and not set.intersection(*seeds) and not self.table.parts:
             return False  # they could be compared, had they a seed in common

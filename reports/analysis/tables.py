@@ -180,7 +180,7 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     given = {variant: {_given(r) for r in records if r.variant == variant} for variant in {r.variant for r in records}}
     for record in sorted(records, key=lambda r: (r.variant, r.seed, r.trial_id)):
         # The same variant may have learned from other pairs or another reward, or have another setting where it was
-        # searched for twice: rows of their own, told apart by name.
+        # searched for twice: rows of their own, with names that differ.
         several = len(given[record.variant]) > 1
         rows.setdefault(f"{record.variant} ({_given(record)})" if several else record.variant, []).append(record)
     # Two bases in one table were made with different code; the latest is shown.

@@ -110,8 +110,8 @@ def _pairs(number: int, standing: Standing) -> Iterator[dict[str, object]]:
             "p_examples_holm": found.p_examples_holm,
             "effect_size": found.effect,
             "probability_of_improvement": found.improvement,
-            "told_apart": found.told_apart,
-            "models_told_apart": found.models_told_apart,
+            "told_apart": found.methods_differ,
+            "models_told_apart": found.models_differ,
         }
 
 

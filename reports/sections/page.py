@@ -98,7 +98,7 @@ def _section(
     notes += preference_learning.notes(rows)
     if of > 1:
         heading = f"{number}. {heading}"
-        notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
+        notes.append(f"This table is separate because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
         answer=" ".join(filter(None, (mixed.warning(table), summary.of(standing)))),
@@ -120,7 +120,7 @@ def _chapters(
     traded: Sequence[Metric] | None,
     suffix: str,
 ) -> tuple[Chapter, ...]:
-    """What there is to say beside the ranking; `suffix` tells the plots of several tables apart."""
+    """What there is to say beside the ranking; `suffix` ends the names of its plots."""
     rows = [place.row for place in standing.places]
     metrics = standing.metrics
     parts = (
@@ -215,7 +215,11 @@ def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
         notes.append("± is the standard deviation over seeds.")
     if standing.differences:
         what = "methods" if len(table.seeds) > 1 else "these trained models, not of the methods"
-        notes.append(f"A rank is 1 more than the number of rows that are better and told apart: ranks are of {what}.")
+        notes.append(
+            f"A rank is 1 more than the number of rows that are significantly better: ranks are of {what}. Two rows "
+            "are significantly different where, if they were equal, a difference this large would be found in fewer "
+            "than 5% of such tables (p < 0.05, adjusted for all pairs)."
+        )
     if "forgetting" in names:
         notes.append(general_text.note(table.records))
     return tuple(notes)

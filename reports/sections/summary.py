@@ -31,7 +31,11 @@ def over_base(standing: Standing, place: Place) -> str:
     if place.gain is None:
         return ""
     found = standing.difference_from_base(place.row)
-    chance = f", not told apart from it: p = {found.p_shown:.2g}" if found is not None and not found.apart else ""
+    chance = (
+        f", not significantly different from it: p = {found.p_shown:.2g}"
+        if found is not None and not found.significant
+        else ""
+    )
     return f"{format_gain(place.gain)} {'over' if place.gain > 0 else 'against'} the base{chance}"
 
 
@@ -55,7 +59,7 @@ def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]
 
 
 def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
-    """Which rows are told apart from the first one, by the seeds that each has in common with it."""
+    """Which rows are significantly different from the first one, by the seeds that each has in common with it."""
     if not others or standing.table.parts:
         return ""
     found = {row.variant: standing.difference(first.variant, row.variant) for row in others}
@@ -76,18 +80,20 @@ def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
 
 def _by_verdict(found: Mapping[str, Difference | None]) -> str:
     several = {name: difference for name, difference in found.items() if difference and difference.interval.seeds > 1}
-    apart = [name for name, difference in several.items() if difference.told_apart]
+    different = [name for name, difference in several.items() if difference.methods_differ]
     groups = {
-        "Not told apart from it": [name for name in several if name not in apart],
-        "Told apart from it": apart,
+        "Not significantly different from it": [name for name in several if name not in different],
+        "Significantly different from it": different,
         "Not compared, for want of two seeds in common": [name for name in found if name not in several],
     }
     said = [f"{what}: {_listed(names)}." for what, names in groups.items() if names]
     counts = sorted({difference.interval.seeds for difference in several.values()})
     seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     said.append(f"({seeds} seeds, 95% level, all pairs accounted for.)")
-    if counts[-1] == 2 and not apart:  # the spread of seeds is known from one difference, and Holm asks for a tiny p
-        said.append("Two seeds can hardly tell anything apart; three or more can.")
+    if (
+        counts[-1] == 2 and not different
+    ):  # the spread of seeds is known from one difference, and Holm asks for a tiny p
+        said.append("With two seeds hardly any difference is significant; three or more are needed.")
     return " ".join(said)
 
 

@@ -201,7 +201,7 @@ def test_different_code_is_told_and_many_cut_examples_too(make):
 def test_tables_that_cannot_be_compared_say_why(make):
     other = make("full", budget={"unit": "minutes", "amount": 1.0})
     text = render([make("lora"), other])["leaderboard.md"]
-    assert text.count("This table stands apart because these differ: budget.amount, budget.unit.") == 2
+    assert text.count("This table is separate because these differ: budget.amount, budget.unit.") == 2
     other = make("full")
     other = dataclasses.replace(other, training={**other.training, "input_tokens": 128})
     text = render([make("lora"), other])["leaderboard.md"]
