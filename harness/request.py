@@ -41,7 +41,7 @@ class ModelSource:
     """Method → knobs that the preset recommends."""
     note: str | None = None
     backend: str = "transformers"
-    """What loads and runs it: a name in `harness.backend.BACKENDS`."""
+    """What loads and runs it: a name in `harness.models.backend.BACKENDS`."""
     device: str | None = None
     """The only device that it runs on, where there is only one."""
     has_loss: bool = True

@@ -34,7 +34,7 @@ class Events(io.StringIO):
         self._on_event = on_event
 
     def write(self, text):
-        from harness.protocol import read_event
+        from harness.launchers.protocol import read_event
 
         event = read_event(text.encode())
         assert event is not None, text
@@ -44,14 +44,15 @@ class Events(io.StringIO):
 
 def launch(self, request, log, on_event):
     """Run a trial as `LocalLauncher.launch` does, but here; what it prints goes to its log."""
-    from harness.checkpoint import Stop
-    from harness.protocol import Outcome
-    from harness.worker import Worker
+    from harness.outcome import Outcome
+    from harness.request import TrialRequest
+    from harness.worker.checkpoint import Stop
+    from harness.worker.trial import Worker
 
     log.parent.mkdir(parents=True, exist_ok=True)
     out, err = contextlib.redirect_stdout, contextlib.redirect_stderr
     with log.open("a", encoding="utf-8") as stream, out(stream), err(stream):
-        outcome = Worker(json.loads(json.dumps(request)), Events(on_event), Stop()).run()
+        outcome = Worker(TrialRequest.from_json(request.to_json()), Events(on_event), Stop()).run()
     return Outcome.from_event(json.loads(outcome.to_json()))
 
 
@@ -63,7 +64,7 @@ def run(*arguments: object, cwd: Path) -> Done:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch("harness.launchers.local.LocalLauncher.launch", launch),
-        mock.patch("harness.worker.process_age", return_value=0.0),  # that of these tests is no trial's
+        mock.patch("harness.worker.trial.process_age", return_value=0.0),  # that of these tests is no trial's
         mock.patch.object(sys, "argv", ["harness", *words]),
         _modules_of(cwd),
         contextlib.chdir(cwd),

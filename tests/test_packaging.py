@@ -74,9 +74,9 @@ def test_the_wheel_carries_models_templates_and_all_packages(tmp_path):
         "reports/templates/leaderboard.html.j2",
         "methods/adapters/lora.py",
         "harness/tasks/embedded/generator.py",
-        "harness/general/passages.txt",
-        "harness/skeleton/method.py.tmpl",
-        "harness/skeleton/tests/test_contract.py.tmpl",
+        "harness/tasks/passages.txt",
+        "harness/plugins/skeleton/method.py.tmpl",
+        "harness/plugins/skeleton/tests/test_contract.py.tmpl",
         "harness/contract/test_method.py",
     ):
         assert wanted in names

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.cli.help import add_command
 from harness.errors import SpecError
-from harness.variants import typed
+from harness.spec.variants import typed
 
 PRESETS_DIFFER = ("", "A preset may set other learning rates that suit its model: docs/models.md")
 EXAMPLES = """examples:
@@ -42,7 +42,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 def show(arguments: argparse.Namespace) -> int:
     """Print names and one line each; a plugin that cannot be used is listed with the reason."""
     if arguments.plugin:
-        from harness.plugins import add_files
+        from harness.plugins.files import add_files
 
         add_files(arguments.plugin)
     if arguments.name and arguments.what != "methods":
@@ -97,7 +97,7 @@ def _tasks(_: bool) -> Iterable[tuple[str, str]]:
 
 
 def _metrics(_: bool) -> Iterable[tuple[str, str]]:
-    from harness.metrics.registry import all_metrics
+    from harness.scoring.registry import all_metrics
 
     for name, found in all_metrics():
         if isinstance(found, Exception):

@@ -16,7 +16,7 @@ EXAMPLES = """examples:
   python -m harness new method my-method
   python -m harness new method my-method --out packages/my-method
 """
-SKELETON = Path(__file__).resolve().parents[1] / "skeleton"
+SKELETON = Path(__file__).resolve().parents[1] / "plugins" / "skeleton"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 
 
@@ -71,7 +71,7 @@ def names(name: str) -> dict[str, str]:
 def write(folder: Path, words: dict[str, str]) -> list[str]:
     """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
     from harness.errors import SpecError
-    from harness.parsing import is_path
+    from harness.names import is_path
     from reports.files import draft_folder, write_text
 
     if not is_path(str(folder)):

@@ -12,9 +12,9 @@ from harness.cli.help import add_command
 from harness.cli.run_flags import add_flags, request_of
 
 if TYPE_CHECKING:
-    from harness.plan import Plan
-    from harness.planner import Planner
-    from harness.spec import Spec
+    from harness.planning.plan import Plan
+    from harness.planning.planner import Planner
+    from harness.spec.spec import Spec
     from reports.record import Record
     from reports.store import RunStore
 
@@ -45,13 +45,13 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run and report; the exit code says whether every trial ended ok."""
-    from harness.interruption import as_keyboard_interrupt
-    from harness.spec import build_spec
+    from harness.launchers.interruption import as_keyboard_interrupt
+    from harness.spec.spec import build_spec
 
     spec = build_spec(request_of(arguments))
 
-    from harness.planner import prepare
-    from harness.progress import say
+    from harness.planning.planner import prepare
+    from harness.running.progress import say
     from reports.store import RunStore
 
     with as_keyboard_interrupt():
@@ -73,11 +73,11 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
     from rich.console import Console
 
-    from harness.interruption import Interruption
+    from harness.launchers.interruption import Interruption
     from harness.launchers.registry import build
-    from harness.progress import progress_for, say
-    from harness.runner import Runner
-    from harness.tuning import count_trials, tuned
+    from harness.running.knob_search import count_trials, tuned
+    from harness.running.progress import progress_for, say
+    from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
     from reports.secrets import ours

@@ -44,7 +44,7 @@ class Flag:
 
     def describe(self) -> str:
         """The help with choices and default, both read from the spec."""
-        from harness.spec import choices_of, default_of
+        from harness.spec.spec import choices_of, default_of
 
         *others, last = choices_of(self.key) or ("",)
         text = self.help.replace("{choices}", f"{', '.join(others)} or {last}")
@@ -139,7 +139,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """The request as keys and values: the YAML file's, and the flags' over them."""
-    from harness.parsing import load_yaml, parse_changes
+    from harness.names import load_yaml, parse_changes
 
     request = dict(load_yaml(arguments.config)) if arguments.config else {}
     changes = parse_changes(request.pop("set", {}) or {})

@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from harness.backend import Generation
 from harness.contract import tiny
-from harness.generate import generate
+from harness.models.backend import Generation
 from harness.request import Decoding
+from harness.worker.generate import generate
 from methods import registry
 from methods.base import Method
 from methods.engine.encoding import Encoded, Encoder

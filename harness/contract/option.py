@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.plugins import add_file
+from harness.plugins.files import add_file
 from methods import registry
 from methods.errors import MethodError
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from harness.interruption import Interruption
-from harness.protocol import Outcome
+from harness.launchers.interruption import Interruption
+from harness.outcome import Outcome
 from harness.request import TrialRequest
 
 
@@ -36,6 +36,6 @@ class Launcher(ABC):
         """Run one trial to its end and return its outcome, whatever becomes of the worker.
 
         `request.to_json()` is what `python -m harness.worker` reads; its paths lie in the run directory. What the
-        worker prints is added to `log`. `on_event` is told every event (`harness.protocol`) while the trial runs.
+        worker prints is added to `log`. `on_event` is told every event (`harness.launchers.protocol`) while it runs.
         A time limit ends as `timeout`, an interruption as `interrupted`, and nothing of the trial outlives the call.
         """

@@ -21,11 +21,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from harness.interruption import Interruption
 from harness.launchers.base import Launcher
-from harness.launchers.evidence import explain_kill
+from harness.launchers.interruption import Interruption
+from harness.launchers.oom_evidence import explain_kill
 from harness.launchers.orphans import bearing, end_all
-from harness.protocol import INTERRUPTED, Outcome, read_event
+from harness.launchers.protocol import read_event
+from harness.outcome import INTERRUPTED, Outcome
 from harness.request import TrialRequest
 from reports.errors import RecordError
 from reports.secrets import is_secret
@@ -82,7 +83,7 @@ ADDED = {"TOKENIZERS_PARALLELISM": "false"}
 
 
 class LocalLauncher(Launcher):
-    """Launches workers as child processes, each behind a keeper (`harness.launchers.keeper`)."""
+    """Launches workers as child processes, each behind a keeper (`harness.launchers.supervisor`)."""
 
     name = "local"
     summary = "on this machine, one trial after another, each in a fresh process"
@@ -179,7 +180,7 @@ class _Kept:
             errors.write(f"--- {_now()}\n".encode())
             errors.flush()
             self._keeper = subprocess.Popen(
-                [*PYTHON, "-m", "harness.launchers.keeper", str(lifeline), str(log), *command],
+                [*PYTHON, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

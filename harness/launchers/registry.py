@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.errors import LauncherError, SpecError
-from harness.interruption import Interruption
 from harness.launchers import LAUNCHERS
 from harness.launchers.base import Launcher
+from harness.launchers.interruption import Interruption
 from methods.catalogue import Catalogue, check_class
 from methods.errors import describe_error_with_type, suggest_names
 

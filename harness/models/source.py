@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
-from harness.parsing import read_hub_id
+from harness.names import read_hub_id
 from harness.request import ModelKind, ModelSource
 from methods.errors import suggest_names
 from methods.types import Family

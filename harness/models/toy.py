@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.backend import Backend, Generation, LoadedModel
+from harness.models.backend import Backend, Generation, LoadedModel
 from harness.request import Decoding, ModelSource, TrialRequest
 from methods.base import Method
 from methods.types import Limits, ModelFacts, Text

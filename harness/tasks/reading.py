@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.models.hub import read_data_set
-from harness.parsing import read_hub_id
+from harness.names import read_hub_id
 
 
 @dataclass(frozen=True, slots=True)

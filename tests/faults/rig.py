@@ -138,13 +138,13 @@ class Run:
 
     def keeper(self, parent: int) -> int | None:
         """Id of the keeper that this parent has now."""
-        return next((pid for pid in children(parent) if "harness.launchers.keeper" in self._line(pid)), None)
+        return next((pid for pid in children(parent) if "harness.launchers.supervisor" in self._line(pid)), None)
 
     def worker(self, parent: int) -> int | None:
         """Id of the worker that this parent's keeper has now."""
         keeper = self.keeper(parent)
         found = children(keeper) if keeper else []
-        return next((pid for pid in found if self._line(pid).startswith(f"{sys.executable} -m harness.worker")), None)
+        return next((pid for pid in found if " -m harness.worker " in self._line(pid)), None)
 
     def left(self, among: Set[int] | None = None) -> list[str]:
         """Command lines of processes, of these or of all, that are not gone in time."""

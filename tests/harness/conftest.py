@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import harness.worker
-from harness.checkpoint import Stop
-from harness.planner import make_plan
+import harness.worker.trial
+from harness.planning.planner import make_plan
 from harness.request import Places, TrialRequest
-from harness.spec import build_spec
-from harness.worker import Worker
+from harness.spec.spec import build_spec
+from harness.worker.checkpoint import Stop
+from harness.worker.trial import Worker
 
 PLUGIN = Path(__file__).parent / "plugin"
 
@@ -113,7 +113,7 @@ def make_request(tmp_path, place):
 @pytest.fixture
 def work(monkeypatch):
     """Run a request in a worker of this process; gives its outcome, or None where it was killed at the moment."""
-    monkeypatch.setattr(harness.worker, "TELL_EVERY_SECONDS", 0)
+    monkeypatch.setattr(harness.worker.trial, "TELL_EVERY_SECONDS", 0)
 
     def work(request, moment=None):
         try:

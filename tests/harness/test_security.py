@@ -15,14 +15,14 @@ import pytest
 from harness.cli import main
 from harness.cli.run_command import resume_command
 from harness.errors import ModelError
+from harness.feedback.rewards import resolve as resolve_reward
 from harness.launchers.local import worker_environment
 from harness.launchers.log import LONGEST_LINE, Log
 from harness.models.source import EMBEDDED_FOLDER, resolve
-from harness.observer import TrialObserver
-from harness.parsing import slug
-from harness.planner import make_plan
-from harness.rewards import resolve as resolve_reward
-from harness.spec import build_spec
+from harness.names import slug
+from harness.planning.planner import make_plan
+from harness.spec.spec import build_spec
+from harness.worker.stages import TrialObserver
 from reports.errors import StoreError
 from reports.record import dump
 from reports.secrets import Redactor

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from harness.checkpoint import Stop, TrialCheckpoint
+from harness.worker.checkpoint import Stop, TrialCheckpoint
 
 
 class Killed(BaseException):

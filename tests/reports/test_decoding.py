@@ -12,7 +12,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
-from harness.protocol import Outcome
+from harness.outcome import Outcome
 from reports.decoding import Number, Text, Whole, decode
 from reports.errors import RecordError
 from reports.record import Environment, ModelInfo, Phase, Record, TaskInfo
@@ -88,6 +88,6 @@ def is_type(hint):
 
 
 def test_nothing_is_imported_for_it_before_something_is_decoded():
-    code = "import sys, harness.protocol, reports.store; print('pydantic' in sys.modules)"
+    code = "import sys, harness.launchers.protocol, reports.store; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "False"

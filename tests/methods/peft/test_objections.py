@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from harness.contract import Case, tiny
-from harness.failures import describe_failure
+from harness.worker.failures import describe_failure
 from methods.errors import MethodError, UnsupportedError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

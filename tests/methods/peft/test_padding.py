@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from harness.backend import LoadedModel
-from harness.evaluate import Evaluator
-from harness.generate import TransformersBackend
+from harness.models.backend import LoadedModel
 from harness.models.loading import load
 from harness.models.source import resolve
 from harness.request import Decoding, TaskRequest
 from harness.tasks import load_task
+from harness.worker.evaluate import Evaluator
+from harness.worker.generate import TransformersBackend
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 

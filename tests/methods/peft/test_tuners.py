@@ -9,7 +9,7 @@ import pytest
 
 from harness.contract import Case, tiny
 from harness.contract.cases import facts
-from harness.identity import hash_training_code
+from harness.planning.identity import hash_training_code
 from methods.base import Budget, ModelFacts, TrainingJob
 from methods.errors import InvalidSettingError
 from methods.peft.adalora import PARTS

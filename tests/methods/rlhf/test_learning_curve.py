@@ -10,13 +10,13 @@ import numpy
 import pytest
 import torch
 
-from harness.backend import LoadedModel
-from harness.checkpoint import Stop
-from harness.evaluate import Evaluator
-from harness.generate import TransformersBackend
-from harness.learning_curve import LearningCurve
 from harness.measure.meter import Meter
+from harness.models.backend import LoadedModel
 from harness.request import CurveRequest, Decoding
+from harness.worker.checkpoint import Stop
+from harness.worker.evaluate import Evaluator
+from harness.worker.generate import TransformersBackend
+from harness.worker.learning_curve import LearningCurve
 from methods.base import Budget
 from methods.feedback import Feedback, Scorer
 

@@ -1,0 +1,1 @@
+"""What methods learn from besides examples: preference pairs and rewards that the user gives."""

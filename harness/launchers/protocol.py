@@ -1,0 +1,58 @@
+"""What crosses between parent and worker: one JSON request in, JSON events out, one line each.
+
+The request comes on standard input. Events go through a pipe of their own, whose number the worker gets on its
+command line, so that whatever a library prints to stdout or stderr lands in the trial's log and can break nothing.
+
+    {"event": "phase", "name": "train"}
+    {"event": "stage", "name": "warm_start"}
+    {"event": "step", "step": 3, "progress": 0.02, "loss": 3.1, "tokens_per_second": 1890.0, "host_bytes": 812646400}
+    {"event": "evaluated", "progress": 0.25, "host_bytes": 812646400}
+    {"event": "outcome", …}     the last one; the fields of `Outcome`
+
+Code that the harness knows nothing of runs in a worker, and may write to any descriptor: nothing is taken on trust.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from harness.outcome import replace_non_finite
+from reports.decoding import Number, Whole, decode
+from reports.errors import RecordError
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    event: str
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Evaluated:
+    event: str
+    progress: Number
+    host_bytes: Whole | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Step(_Evaluated):
+    step: Whole
+    loss: Number | None
+    tokens_per_second: Number | None = None
+    device_bytes: Whole | None = None
+
+
+_EVENTS = {"phase": _Named, "stage": _Named, "step": _Step, "evaluated": _Evaluated}
+
+
+def read_event(line: bytes) -> dict[str, Any] | None:
+    """The event of a line, with the fields that events of its kind have; `None` for a line that is none."""
+    try:
+        event: dict[str, Any] = replace_non_finite(json.loads(line))
+        if event["event"] != "outcome":  # which has a reader of its own
+            decode(_EVENTS[event["event"]], event)
+    except (ValueError, RecursionError, TypeError, KeyError, RecordError):
+        return None
+    return event

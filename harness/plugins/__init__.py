@@ -1,0 +1,1 @@
+"""What users bring: Python files, functions and packages of their own."""

@@ -1,0 +1,12 @@
+"""The table of metrics: the name that users type → `module:Class`. Others come by entry point or as a function."""
+
+from __future__ import annotations
+
+METRICS = {
+    "rouge": "harness.scoring.rouge:Rouge",
+    "exact-match": "harness.scoring.overlap:ExactMatch",
+    "token-f1": "harness.scoring.overlap:TokenF1",
+    "chrf": "harness.scoring.sacre:Chrf",
+    "bleu": "harness.scoring.sacre:Bleu",
+    "embedding-similarity": "harness.scoring.embedding:EmbeddingSimilarity",
+}

@@ -1,0 +1,82 @@
+"""Exact match and token F1, as SQuAD's evaluation defines them (Rajpurkar et al. 2016), the best reference counting."""
+
+from __future__ import annotations
+
+import re
+import string
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Sequence
+
+from harness.scoring.base import MetricPlugin, References
+from reports.metrics import Metric
+
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+
+
+def words(text: str) -> list[str]:
+    """The words that are compared: lower case, without ASCII punctuation and English articles."""
+    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+
+
+class _Overlap(MetricPlugin):
+    """Compares the words of a prediction with those of each reference."""
+
+    def score(
+        self, predictions: Sequence[str], references: References, inputs: Sequence[str]
+    ) -> Sequence[dict[str, float]]:
+        """The value for the best reference, 0 to 1."""
+        (metric,) = self.declares
+        return [
+            {metric.name: max(self.compare(words(given), words(one)) for one in wanted)}
+            for given, wanted in zip(predictions, references, strict=True)
+        ]
+
+    @abstractmethod
+    def compare(self, given: list[str], wanted: list[str]) -> float:
+        """How well the words of a prediction agree with those of one reference, 0 to 1."""
+
+
+class ExactMatch(_Overlap):
+    """Whether the same words stand there in the same order."""
+
+    name = "exact-match"
+    summary = "share of predictions that are a reference, but for case, punctuation and articles"
+    declares = (
+        Metric(
+            "exact_match",
+            "exact match",
+            "score",
+            "higher",
+            "share of examples whose prediction equals a reference, in lower case, without punctuation and a/an/the",
+        ),
+    )
+
+    def compare(self, given: list[str], wanted: list[str]) -> float:
+        """1 or 0."""
+        return float(given == wanted)
+
+
+class TokenF1(_Overlap):
+    """The words that two texts share, in whatever order."""
+
+    name = "token-f1"
+    summary = "F1 of the words shared with the best reference, but for case, punctuation and articles"
+    declares = (
+        Metric(
+            "token_f1",
+            "token F1",
+            "score",
+            "higher",
+            "mean over examples of the best reference's F1 of shared words (with their counts), in lower case, without "
+            "punctuation and a/an/the",
+        ),
+    )
+
+    def compare(self, given: list[str], wanted: list[str]) -> float:
+        """Harmonic mean of precision and recall; where a side has no words, 1 if neither has any, else 0."""
+        if not given or not wanted:
+            return float(given == wanted)
+        shared = sum((Counter(given) & Counter(wanted)).values())
+        return 2 * shared / (len(given) + len(wanted))

@@ -1,0 +1,76 @@
+"""`list methods METHOD`: one method with its knobs, their defaults and what the source says of them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness.cli import main
+from methods import METHODS
+from methods.knobs import explain_knobs, knob
+from methods.registry import build, get
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def listed(capsys, *arguments):
+    """The lines of a listing, each as what stands left and right of the gap."""
+    assert main(["list", "methods", *arguments]) == 0
+    return dict(tuple(line.strip().partition("  ")[::2]) for line in capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize("name", ["lora", "peft:vera", "zero-shot"])
+def test_every_knob_of_one_method_stands_there_as_it_is_typed(capsys, name):
+    found = listed(capsys, name, "--knobs")
+    assert found.pop(name).strip() == get(name).summary
+    pairs = [line.removeprefix(f"{name}.").split("=", 1) for line in found if line.startswith(f"{name}.")]
+    method = build(name)
+    assert [knob for knob, _ in pairs] == list(method.settings())
+    assert build(name, dict(pairs)).config == method.config
+    assert {line: text.strip() for line, text in listed(capsys, name).items()} == {name: method.summary}
+
+
+def test_a_knob_is_explained_by_the_nearest_class_that_does_so():
+    lora, plus, fused = (explain_knobs(get(name).Config) for name in ("lora", "lora-plus", "lomo"))
+    assert lora["r"] == "Rank of the update; PEFT's default."
+    assert lora["learning_rate"].startswith("Peak learning rate. Default: 2e-4, Dettmers et al. 2023")
+    assert plus["r"] == lora["r"]
+    assert plus["learning_rate"].startswith("Peak learning rate. Default: 1e-4, of A: half of LoRA's")
+    assert plus["lr_ratio"] != lora["lr_ratio"]
+    assert "\n" not in fused["learning_rate"]
+    vera = explain_knobs(get("peft:vera").Config)
+    assert vera["learning_rate"].startswith("Peak learning rate. Default: ")
+    assert vera["r"] == "Vera attention dimension"  # PEFT's own text
+
+
+def test_a_plain_field_has_a_default_and_no_text():
+    @dataclass(frozen=True)
+    class Config:
+        plain: int = 1
+        told: int = knob(2, "What it is.", source="a paper.")
+
+    assert Config() == Config(plain=1, told=2)
+    assert explain_knobs(Config) == {"plain": "", "told": "What it is. Default: a paper."}
+
+
+def test_every_knob_of_the_projects_own_methods_is_explained():
+    explained = {name: explain_knobs(get(name).Config) for name in METHODS}
+    assert len(explained) > 20
+    assert not [f"{name}.{knob}" for name, texts in explained.items() for knob, text in texts.items() if not text]
+
+
+def test_a_wrong_name_gets_the_nearest_and_a_name_of_no_method_none(capsys):
+    assert main(["list", "methods", "lroa", "--knobs"]) == 2
+    assert "unknown method 'lroa' (did you mean lora" in capsys.readouterr().err
+    assert main(["list", "tasks", "lora"]) == 2
+    assert capsys.readouterr().err == "error: list tasks takes no name; list methods does\n"
+
+
+def test_a_reader_who_has_seen_enough_is_told_no_error():
+    command = f"set -o pipefail; {sys.executable} -m harness list methods --knobs | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert (done.returncode, done.stderr, len(done.stdout.splitlines())) == (141, "", 1)

@@ -1,0 +1,74 @@
+"""What both displays show of a trial: phases, steps, evaluation, and its end."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from harness.outcome import Outcome, finish_record
+from harness.planning.planner import make_plan
+from harness.running.progress import LiveProgress, PlainProgress, progress_for
+from harness.spec.spec import build_spec
+
+EVENTS = [
+    {"event": "phase", "name": "train"},
+    *(
+        {"event": "step", "step": n, "progress": n / 100, "loss": 2.5, "tokens_per_second": 1234.5, "host_bytes": 2**30}
+        for n in range(1, 101)
+    ),
+    {"event": "phase", "name": "evaluate"},
+    *({"event": "evaluated", "progress": n / 16, "host_bytes": 2**30} for n in range(1, 17)),
+]
+
+
+@pytest.fixture(scope="module")
+def trial():
+    spec = build_spec({"model": "toy", "task": "toy", "methods": "toy[warmup=0.1]"})
+    return make_plan(spec).trials[1]
+
+
+def test_plain_lines_tell_phases_tenths_of_training_and_quarters_of_evaluation(trial):
+    lines = []
+    progress = PlainProgress(2, lines.append)
+    progress.started(trial)
+    for event in EVENTS:
+        progress.event(event)
+    progress.ended(finish_record(trial.draft, Outcome(status="ok", metrics={"rougeL": 0.5})), skipped=False)
+    assert [line.split()[0] for line in lines[2:12]] == [f"{n}%" for n in range(10, 101, 10)]
+    assert "step 10  loss 2.500  1,234 tokens/s  1.00 GiB" in lines[2]
+    assert lines[2].endswith("left")
+    assert lines[12].strip() == "evaluate"
+    assert [line.split()[0] for line in lines[13:17]] == ["25%", "50%", "75%", "100%"]
+    assert "step" not in lines[13]
+    assert lines[17] == "[1/2] toy[warmup=0.1] seed 0: ok  ROUGE-L 0.500"
+    assert len(lines) == 18
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_live_bar_follows_training_and_evaluation(trial, width):
+    console = Console(file=io.StringIO(), force_terminal=True, width=width)
+    progress = progress_for(2, console)
+    assert isinstance(progress, LiveProgress)
+    with progress:
+        progress.started(trial)
+        for event in EVENTS:
+            progress.event(event)
+            if event.get("step") == 50:
+                progress.bars.refresh()
+        (bar,) = progress.bars.tasks
+        assert (bar.completed, bar.total, bar.description) == (1.0, 1.0, "evaluate")
+        progress.event({"event": "phase", "name": "save"})
+        (bar,) = progress.bars.tasks
+        assert (bar.total, bar.fields["step"]) == (None, "")
+        progress.ended(finish_record(trial.draft, Outcome(status="diverged", message="why")), skipped=False)
+        assert not progress.bars.tasks
+    shown = console.file.getvalue()
+    assert "toy[warmup=0.1] seed 0: diverged: why" in shown
+    assert "left" in shown  # what is most wanted is never cut off
+    assert "step 50" in shown
+
+
+def test_output_that_is_no_terminal_gets_plain_lines():
+    assert isinstance(progress_for(1, Console(file=io.StringIO())), PlainProgress)

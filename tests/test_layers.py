@@ -1,0 +1,139 @@
+"""Arrows point one way: methods and reports know nothing of the harness or each other, no module imports itself by a
+detour, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "datasets",
+    "evaluate",
+    "pandas",
+    "numpy",
+    "bitsandbytes",
+    "sacrebleu",
+    "sentence_transformers",
+    "pydantic",
+}
+PACKAGES = ("harness", "methods", "reports")
+FORBIDDEN = {"methods": {"harness", "reports"}, "reports": {"harness", "methods"}}
+
+
+def read_modules(root: Path) -> dict[str, Path]:
+    """Name → file of every module of the packages."""
+    return {
+        ".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+        for package in PACKAGES
+        for path in (root / package).rglob("*.py")
+    }
+
+
+def find_imports(path: Path, modules: Mapping[str, Path]) -> set[str]:
+    """What a module imports, at its top, inside functions and for type checkers; our own modules by their full name."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in modules else node.module)
+    return found
+
+
+def find_cycle(root: Path) -> list[str] | None:
+    """Modules that import each other in a circle, by whatever kind of import; `None` where there is no such circle."""
+    modules = read_modules(root)
+    graph = {name: find_imports(path, modules) & modules.keys() - {name} for name, path in modules.items()}
+    finished: set[str] = set()
+
+    def visit(name: str, trail: list[str]) -> list[str] | None:
+        if name in trail:
+            return [*trail[trail.index(name) :], name]
+        if name not in finished:
+            for target in sorted(graph[name]):
+                if cycle := visit(target, [*trail, name]):
+                    return cycle
+            finished.add(name)
+        return None
+
+    return next((cycle for name in sorted(graph) if (cycle := visit(name, []))), None)
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_no_arrow_points_backwards(package):
+    modules = read_modules(ROOT)
+    files = list((ROOT / package).rglob("*.py"))
+    assert len(files) > 5
+    wrong = {
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in files
+        for name in find_imports(path, modules)
+        if name.split(".")[0] in FORBIDDEN[package]
+    }
+    assert not wrong
+
+
+def test_no_import_cycle():
+    assert len(read_modules(ROOT)) > 100
+    assert find_cycle(ROOT) is None
+
+
+@pytest.mark.parametrize(
+    "back",
+    [
+        "import methods.a\n",
+        "from methods import a\n",
+        "from methods.a import thing\n",
+        "def late():\n    from methods.a import thing\n",
+        "class Late:\n    def late(self):\n        import methods.a\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from methods.a import thing\n",
+    ],
+)
+def test_a_cycle_is_found_however_it_is_imported(back, tmp_path):
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "methods" / "__init__.py").write_text("")
+    (tmp_path / "methods" / "a.py").write_text("import methods.b\nthing = 1\n")
+    (tmp_path / "methods" / "b.py").write_text("from methods.c import other\n")
+    (tmp_path / "methods" / "c.py").write_text("other = 1\n")
+    assert find_cycle(tmp_path) is None
+    (tmp_path / "methods" / "c.py").write_text(f"other = 1\n{back}")
+    assert find_cycle(tmp_path) == ["methods.a", "methods.b", "methods.c", "methods.a"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *(["--help"], ["run", "--help"], ["new", "--help"]),
+        *(["list", what] for what in ("methods", "models", "tasks", "metrics", "launchers")),
+        ["list", "methods", "lora", "--knobs"],
+        ["list", "methods", "peft:vera", "--knobs"],
+    ],
+)
+def test_light_commands_import_nothing_heavy(arguments):
+    code = (
+        "import sys; from harness.cli import main\n"
+        f"try: main({arguments!r})\n"
+        "except SystemExit: pass\n"
+        f"print('HEAVY', sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_no_file_is_called_utils():
+    assert not [
+        path
+        for path in ROOT.rglob("utils.py")
+        if ".tox" not in path.parts and ".venv" not in path.parts and "venv" not in path.parts
+    ]
