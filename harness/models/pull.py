@@ -22,7 +22,7 @@ from harness.errors import ModelError
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.presets import PRESETS, Preset, Wheel
 from methods.errors import suggest_names
-from reports import files
+from reports.records import files
 
 _SAMPLE = "What is 12 + 30?\n\tNaïve café, isn't it?"  # text that a tokenizer must give back unchanged
 

@@ -25,10 +25,16 @@ from harness.scoring.rouge import Rouge
 from methods.base import Method
 from methods.errors import MethodError, describe_error_with_type
 from methods.types import Example
-from methods.user_functions import FaultError, call_checked, describe_place, describe_type, read_number
-from reports.decoding import decode
+from methods.user_functions import (
+    FaultError,
+    call_checked,
+    describe_place,
+    describe_type,
+    read_number,
+)
 from reports.errors import RecordError
-from reports.metrics import METRICS, RESERVED, Metric, Unit
+from reports.records.decoding import decode
+from reports.records.metrics import METRICS, RESERVED, Metric, Unit
 
 _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
 

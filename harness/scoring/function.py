@@ -9,7 +9,7 @@ from harness.errors import MetricError
 from harness.plugins.functions import find
 from harness.scoring.base import MetricPlugin, References
 from methods.user_functions import FaultError, read_items
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 
 class FunctionMetric(MetricPlugin):

@@ -26,7 +26,7 @@ from methods.engine.training_state import (
     unpack_states,
 )
 from methods.types import Checkpoint, State
-from reports import files
+from reports.records import files
 
 FORMAT = 2
 """Raised when what the file holds gets another meaning; older files are set aside then."""

@@ -2,7 +2,8 @@
 
 `rloo` (Ahmadian et al. 2024) compares a response with the others to its prompt, `grpo` (Shao et al. 2024) also divides
 by their standard deviation and penalises KL in the loss, `ppo` (Schulman et al. 2017; Stiennon et al. 2020) learns the
-value of every token. All clip the ratio of new to old probability, and hold the policy near the warm start with a KL penalty.
+value of every token. All clip the ratio of new to old probability, and hold the policy near the warm start with a KL
+penalty.
 TRL no longer has a PPO trainer, and no policy trainer for encoder–decoder models. So this is a loop of our own, which
 tests/methods/rlhf/test_against_trl.py compares with TRL's.
 """
