@@ -192,7 +192,7 @@ def test_a_signal_to_every_process_ends_the_run_in_order(tmp_path):
     while "step 1 " not in process.stdout.readline():  # the worker is in training
         pass
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    assert len(family) == 3  # parent, keeper, worker
+    assert len(family) == 3  # parent, supervisor, worker
     for member in family:
         member.terminate()
     out, err = process.communicate(timeout=30)
