@@ -18,7 +18,7 @@ from harness.measure.energy import EnergyCounter
 from harness.measure.memory import DevicePeak, HostPeak, TensorPeak, resident_bytes
 from harness.measure.throughput import Throughput
 from methods.types import StepEvent
-from reports.record import Phase
+from reports.records.record import Phase
 
 if TYPE_CHECKING:
     import torch
@@ -164,7 +164,7 @@ class Meter:
         return self._curve.points()
 
     def metrics(self, price_per_hour: float | None) -> dict[str, float | None]:
-        """Every metric of `reports.metrics` that is measured here; peaks are the largest of all phases."""
+        """Every metric of `reports.records.metrics` that is measured here; peaks are the largest of all phases."""
         total = self._clock() - self._started
         joules = [phase.energy_joules for name, phase in self.phases.items() if "." not in name]
         return {

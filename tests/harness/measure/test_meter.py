@@ -7,8 +7,8 @@ import pytest
 from harness.measure.curve import Curve
 from harness.measure.meter import Meter, together
 from methods.base import StepEvent
-from reports.metrics import METRICS
-from reports.record import Phase
+from reports.records.metrics import METRICS
+from reports.records.record import Phase
 
 
 class Clock:
