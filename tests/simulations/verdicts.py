@@ -204,12 +204,12 @@ def main() -> None:
             wrong = " | ".join(f"{rate:.2%}" for rate in rates.wrong)
             print(f"| {name} | {seeds} | {rates.covered:.1%} | {wrong} | {rates.wrong_examples:.1%} |", flush=True)
 
-    print("\n| six equal methods | seeds | any two told apart (Holm) |\n|---|---|---|")
+    print("\n| six equal methods | seeds | any two significantly different (Holm) |\n|---|---|---|")
     for name, case in fewer.items():
         for seeds in (3, 5, 10):
             print(f"| {name} | {seeds} | {family(case, seeds, count):.1%} |", flush=True)
 
-    print("\n| one is better | by | seeds | told apart |\n|---|---|---|---|")
+    print("\n| one is better | by | seeds | significantly better |\n|---|---|---|---|")
     for name, case in fewer.items():
         for better in (0.02, 0.05):
             for seeds in (2, 3, 5, 10):
