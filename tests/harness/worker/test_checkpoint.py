@@ -24,8 +24,12 @@ from methods.types import Budget, State
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
-    **{"train_examples": 60, "validation_examples": 8, "test_examples": 8},
-    **{"input_tokens": 64, "target_tokens": 8, "general_text": "none"},
+    "train_examples": 60,
+    "validation_examples": 8,
+    "test_examples": 8,
+    "input_tokens": 64,
+    "target_tokens": 8,
+    "general_text": "none",
 }
 MEASURED = ("seconds", "bytes", "per_second", "cost", "energy")
 """Parts of the names of metrics that differ from run to run; shipped bytes aside."""
