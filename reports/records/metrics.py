@@ -40,10 +40,13 @@ class Metric:
     """One declared number."""
 
     name: Text
+    """Key of the number in a record."""
     title: Text
     """Column head in tables."""
     unit: Unit
+    """What it is counted in."""
     direction: Literal["higher", "lower"] | None
+    """Which way is better; `null` for numbers that only describe."""
     formula: Text
     """How it is computed, in words; the report shows that of metrics that do not come with the harness."""
 

@@ -209,7 +209,7 @@ def main() -> None:
         for seeds in (3, 5, 10):
             print(f"| {name} | {seeds} | {family(case, seeds, count):.1%} |", flush=True)
 
-    print("\n| one is better | by | seeds | significantly different |\n|---|---|---|---|")
+    print("\n| one is better | by | seeds | significantly better |\n|---|---|---|---|")
     for name, case in fewer.items():
         for better in (0.02, 0.05):
             for seeds in (2, 3, 5, 10):
