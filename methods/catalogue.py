@@ -52,7 +52,7 @@ class Catalogue(Generic[T]):
     def origins(self) -> Mapping[str, tuple[str, ...]]:
         """Name → where it comes from, the project's own first; more than one origin for a name taken twice."""
         found = {name: [origin] for name, origin in self.table().items()}
-        points, _ = _installed(tuple(map(str, sys.path)))
+        points, _ = _read_entry_points(tuple(map(str, sys.path)))
         brought = ((name, origin) for name, (origin, _) in self.brought.items())
         for name, origin in (*(point[1:] for point in points if point[0] == self.group), *brought):
             if origin not in found.setdefault(name, []):
@@ -90,7 +90,7 @@ class Catalogue(Generic[T]):
 
     def unreadable(self) -> Iterator[tuple[str, Exception]]:
         """Installed packages of which nobody can say what they bring."""
-        for package, why in _installed(tuple(map(str, sys.path)))[1]:
+        for package, why in _read_entry_points(tuple(map(str, sys.path)))[1]:
             yield package, self.error(f"the entry points of the package {package} cannot be read: {why}")
 
     def accept(self, brought: Iterable[tuple[str, str, Any]]) -> dict[str, tuple[str, T]]:
@@ -120,7 +120,7 @@ class Catalogue(Generic[T]):
             raise self.error(f"{self.kind} {name!r} ({origin}) cannot be used: {describe_error(error)}") from error
 
 
-def usable(name: str, found: Any, origin: str, base: type[C], error: type[Exception]) -> type[C]:
+def check_class(name: str, found: Any, origin: str, base: type[C], error: type[Exception]) -> type[C]:
     """`found`, if it is a whole subclass of `base` that calls itself so and has a summary; else raises `error`."""
     if not (isinstance(found, type) and issubclass(found, base)):
         raise error(f"{origin} is not a subclass of {base.__module__}.{base.__name__}")
@@ -135,7 +135,7 @@ def usable(name: str, found: Any, origin: str, base: type[C], error: type[Except
 
 
 @lru_cache(maxsize=4)
-def _installed(path: tuple[str, ...]) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
+def _read_entry_points(path: tuple[str, ...]) -> tuple[list[tuple[str, str, str]], list[tuple[str, str]]]:
     """Group, name and origin of every entry point of the harness, and the packages whose entry points are unreadable.
 
     Of a package that is found twice the first counts, as for imports. `path` is `sys.path`, which decides what is
@@ -145,15 +145,15 @@ def _installed(path: tuple[str, ...]) -> tuple[list[tuple[str, str, str]], list[
     for distribution in distributions():
         try:
             own = [point for point in distribution.entry_points if point.group.startswith("harness.")]
-            if own and (package := _package(distribution)) not in seen:
+            if own and (package := _read_package_name(distribution)) not in seen:
                 seen.add(package)
                 points += [(point.group, point.name, point.value) for point in own]
         except Exception as error:  # one package's damaged file would hide those of all others
-            unreadable.append((_package(distribution), describe_error(error)))
+            unreadable.append((_read_package_name(distribution), describe_error(error)))
     return sorted(points), unreadable
 
 
-def _package(distribution: Distribution) -> str:
+def _read_package_name(distribution: Distribution) -> str:
     try:
         return re.sub(r"[-_.]+", "-", str(distribution.metadata["Name"])).lower()
     except Exception:  # damaged too

@@ -82,23 +82,23 @@ def describe_error_with_type(error: BaseException, most: int | None = 200) -> st
     return kind if said == kind else f"{kind}: {said}"
 
 
-def missing(module: str, package: str) -> str | None:
+def explain_missing_package(module: str, package: str) -> str | None:
     """What to install where a module is missing, to be said after the name of what needs it; None where it is there."""
     if importlib.util.find_spec(module) is not None:
         return None
     return f"needs the package {package}: pip install {package}"
 
 
-def near_names(name: str, known: Iterable[str]) -> list[str]:
+def find_near_names(name: str, known: Iterable[str]) -> list[str]:
     """At most three of the known names that look like this one, the most alike first."""
     small = {other.lower(): other for other in sorted(known)}  # capitals should lead nobody astray
     return [small[other] for other in difflib.get_close_matches(name.lower(), small, n=3, cutoff=0.5)]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_names(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
     names = sorted(known)
-    close = near_names(name, names)
+    close = find_near_names(name, names)
     return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names) or 'none'})"
 
 
@@ -121,7 +121,7 @@ _BOUNDS = {
 """Kind of error → words for it, and where its bound stands in what pydantic tells."""
 
 
-def wanted(error: Mapping[str, Any]) -> str:
+def describe_pydantic_error(error: Mapping[str, Any]) -> str:
     """What one of pydantic's errors asks for and what it was given, in words for someone who never saw pydantic."""
     kind = str(error["type"])
     if kind == "literal_error":
@@ -141,7 +141,7 @@ _MEMORY = re.compile(
 """How allocators of the host, of CUDA and its libraries, and of other devices say it."""
 
 
-def is_want_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, here or in what the error was raised from; PyTorch tells it by a `RuntimeError`."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
@@ -149,4 +149,4 @@ def is_want_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, RuntimeError | OSError) and _MEMORY.search(describe_error(error, None)):
         return True
-    return error.__cause__ is not None and is_want_of_memory(error.__cause__)
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

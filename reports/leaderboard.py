@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import csv_table, html, markdown, mixed, pareto
-from reports.aggregate import tables, unique
-from reports.content import Section, sections, with_problems
-from reports.metrics import known
-from reports.record import Record, redacted
-from reports.secrets import ours
-from reports.standing import Standing
-from reports.store import read_records, write_text
+from reports.analysis import mixed, pareto
+from reports.analysis.standing import Standing
+from reports.analysis.tables import tables, unique
+from reports.records.metrics import known
+from reports.records.record import Record, redacted
+from reports.records.secrets import ours
+from reports.records.store import read_records, write_text
+from reports.render import frames, html, markdown
+from reports.render.csv import render_csv
+from reports.sections.page import Section, sections, with_problems
 
 _PLOT = re.compile(r"(reward-kl|trade-offs|learning-curve)(-\d+)?\.svg")
 
@@ -89,9 +91,9 @@ def _render_files(records: Sequence[Record], standings: Sequence[Standing], made
     return {
         "leaderboard.md": markdown.render(made),
         "leaderboard.html": html.render(made),
-        "leaderboard.csv": csv_table.leaderboard(standings),
-        "differences.csv": csv_table.differences(standings),
-        "records.csv": csv_table.records(unique(records)),
+        "leaderboard.csv": render_csv(frames.build_leaderboard_frame(standings)),
+        "differences.csv": render_csv(frames.build_differences_frame(standings)),
+        "records.csv": render_csv(frames.build_records_frame(unique(records))),
         **{
             figure.file: figure.plot.svg(alone=True)
             for section in made

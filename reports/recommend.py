@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from reports import mixed, pareto, sureness
-from reports.aggregate import Row
-from reports.format import format_gain, format_value
-from reports.limits import Limit, Miss, miss, value
-from reports.metrics import METRICS, PRIMARY
-from reports.standing import TIE, Standing
-from reports.text import seen
+from reports.analysis import mixed, pareto
+from reports.analysis.limits import Limit, Miss, miss, value
+from reports.analysis.standing import TIE, Standing
+from reports.analysis.tables import Row
+from reports.format import format_gain, format_value, replace_hidden
+from reports.records.metrics import METRICS, PRIMARY
+from reports.sections import certainty
 
 Preference = Literal["quality", "memory", "time", "size"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)
@@ -34,8 +34,8 @@ class Answer:
     def __str__(self) -> str:
         """For a terminal."""
         width = max((len(label) for label, _ in self.lines), default=0)
-        body = [f"  {label.ljust(width)}  {seen(' '.join(text.split()))}" for label, text in self.lines]
-        return "\n".join([seen(" ".join(self.heading.split())), *body])
+        body = [f"  {label.ljust(width)}  {replace_hidden(' '.join(text.split()))}" for label, text in self.lines]
+        return "\n".join([replace_hidden(" ".join(self.heading.split())), *body])
 
 
 def answers(
@@ -149,11 +149,11 @@ def _sure(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str
         found = standing.difference_from_base(first)
         if base is None or found is None:
             return "nothing else qualifies, so there is nothing to choose between."
-        return f"nothing else qualifies. {sureness.in_quality(first.variant, base.variant, found)}"
+        return f"nothing else qualifies. {certainty.in_quality(first.variant, base.variant, found)}"
     if by != PRIMARY:
-        return sureness.in_cost(first, others[0], METRICS[by])
+        return certainty.in_cost(first, others[0], METRICS[by])
     second = others[0].variant
-    return sureness.in_quality(first.variant, second, standing.difference(first.variant, second))
+    return certainty.in_quality(first.variant, second, standing.difference(first.variant, second))
 
 
 def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> str:
@@ -173,8 +173,8 @@ def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> s
 def _notes(
     first: Row, others: Sequence[Row], standing: Standing, by: str, judged: Sequence[tuple[Limit, str]]
 ) -> list[str]:
-    notes = [sureness.of_limit(standing, first, limit) for limit, name in judged if name == PRIMARY]
-    notes.append(sureness.over_base(standing, first))
+    notes = [certainty.of_limit(standing, first, limit) for limit, name in judged if name == PRIMARY]
+    notes.append(certainty.over_base(standing, first))
     if first.failed:
         notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
     better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]

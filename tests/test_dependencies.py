@@ -86,5 +86,5 @@ def test_the_exceptions_are_still_needed():
 def test_an_import_is_seen_wherever_it_stands(tmp_path, code):
     for package in PACKAGES:
         (tmp_path / package).mkdir()
-    (tmp_path / "methods" / "new.py").write_text(f"import json, reports.record, yaml\nfrom . import x\n{code}\n")
+    (tmp_path / "methods" / "new.py").write_text(f"import json, reports.errors, yaml\nfrom . import x\n{code}\n")
     assert imported(tmp_path) == {"some-package", "pyyaml"}

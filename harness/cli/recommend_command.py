@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.cli.help import add_command
-from reports.limits import RESIDENT, parse
-from reports.metrics import METRICS
+from reports.analysis.limits import RESIDENT, parse
 from reports.recommend import PREFERENCES
+from reports.records.metrics import METRICS
 
 EXAMPLES = """examples:
   python -m harness recommend runs/embedded-embedded

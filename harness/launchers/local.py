@@ -29,7 +29,7 @@ from harness.launchers.protocol import read_event
 from harness.outcome import INTERRUPTED, Outcome
 from harness.request import TrialRequest
 from reports.errors import RecordError
-from reports.secrets import is_secret
+from reports.records.secrets import is_secret
 
 GRACE_SECONDS = 5.0
 """Between asking a worker's group to end and killing it."""

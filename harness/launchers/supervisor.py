@@ -26,7 +26,7 @@ from harness.launchers.local import worker_environment
 from harness.launchers.log import Log
 from harness.launchers.oom_evidence import oom_kills
 from harness.launchers.orphans import children, end_all
-from reports.secrets import Redactor
+from reports.records.secrets import Redactor
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 

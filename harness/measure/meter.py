@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.measure.training_curve import TrainingCurve, Point
 from harness.measure.energy import EnergyCounter
 from harness.measure.memory import DevicePeak, HostPeak, TensorPeak, read_resident_bytes
 from harness.measure.throughput import Throughput
+from harness.measure.training_curve import Point, TrainingCurve
 from methods.types import StepEvent
-from reports.record import Phase
+from reports.records.record import Phase
 
 if TYPE_CHECKING:
     import torch
@@ -164,7 +164,7 @@ class Meter:
         return self._curve.read_points()
 
     def compute_metrics(self, price_per_hour: float | None) -> dict[str, float | None]:
-        """Every metric of `reports.metrics` that is measured here; peaks are the largest of all phases."""
+        """Every metric of `reports.records.metrics` that is measured here; peaks are the largest of all phases."""
         total = self._clock() - self._started
         joules = [phase.energy_joules for name, phase in self.phases.items() if "." not in name]
         return {

@@ -18,8 +18,8 @@ from harness.outcome import Outcome, finish_record
 from harness.planning.plan import Plan, Trial
 from harness.request import Places, TrialRequest
 from methods.errors import describe_error_with_type
-from reports.record import Record, redacted
-from reports.store import RunStore
+from reports.records.record import Record, redacted
+from reports.records.store import RunStore
 
 _NO_RETURN = ("ok", "diverged", "unsupported")
 """Endings after which no other try could go on from a checkpoint."""

@@ -10,7 +10,7 @@ from typing import Any
 from harness.measure.parameters import count_bytes
 from harness.request import Places, TrialRequest
 from methods.base import Method
-from reports import files
+from reports.records import files
 
 
 def ship(method: Method, model: Any, request: TrialRequest, places: Places) -> int:

@@ -15,7 +15,7 @@ from harness.scoring.repetition import repeats_itself
 from harness.scoring.rouge import Rouge
 from methods.base import Method
 from methods.types import Example, Limits
-from reports.metrics import METRICS, Metric
+from reports.records.metrics import METRICS, Metric
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from harness.request import CurveRequest
 from harness.worker.checkpoint import Stop
 from harness.worker.evaluate import Evaluator
 from methods.types import Example
-from reports.metrics import PRIMARY
+from reports.records.metrics import PRIMARY
 
 MOST_POINTS = 200
 """When there are so many, every second one is dropped, and the interval doubles."""

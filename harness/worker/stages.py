@@ -11,7 +11,7 @@ from typing import Any
 
 from harness.measure.meter import Meter
 from methods.feedback import Observer
-from reports import files
+from reports.records import files
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from reports import files
+from reports.records import files
 
 if TYPE_CHECKING:
     import torch

@@ -43,7 +43,7 @@ from methods import registry
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
 from methods.types import Example, Setting, StepEvent, TrainingJob
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 TELL_EVERY_SECONDS = 0.2
 """At most five step events a second cross the pipe; the meter sees every one."""

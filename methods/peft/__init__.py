@@ -9,9 +9,9 @@ PREFIX = "peft:"
 
 def methods() -> Mapping[str, str]:
     """Name of every such method → where its class is made, as the table of methods has it."""
-    from methods.peft.introspection import registered
+    from methods.peft.introspection import list_tuners
     from methods.peft.tuners import TUNERS
 
-    types = registered()
+    types = list_tuners()
     names = [*types, *(name for name, tuner in TUNERS.items() if tuner.type in types)]
     return {f"{PREFIX}{name}": f"methods.peft.classes:{name}" for name in sorted(names)}

@@ -22,7 +22,7 @@ _ORDER = (bool, int, float, str)
 """Pydantic tries the members of a union in this order where several fit equally well."""
 
 
-def config_class(
+def make_config_class(
     tuner: str,
     base: type[TrainingConfig],
     fields: Mapping[str, Field],
@@ -41,7 +41,7 @@ def config_class(
         (name, own[name], knob(value, source=sources.get(name, ""))) for name, value in defaults.items() if name in own
     ]
     for name, read in fields.items():
-        allowed, value = _type(read), defaults.get(name, written(read.default))
+        allowed, value = _get_knob_type(read), defaults.get(name, to_knob_value(read.default))
         if name in auto:
             allowed, value = allowed | Literal["auto"], AUTO
         made.append((name, allowed, knob(value, read.help)))
@@ -56,7 +56,7 @@ def config_class(
     return made_class
 
 
-def written(value: Any) -> Any:
+def to_knob_value(value: Any) -> Any:
     """A value of PEFT's as a knob has it."""
     if value is None:
         return NONE
@@ -65,7 +65,7 @@ def written(value: Any) -> Any:
     return value
 
 
-def argument(method: str, field: Field, value: Any) -> Any:
+def to_peft_value(method: str, field: Field, value: Any) -> Any:
     """A knob's value as PEFT takes it. Raises `InvalidSettingError` for a list whose items are of the wrong type."""
     kind = field.kind
     if value == NONE and NONE not in kind.choices:
@@ -85,7 +85,7 @@ def argument(method: str, field: Field, value: Any) -> Any:
     return value
 
 
-def _type(field: Field) -> Any:
+def _get_knob_type(field: Field) -> Any:
     """The type that a knob's value is checked against."""
     kind = field.kind
     members: list[Any] = [scalar for scalar in _ORDER if scalar in kind.scalars]

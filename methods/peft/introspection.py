@@ -26,7 +26,7 @@ _SHARED = ("num_virtual_tokens", "modules_to_save")
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueKind:
     """Which values a field takes: the union of all that is named here."""
 
     scalars: frozenset[type[Any]] = frozenset()
@@ -36,9 +36,11 @@ class Kind:
     """Types of items where it takes a list."""
     optional: bool = False
 
-    def __or__(self, other: Kind) -> Kind:
+    def __or__(self, other: ValueKind) -> ValueKind:
         choices = (*self.choices, *(value for value in other.choices if value not in self.choices))
-        return Kind(self.scalars | other.scalars, choices, self.items | other.items, self.optional or other.optional)
+        return ValueKind(
+            self.scalars | other.scalars, choices, self.items | other.items, self.optional or other.optional
+        )
 
     @property
     def known(self) -> bool:
@@ -51,7 +53,7 @@ class Field:
     """One field of a config."""
 
     name: str
-    kind: Kind
+    kind: ValueKind
     default: Any
     """A scalar, a tuple of scalars or `None`."""
     help: str = ""
@@ -93,12 +95,12 @@ class _Sources:
 
 
 @cache
-def registered() -> Mapping[str, str]:
+def list_tuners() -> Mapping[str, str]:
     """Name → config class of every tuner that the installed PEFT registers, by name; nothing where it is missing."""
-    folder = _folder()
+    folder = _find_peft()
     found = {}
     for file in sorted(folder.glob("tuners/*/__init__.py")) if folder else []:
-        for node in ast.walk(_tree(file)):
+        for node in ast.walk(_parse(file)):
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("register_peft_method"):
                 given = {keyword.arg: keyword.value for keyword in node.keywords}
                 name, config = given.get("name"), given.get("config_cls")
@@ -108,9 +110,9 @@ def registered() -> Mapping[str, str]:
 
 
 @cache
-def fields(config: str) -> Mapping[str, Field]:
+def read_fields(config: str) -> Mapping[str, Field]:
     """Fields of a config class that a flag can give, its bases' included."""
-    sources = _sources()
+    sources = _read_sources()
     found = {}
     for name in sources.bases(config):
         for node in sources.classes[name].node.body:
@@ -118,59 +120,63 @@ def fields(config: str) -> Mapping[str, Field]:
                 continue
             if name in _NO_KNOBS and node.target.id not in _SHARED:
                 continue
-            read = _field(node.target.id, node, sources)
+            read = _read_field(node.target.id, node, sources)
             if read is not None:
                 found[read.name] = read
     return found
 
 
-def _field(name: str, node: ast.AnnAssign, sources: _Sources) -> Field | None:
+def _read_field(name: str, node: ast.AnnAssign, sources: _Sources) -> Field | None:
     """The field that an annotated assignment declares; `None` where no flag can give it."""
-    kind = _kind(node.annotation, sources)
+    kind = _read_kind(node.annotation, sources)
     try:
-        default = _default(node.value, sources)
+        default = _read_default(node.value, sources)
     except ValueError:
         return None
     if default is None:  # some say `int = None`
-        kind |= Kind(optional=True)
-    return Field(name, kind, default, _help(node.value)) if kind.known else None
+        kind |= ValueKind(optional=True)
+    return Field(name, kind, default, _read_help(node.value)) if kind.known else None
 
 
-def _kind(node: ast.expr, sources: _Sources) -> Kind:
+def _read_kind(node: ast.expr, sources: _Sources) -> ValueKind:
     """What an annotation allows; parts of it that no flag can give are left out."""
     if isinstance(node, ast.Constant):
-        return Kind(optional=node.value is None) if not isinstance(node.value, str) else _quoted(node.value, sources)
+        return (
+            ValueKind(optional=node.value is None)
+            if not isinstance(node.value, str)
+            else _read_quoted_kind(node.value, sources)
+        )
     if isinstance(node, ast.Name):
         if node.id in SCALARS:
-            return Kind(scalars=frozenset({SCALARS[node.id]}))
-        return Kind(choices=tuple(sources.values(node.id).values()))
+            return ValueKind(scalars=frozenset({SCALARS[node.id]}))
+        return ValueKind(choices=tuple(sources.values(node.id).values()))
     if isinstance(node, ast.BinOp):
-        return _kind(node.left, sources) | _kind(node.right, sources)
+        return _read_kind(node.left, sources) | _read_kind(node.right, sources)
     if not isinstance(node, ast.Subscript):
-        return Kind()
+        return ValueKind()
     outer = ast.unparse(node.value).removeprefix("typing.").lower()
     inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     if outer == "literal":
         values = [ast.literal_eval(value) for value in inner]
         # `pissa_niter_[number of iters]` stands for many texts
         open_ended = any(isinstance(value, str) and "[" in value for value in values)
-        return Kind(choices=() if open_ended else tuple(values), scalars=frozenset({str} if open_ended else ()))
+        return ValueKind(choices=() if open_ended else tuple(values), scalars=frozenset({str} if open_ended else ()))
     if outer in ("optional", "union"):
-        found = Kind(optional=outer == "optional")
+        found = ValueKind(optional=outer == "optional")
         for part in inner:
-            found |= _kind(part, sources)
+            found |= _read_kind(part, sources)
         # An enumeration or text: the texts are the enumeration's.
         return replace(found, scalars=found.scalars - {str}) if found.choices else found
     if outer == "list":
-        return Kind(items=_kind(inner[0], sources).scalars)
-    return Kind()
+        return ValueKind(items=_read_kind(inner[0], sources).scalars)
+    return ValueKind()
 
 
-def _quoted(text: str, sources: _Sources) -> Kind:
-    return _kind(ast.parse(text, mode="eval").body, sources)
+def _read_quoted_kind(text: str, sources: _Sources) -> ValueKind:
+    return _read_kind(ast.parse(text, mode="eval").body, sources)
 
 
-def _default(node: ast.expr | None, sources: _Sources) -> Any:
+def _read_default(node: ast.expr | None, sources: _Sources) -> Any:
     """The default that is written there. Raises `ValueError` for one that is no scalar or list."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "field":
         given = {keyword.arg: keyword.value for keyword in node.keywords}
@@ -178,7 +184,7 @@ def _default(node: ast.expr | None, sources: _Sources) -> Any:
             if ast.unparse(given["default_factory"]) != "list":
                 raise ValueError("a mapping or an object")
             return ()
-        return _default(given.get("default"), sources)
+        return _read_default(given.get("default"), sources)
     if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
         members = sources.values(node.value.id)
         if node.attr in members:
@@ -191,7 +197,7 @@ def _default(node: ast.expr | None, sources: _Sources) -> Any:
     return found
 
 
-def _help(node: ast.expr | None) -> str:
+def _read_help(node: ast.expr | None) -> str:
     """The text in `field(metadata={"help": …})`, or nothing; one that is put together as it is read is left out."""
     given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
     try:
@@ -202,26 +208,26 @@ def _help(node: ast.expr | None) -> str:
 
 
 @cache
-def _sources() -> _Sources:
-    folder = _folder()
+def _read_sources() -> _Sources:
+    folder = _find_peft()
     files = [folder / "config.py", *sorted(folder.glob("tuners/*/config.py"))] if folder else []
-    nodes = [(node, file) for file in files for node in _tree(file).body if isinstance(node, ast.ClassDef)]
+    nodes = [(node, file) for file in files for node in _parse(file).body if isinstance(node, ast.ClassDef)]
     return _Sources({node.name: _Class(node, file) for node, file in nodes})
 
 
-def _tree(file: Path) -> ast.Module:
+def _parse(file: Path) -> ast.Module:
     return ast.parse(file.read_text(encoding="utf-8"))
 
 
-def _folder() -> Path | None:
+def _find_peft() -> Path | None:
     """Where PEFT is installed; finding a package does not import it."""
     spec = importlib.util.find_spec("peft")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
-def version() -> str:
+def read_version() -> str:
     """The installed PEFT's version, or an empty text."""
-    folder = _folder()
+    folder = _find_peft()
     text = (folder / "__init__.py").read_text(encoding="utf-8") if folder else ""
     found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)
     return found.group(1) if found else ""

@@ -10,17 +10,22 @@ from typing import Any, Literal
 
 from methods.adapters.dora_norms import keep_norms_above_zero
 from methods.engine.encoding import IGNORED, Encoder
-from methods.errors import InvalidSettingError, missing
+from methods.errors import InvalidSettingError, explain_missing_package
 from methods.knobs import knob
 from methods.peft.method import PeftMethod
 from methods.types import ModelFacts, Setting, TrainingConfig, require
 
-RESIDUAL = ("pissa", "olora", "corda", "lora_ga")
+RESIDUAL_INITS = ("pissa", "olora", "corda", "lora_ga")
 """Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
 ordinary adapter of twice the rank, for the base as it was."""
-PLAIN = {"use_dora": False, "bias": "none", "modules_to_save": "none", "trainable_token_indices": "none"}
+REQUIRED_WITH_RESIDUAL = {
+    "use_dora": False,
+    "bias": "none",
+    "modules_to_save": "none",
+    "trainable_token_indices": "none",
+}
 """What such a start needs: an ordinary adapter is the difference of two low-rank products, and holds nothing else."""
-BATCH = 8
+BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +58,9 @@ class LoRA(PeftMethod):
 
     def __init__(self, config: Any | None = None) -> None:
         super().__init__(config)
-        if not self.start.startswith(RESIDUAL):
+        if not self.start.startswith(RESIDUAL_INITS):
             return
-        for name, value in PLAIN.items():
+        for name, value in REQUIRED_WITH_RESIDUAL.items():
             if name in self.fields and getattr(self.config, name) != value:
                 raise InvalidSettingError(
                     f"{self.name}.{name}: must be {str(value).lower()} with init_lora_weights={self.start}, which "
@@ -72,7 +77,7 @@ class LoRA(PeftMethod):
         if self.start == "loftq":
             if facts.device != "cuda":
                 return f"{self.name} quantises on cuda alone, in PEFT, and this trial would run on {facts.device}"
-            if lacking := missing("scipy", "scipy"):
+            if lacking := explain_missing_package("scipy", "scipy"):
                 return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
@@ -114,7 +119,7 @@ class LoRA(PeftMethod):
         model = keep_norms_above_zero(super().wrap(model, config, setting), fresh=True)
         if self.start == "eva":
             self._explain_variance(model, setting)
-        if self.start.startswith(RESIDUAL):
+        if self.start.startswith(RESIDUAL_INITS):
             import peft
 
             first = peft.get_peft_model_state_dict(model)
@@ -127,7 +132,7 @@ class LoRA(PeftMethod):
 
     def save(self, model: Any, directory: Path) -> None:
         """An adapter for the base as it was before the start was taken out of it."""
-        if not self.start.startswith(RESIDUAL):
+        if not self.start.startswith(RESIDUAL_INITS):
             super().save(model, directory)
             return
         from safetensors.torch import save_file
@@ -141,7 +146,7 @@ class LoRA(PeftMethod):
             )
             model.save_pretrained(directory, path_initial_model_for_weight_conversion=str(first))
 
-    def _batches(self, model: Any, setting: Setting, size: int = BATCH) -> Iterator[dict[str, Any]]:
+    def _batches(self, model: Any, setting: Setting, size: int = BATCH_SIZE) -> Iterator[dict[str, Any]]:
         """The first training examples as batches on the model's device."""
         encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
         chosen = setting.examples[: self.config.start_examples]
@@ -165,10 +170,10 @@ class LoRA(PeftMethod):
                 )
 
     def _feel(self, model: Any, setting: Setting) -> None:
-        from methods.engine.loss import target_loss
+        from methods.engine.loss import compute_loss
 
         for batch in self._batches(model, setting):
-            target_loss(model, batch).backward()  # type: ignore[no-untyped-call]
+            compute_loss(model, batch).backward()  # type: ignore[no-untyped-call]
 
     def _explain_variance(self, model: Any, setting: Setting) -> None:
         """EVA's start. PEFT reads the rows of a layer's input by the prompt's mask, which does not fit a decoder's."""

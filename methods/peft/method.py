@@ -15,15 +15,15 @@ from methods.errors import (
     MethodError,
     UnsupportedError,
     describe_error,
-    is_want_of_memory,
-    missing,
+    explain_missing_package,
+    is_out_of_memory,
 )
-from methods.peft.config_knobs import AUTO, argument, written
+from methods.peft.config_knobs import AUTO, to_knob_value, to_peft_value
 from methods.peft.introspection import Field
 from methods.peft.tuners import PACKAGES, Tuner
 from methods.types import ModelFacts, Setting, TrainingConfig
 
-OBJECTIONS = (
+PEFT_ERRORS = (
     ValueError,
     TypeError,
     AssertionError,
@@ -63,7 +63,7 @@ class PeftMethod(Method):
         if self.tuner.impossible:
             return f"{self.name} {self.tuner.impossible}"
         for module in self.tuner.needs:
-            if lacking := missing(module, PACKAGES[module]):
+            if lacking := explain_missing_package(module, PACKAGES[module]):
                 return f"{self.name} {lacking}"
         known = self.tuner.architectures
         if facts.family in self.families and known and facts.architecture not in known:
@@ -109,9 +109,10 @@ class PeftMethod(Method):
         """The knobs that are not PEFT's defaults and not left to the model, as PEFT takes them."""
         knobs = {knob: (field, getattr(self.config, knob)) for knob, field in self.fields.items()}
         found = {
-            knob: argument(self.name, field, value)
+            knob: to_peft_value(self.name, field, value)
             for knob, (field, value) in knobs.items()
-            if value != AUTO and (type(value), value) != (type(written(field.default)), written(field.default))
+            if value != AUTO
+            and (type(value), value) != (type(to_knob_value(field.default)), to_knob_value(field.default))
         }
         for one, other in itertools.permutations(self.tuner.either, 2):
             if found.get(one):
@@ -154,8 +155,8 @@ class PeftMethod(Method):
             yield
         except MethodError:
             raise
-        except OBJECTIONS as error:
-            if is_want_of_memory(error):
+        except PEFT_ERRORS as error:
+            if is_out_of_memory(error):
                 raise
             said = describe_error(error, None)
             changed = [f"{self.name}.{knob}" for knob in self.fields if self.changed(knob)]
@@ -164,33 +165,33 @@ class PeftMethod(Method):
             raise UnsupportedError(f"{self.name} cannot serve this model: PEFT says: {said}") from error
 
 
-class OfTask(PeftMethod):
+class SingleTaskMethod(PeftMethod):
     """A tuner that wants to be told which of several tasks a row is of; a trial has one."""
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
         """The model, which is told task 0 wherever no other is."""
-        return of_one_task(super().wrap(model, config, setting))
+        return use_first_task(super().wrap(model, config, setting))
 
     def load(self, model: Any, directory: Path) -> Any:
         """So is the one that is read again."""
-        return of_one_task(super().load(model, directory))
+        return use_first_task(super().load(model, directory))
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
         """PEFT takes the task beside the inputs."""
-        return model.generate(**inputs, task_ids=first_task(inputs["input_ids"]), **decoding)
+        return model.generate(**inputs, task_ids=make_task_ids(inputs["input_ids"]), **decoding)
 
 
-def first_task(rows: Any) -> Any:
+def make_task_ids(rows: Any) -> Any:
     """Task 0 for each row of a batch: (rows,)."""
     return rows.new_zeros(len(rows))
 
 
-def of_one_task(model: Any) -> Any:
+def use_first_task(model: Any) -> Any:
     """Tell the model task 0 in every forward pass that names none."""
 
     def tell(_: Any, arguments: Any, named: dict[str, Any]) -> Any:
         if named.get("task_ids") is None and named.get("input_ids") is not None:
-            named = {**named, "task_ids": first_task(named["input_ids"])}
+            named = {**named, "task_ids": make_task_ids(named["input_ids"])}
         return arguments, named
 
     model.register_forward_pre_hook(tell, with_kwargs=True)

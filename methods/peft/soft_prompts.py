@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from methods.adapters.prefix import cache_of_text
+from methods.adapters.prefix import compute_text_cache
 from methods.engine.encoding import Encoder
 from methods.knobs import knob
-from methods.peft.method import PeftMethod, first_task, of_one_task
+from methods.peft.method import PeftMethod, make_task_ids, use_first_task
 from methods.types import Setting, TrainingConfig, require
 
 
@@ -35,7 +35,7 @@ class SoftPrompt(PeftMethod):
         import torch
 
         ids = inputs["input_ids"]
-        embeddings, mask = with_prompt(model, ids, inputs["attention_mask"])
+        embeddings, mask = insert_prompt(model, ids, inputs["attention_mask"])
         made = model.get_base_model().generate(inputs_embeds=embeddings, attention_mask=mask, **decoding)
         if torch.is_tensor(made):
             return torch.cat([ids.repeat_interleave(len(made) // len(ids), 0), made], dim=1)
@@ -43,13 +43,13 @@ class SoftPrompt(PeftMethod):
         return made
 
 
-def with_prompt(model: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
+def insert_prompt(model: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
     """Embeddings and mask of left-padded rows, each as pads, prompt, text: (rows, virtual + length, width) and
     (rows, virtual + length)."""
     import torch
 
     text = model.word_embeddings(ids)
-    prompt = model.get_prompt(len(ids), task_ids=first_task(ids)).to(text.dtype)
+    prompt = model.get_prompt(len(ids), task_ids=make_task_ids(ids)).to(text.dtype)
     virtual = prompt.shape[1]
     pads = (mask == 0).sum(dim=1, keepdim=True)
     column = torch.arange(virtual + ids.shape[1], device=ids.device)[None]
@@ -59,21 +59,21 @@ def with_prompt(model: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
     return both.gather(1, source[..., None].expand(-1, -1, both.shape[2])), (column >= pads).to(mask.dtype)
 
 
-class TaskPrompt(SoftPrompt):
+class MultitaskPrompt(SoftPrompt):
     """Multitask prompt tuning, with the one task that a trial has."""
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
         """The model, which is told task 0 wherever no other is."""
-        return of_one_task(super().wrap(model, config, setting))
+        return use_first_task(super().wrap(model, config, setting))
 
     def load(self, model: Any, directory: Path) -> Any:
         """So is the one that is read again."""
-        return of_one_task(super().load(model, directory))
+        return use_first_task(super().load(model, directory))
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
         """PEFT takes the task beside the inputs of an encoder–decoder model."""
         if model.config.is_encoder_decoder:
-            decoding["task_ids"] = first_task(inputs["input_ids"])
+            decoding["task_ids"] = make_task_ids(inputs["input_ids"])
         return super().generate(model, inputs, **decoding)
 
 
@@ -140,7 +140,7 @@ class CachePrompt(PeftMethod):
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
         """Shapes are read off a real cache: PEFT takes them from the config, which is wrong for some models."""
-        _, layers, heads, width = cache_of_text(self, model, setting, 1).shape
+        _, layers, heads, width = compute_text_cache(self, model, setting, 1).shape
         shapes = {"num_layers": layers // 2, "num_attention_heads": heads, "token_dim": heads * width}
         return {**super().arguments(model, setting), **shapes}
 
@@ -150,7 +150,7 @@ class CachePrompt(PeftMethod):
 
         # A network that makes the vectors, or a start that PEFT was asked for, has a start of its own.
         plain = not getattr(config, "prefix_projection", False) and not getattr(config, "init_weights", None)
-        start = cache_of_text(self, model, setting, config.num_virtual_tokens).flatten(1) if plain else None
+        start = compute_text_cache(self, model, setting, config.num_virtual_tokens).flatten(1) if plain else None
         model = super().wrap(model, config, setting)
         encoder = model.prompt_encoder[model.active_adapter]
         if start is not None and self.config.init == "text":

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 from methods.engine.encoding import IGNORED, Encoded, Encoder
 from methods.knobs import knob
-from methods.rlhf.staged import Ledger, Staged, StagedConfig
+from methods.rlhf.staged import StagedConfig, StagedMethod, StageRunner
 from methods.types import ModelFacts, StepEvent, TrainingJob, require
 
 Collate = Callable[[Encoder, list[Encoded], list[Encoded]], dict[str, Any]]
@@ -41,7 +41,7 @@ class PreferenceConfig(StagedConfig):
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainerSetup:
     """Which of TRL's trainers computes the loss, and from what."""
 
     trainer: type[Any]
@@ -50,7 +50,7 @@ class Recipe:
     collate: Collate
 
 
-class PreferenceTuning(Staged):
+class PreferenceMethod(StagedMethod):
     """A method that learns from preference pairs with one of TRL's trainers. Subclasses name it, in `recipe`."""
 
     Config = PreferenceConfig
@@ -58,7 +58,7 @@ class PreferenceTuning(Staged):
     """Whether the loss compares the policy with the warm start."""
 
     @abstractmethod
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainerSetup:
         """The trainer, with this method's knobs."""
 
     def unsupported(self, facts: ModelFacts) -> str | None:
@@ -67,25 +67,27 @@ class PreferenceTuning(Staged):
             return f"{self.name} uses a trainer that takes decoder-only models alone; {facts.name} is {facts.family}"
         return super().unsupported(facts)
 
-    def learn(self, ledger: Ledger) -> None:
+    def learn(self, ledger: StageRunner) -> None:
         """Preferences, then the policy, measured before and after."""
         from methods.rlhf import heldout, pairs
-        from methods.rlhf.policy import thinned
+        from methods.rlhf.policy import thin_out
 
         job, observer = ledger.job, ledger.job.observer
         encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
         found = self.preferences(ledger, encoder)
-        taught, measured = (pairs.encode(self, encoder, job.templates, part) for part in (found.train, found.heldout))
+        taught, measured = (
+            pairs.encode_pairs(self, encoder, job.templates, part) for part in (found.train, found.heldout)
+        )
 
         def measure(when: str) -> dict[str, float | None]:
             return {
-                f"preference_accuracy_{when}": heldout.preference_accuracy(job.model, job, encoder, measured),
-                f"heldout_quality_{when}": heldout.greedy_quality(self, job, encoder),
+                f"preference_accuracy_{when}": heldout.measure_preference_accuracy(job.model, job, encoder, measured),
+                f"heldout_quality_{when}": heldout.measure_greedy_quality(self, job, encoder),
             }
 
         def tune() -> dict[str, Any]:
             curve = self._tune(ledger.part("preference_tuning", ledger.left), encoder, taught)
-            observer.details({"preference_tuning": {"loss": self.name, "curve": thinned(curve)}})
+            observer.details({"preference_tuning": {"loss": self.name, "curve": thin_out(curve)}})
             return {}
 
         def compare() -> dict[str, Any]:
@@ -117,8 +119,8 @@ class PreferenceTuning(Staged):
             )
 
         with self._reference(job.model) as reference:
-            trainer.run(
-                type(recipe.trainer.__name__, (OwnBatches, recipe.trainer), {}),
+            trainer.run_trainer(
+                type(recipe.trainer.__name__, (PreparedBatches, recipe.trainer), {}),
                 recipe.settings_class,
                 job,
                 dataclasses.replace(self.config, learning_rate=self.config.preference_learning_rate),
@@ -148,7 +150,7 @@ class PreferenceTuning(Staged):
             roles.drop(REFERENCE)
 
 
-class OwnBatches:
+class PreparedBatches:
     """Mixed into TRL's trainers: takes rows and batches as we make them, and switches all dropout off.
 
     TRL writes prompts and responses into tokens by itself, without the limits and end tokens of the other methods, and
@@ -187,14 +189,14 @@ class OwnBatches:
         )
 
 
-def completions(encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, Any]:
+def collate_with_completion_mask(encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, Any]:
     """Prompts with responses, as DPO and KTO read them: a mask tells which tokens are of the response."""
     batch = encoder.training_batch(rows)
     batch["completion_mask"] = (batch.pop("labels") != IGNORED).long()
     return batch
 
 
-def concatenated(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
+def collate_concatenated(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
     """Chosen and rejected responses in one batch with labels, as ORPO and CPO read them, for both families."""
     made = encoder.training_batch([*chosen, *rejected])
     batch = {f"concatenated_{name}": tensor for name, tensor in made.items()}
@@ -203,7 +205,7 @@ def concatenated(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded
     return {**batch, "chosen_labels": made["labels"][: len(chosen)]}
 
 
-def experimental(name: str) -> Any:
+def import_experimental(name: str) -> Any:
     """A module of `trl.experimental`, whose warning that it may change is met by constraints.txt and tests."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

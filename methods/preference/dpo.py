@@ -7,7 +7,7 @@ from typing import Any
 
 from methods.engine.encoding import Encoded, Encoder
 from methods.knobs import knob
-from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.preference.base import PreferenceConfig, PreferenceMethod, TrainerSetup, collate_with_completion_mask
 from methods.types import require
 
 
@@ -32,7 +32,7 @@ class DPOConfig(PreferenceConfig):
         require(self.supervised_weight >= 0, "supervised_weight", "must not be negative")
 
 
-class DPO(PreferenceTuning):
+class DPO(PreferenceMethod):
     """Raises the chosen response's probability over the rejected one's, relative to the warm start."""
 
     name = "dpo"
@@ -41,15 +41,15 @@ class DPO(PreferenceTuning):
     families = ("decoder-only",)
     has_reference = True
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainerSetup:
         """TRL's `DPOTrainer` with its sigmoid loss."""
         import trl
 
         settings: dict[str, Any] = {"beta": self.config.beta, "max_length": None}
         if self.config.supervised_weight:
             settings.update(loss_type=["sigmoid", "sft"], loss_weights=[1.0, self.config.supervised_weight])
-        return Recipe(trl.DPOTrainer, trl.DPOConfig, settings, _batch)
+        return TrainerSetup(trl.DPOTrainer, trl.DPOConfig, settings, _collate)
 
 
-def _batch(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
-    return completions(encoder, [*chosen, *rejected])
+def _collate(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
+    return collate_with_completion_mask(encoder, [*chosen, *rejected])

@@ -7,7 +7,7 @@ from typing import Any
 
 from methods.engine.encoding import Encoded, Encoder
 from methods.knobs import knob
-from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.preference.base import PreferenceConfig, PreferenceMethod, TrainerSetup, collate_with_completion_mask
 from methods.types import TrainingJob, require
 
 
@@ -33,7 +33,7 @@ class KTOConfig(PreferenceConfig):
         require(self.undesirable_weight > 0, "undesirable_weight", "must be above 0")
 
 
-class KTO(PreferenceTuning):
+class KTO(PreferenceMethod):
     """Judges responses one by one as desirable or not: each pair gives one of either."""
 
     name = "kto"
@@ -50,16 +50,16 @@ class KTO(PreferenceTuning):
             raise UnsupportedError("kto needs a batch size of at least 2: it estimates a divergence within batches")
         super().train(job)
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainerSetup:
         """TRL's `KTOTrainer`."""
         import trl
 
         names = ("beta", "desirable_weight", "undesirable_weight")
         settings = {name: getattr(self.config, name) for name in names}
-        return Recipe(trl.KTOTrainer, trl.KTOConfig, {**settings, "max_length": None}, _batch)
+        return TrainerSetup(trl.KTOTrainer, trl.KTOConfig, {**settings, "max_length": None}, _collate)
 
 
-def _batch(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
+def _collate(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
     """Unpaired rows, and each prompt with the response to another one, from which the divergence is estimated.
 
     A pair that is left alone for the last batch has no other prompt and swaps its own two responses.
@@ -68,6 +68,6 @@ def _batch(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> 
 
     rows = [*chosen, *rejected]
     others = [Encoded(row.prompt, other.response, False) for row, other in zip(rows, [rows[-1], *rows], strict=False)]
-    mismatched = {f"KL_{name}": tensor for name, tensor in completions(encoder, others).items()}
+    mismatched = {f"KL_{name}": tensor for name, tensor in collate_with_completion_mask(encoder, others).items()}
     label = torch.tensor([True] * len(chosen) + [False] * len(rejected))
-    return {**completions(encoder, rows), **mismatched, "label": label}
+    return {**collate_with_completion_mask(encoder, rows), **mismatched, "label": label}

@@ -8,7 +8,13 @@ from typing import Any
 
 from methods.engine.encoding import IGNORED
 from methods.knobs import knob
-from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.preference.base import (
+    PreferenceConfig,
+    PreferenceMethod,
+    TrainerSetup,
+    collate_concatenated,
+    import_experimental,
+)
 from methods.types import require
 
 
@@ -26,22 +32,22 @@ class ORPOConfig(PreferenceConfig):
         require(self.odds_weight > 0, "odds_weight", "must be above 0")
 
 
-class ORPO(PreferenceTuning):
+class ORPO(PreferenceMethod):
     """Supervised loss on the chosen response and the log odds ratio of both; no reference."""
 
     name = "orpo"
     summary = "warm start → preferences → supervised loss and odds ratio (Hong et al. 2024)"
     Config = ORPOConfig
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainerSetup:
         """TRL's `ORPOTrainer`, whose supervised loss is kept to the response."""
-        orpo = experimental("orpo")
+        orpo = import_experimental("orpo")
         settings = {"beta": self.config.odds_weight, "max_completion_length": 1}  # 1: unused, but asked for
-        trainer = type(orpo.ORPOTrainer.__name__, (ResponseOnly, orpo.ORPOTrainer), {})
-        return Recipe(trainer, orpo.ORPOConfig, settings, concatenated)
+        trainer = type(orpo.ORPOTrainer.__name__, (LossOnResponse, orpo.ORPOTrainer), {})
+        return TrainerSetup(trainer, orpo.ORPOConfig, settings, collate_concatenated)
 
 
-class ResponseOnly:
+class LossOnResponse:
     """Mixed into TRL's trainer, which has decoder-only models learn the prompt, too.
 
     Hong et al. write the loss over responses alone, as all methods here do; longer prompts would outweigh them.

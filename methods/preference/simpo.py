@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from methods.knobs import knob
-from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.preference.base import (
+    PreferenceConfig,
+    PreferenceMethod,
+    TrainerSetup,
+    collate_concatenated,
+    import_experimental,
+)
 from methods.types import require
 
 
@@ -22,15 +28,17 @@ class SimPOConfig(PreferenceConfig):
         require(self.gamma >= 0, "gamma", "must not be negative")
 
 
-class SimPO(PreferenceTuning):
+class SimPO(PreferenceMethod):
     """Compares mean log-probabilities per token with a margin; no reference and no supervised loss."""
 
     name = "simpo"
     summary = "warm start → preferences → simple preference optimisation (Meng et al. 2024)"
     Config = SimPOConfig
 
-    def recipe(self) -> Recipe:
+    def recipe(self) -> TrainerSetup:
         """TRL's `CPOTrainer` with the SimPO loss, and without the supervised one."""
-        cpo = experimental("cpo")
+        cpo = import_experimental("cpo")
         settings = {"loss_type": "simpo", "beta": self.config.beta, "simpo_gamma": self.config.gamma, "cpo_alpha": 0.0}
-        return Recipe(cpo.CPOTrainer, cpo.CPOConfig, {**settings, "max_completion_length": 1}, concatenated)
+        return TrainerSetup(
+            cpo.CPOTrainer, cpo.CPOConfig, {**settings, "max_completion_length": 1}, collate_concatenated
+        )

@@ -27,20 +27,20 @@ def whiten(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tens
     return (values - mean) / (deviation + EPSILON) * mask
 
 
-def leave_one_out(rewards: torch.Tensor, samples: int) -> torch.Tensor:
+def subtract_leave_one_out_mean(rewards: torch.Tensor, samples: int) -> torch.Tensor:
     """Each reward (B,) minus the mean of the other `samples - 1` responses to its prompt (Ahmadian et al. 2024)."""
     groups = rewards.view(-1, samples)
     others = (groups.sum(dim=1, keepdim=True) - groups) / (samples - 1)
     return (groups - others).flatten()
 
 
-def group_normalised(rewards: torch.Tensor, samples: int) -> torch.Tensor:
+def normalise_by_group(rewards: torch.Tensor, samples: int) -> torch.Tensor:
     """Each reward (B,) minus its group's mean, divided by its group's standard deviation (Shao et al. 2024)."""
     groups = rewards.view(-1, samples)
     return ((groups - groups.mean(1, keepdim=True)) / (groups.std(1, keepdim=True) + EPSILON)).flatten()
 
 
-def generalised(
+def estimate_generalised_advantages(
     rewards: torch.Tensor, values: torch.Tensor, mask: torch.Tensor, discount: float, smoothing: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(advantages, returns), each (B, T), from rewards per token and a critic's values (Schulman et al. 2016).
@@ -60,7 +60,7 @@ def generalised(
     return advantages, (advantages + values) * mask
 
 
-def at_the_end(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+def put_at_last_token(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """(B, T) with each reward (B,) at the last token of its response and 0 elsewhere."""
     import torch
 
@@ -68,7 +68,7 @@ def at_the_end(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     return spread.scatter(1, (mask.sum(dim=1, keepdim=True) - 1).clamp(min=0), rewards.unsqueeze(1))
 
 
-def kl_low_variance(log_probs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def estimate_kl(log_probs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
     """Per-token estimate of KL(policy ‖ reference) that is never negative (k3, Schulman 2020): exp(−x) − 1 + x with
     x the log-ratio of policy to reference."""
     ratio = reference - log_probs

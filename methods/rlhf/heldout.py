@@ -12,10 +12,10 @@ from methods.base import Method
 from methods.engine.encoding import Encoded, Encoder
 from methods.rlhf.policy import Reward
 from methods.rlhf.roles import REFERENCE, Roles
-from methods.rlhf.rollouts import Rollouts, sample, scored
+from methods.rlhf.rollouts import Rollouts, sample_responses, score_responses
 from methods.types import Example, TrainingJob
 
-PROMPTS = 48
+MOST_PROMPTS = 48
 """Most held-out prompts: the first of the validation split."""
 SAMPLES = 2
 """Responses sampled for each, so that two responses to one prompt can be compared."""
@@ -24,7 +24,7 @@ TIE = 0.01
 
 
 @dataclass(frozen=True)
-class Policy:
+class PolicyEvaluation:
     """How a policy answers held-out prompts."""
 
     rewards: torch.Tensor
@@ -50,12 +50,12 @@ class Policy:
         return {**vars(self), "rewards": self.rewards.tolist()}
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Policy:
+    def of(cls, values: Mapping[str, Any]) -> PolicyEvaluation:
         """What `values` was made of."""
         return cls(**{**values, "rewards": torch.tensor(values["rewards"])})
 
 
-class Measure:
+class PolicyEvaluator:
     """Measures policies on the held-out prompts of one job; sampling draws the same numbers each time."""
 
     def __init__(self, method: Method, job: TrainingJob, roles: Roles, encoder: Encoder, reward: Reward) -> None:
@@ -66,20 +66,20 @@ class Measure:
         self.roles = roles
         self.encoder = encoder
         self.reward = reward
-        self.examples = list(job.validation)[:PROMPTS]
+        self.examples = list(job.validation)[:MOST_PROMPTS]
         self._encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in self.examples])
 
-    def __call__(self) -> Policy:
+    def __call__(self) -> PolicyEvaluation:
         """Measure the policy as it is now."""
         rewards, rows, parts = [], [], []
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(self.job.seed)
             for examples, rollouts in self._sampled():
                 values = self.reward(examples, rollouts)
-                mine = scored(self.job.model, rollouts, self.job, temperature=self.temperature, entropy=True)
+                mine = score_responses(self.job.model, rollouts, self.job, temperature=self.temperature, entropy=True)
                 assert mine.entropy is not None
                 with self.roles.playing(REFERENCE) as model:
-                    theirs = scored(model, rollouts, self.job, temperature=self.temperature)
+                    theirs = score_responses(model, rollouts, self.job, temperature=self.temperature)
                 parts.append((rollouts, (mine.log_probs - theirs.log_probs).sum(dim=1), mine.entropy.sum()))
                 rewards.append(values.cpu())
                 rows += [
@@ -87,18 +87,18 @@ class Measure:
                     for example, text, value in zip(examples, rollouts.texts, values, strict=True)
                 ]
         every_example = [example for example in self.examples for _ in range(SAMPLES)]
-        quality = _qualities(self.job, every_example, [row["response"] for row in rows])
+        quality = _score_quality(self.job, every_example, [row["response"] for row in rows])
         tokens = sum(rollouts.tokens for rollouts, _, _ in parts)
         every, references = torch.cat(rewards), self._references().repeat_interleave(SAMPLES)
-        return Policy(
+        return PolicyEvaluation(
             rewards=every,
             kl=float(torch.cat([kl for _, kl, _ in parts]).mean()),
             entropy=float(sum(entropy for _, _, entropy in parts)) / tokens,
             tokens=tokens / len(every),
             unended_percent=100 * float(torch.cat([~rollouts.ended for rollouts, _, _ in parts]).float().mean()),
             reference_wins=float(((references > every).float() + 0.5 * (references == every).float()).mean()),
-            agreement=None if quality is None else agreement(every, quality),
-            quality=greedy_quality(self.method, self.job, self.encoder),
+            agreement=None if quality is None else measure_agreement(every, quality),
+            quality=measure_greedy_quality(self.method, self.job, self.encoder),
             rows=rows,
         )
 
@@ -115,22 +115,22 @@ class Measure:
             examples = [example for example in self.examples[start : start + size] for _ in range(SAMPLES)]
             encoded = self._encoded[start : start + size]
             ways = {"samples": SAMPLES, "temperature": self.temperature}
-            yield examples, sample(self.job.model, self.encoder, encoded, self.method.generate, **ways)
+            yield examples, sample_responses(self.job.model, self.encoder, encoded, self.method.generate, **ways)
 
 
-def greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float | None:
+def measure_greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float | None:
     """Mean quality of greedy answers to the held-out prompts; `None` where the task has no measure of quality."""
-    examples = list(job.validation)[:PROMPTS]
+    examples = list(job.validation)[:MOST_PROMPTS]
     encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in examples])
     texts: list[str] = []
     for start in range(0, len(encoded), size := 2 * job.batch_size):
         part = encoded[start : start + size]
-        texts += sample(job.model, encoder, part, method.generate, samples=1, temperature=0).texts
-    found = _qualities(job, examples, texts)
+        texts += sample_responses(job.model, encoder, part, method.generate, samples=1, temperature=0).texts
+    found = _score_quality(job, examples, texts)
     return None if found is None else float(found.mean())
 
 
-def _qualities(job: TrainingJob, examples: Sequence[Example], texts: Sequence[str]) -> torch.Tensor | None:
+def _score_quality(job: TrainingJob, examples: Sequence[Example], texts: Sequence[str]) -> torch.Tensor | None:
     """(N,) quality of a response to each of these examples."""
     scorer = job.feedback.quality
     if scorer is None:
@@ -138,7 +138,7 @@ def _qualities(job: TrainingJob, examples: Sequence[Example], texts: Sequence[st
     return torch.tensor(scorer([e.input for e in examples], list(texts), [e.references for e in examples]))
 
 
-def compared(before: Policy, after: Policy) -> dict[str, float | None]:
+def compare_policies(before: PolicyEvaluation, after: PolicyEvaluation) -> dict[str, float | None]:
     """Metrics of the record: the warm start beside the final policy."""
     start, final = float(before.rewards.mean()), float(after.rewards.mean())
     spread = float(before.rewards.std())
@@ -159,7 +159,7 @@ def compared(before: Policy, after: Policy) -> dict[str, float | None]:
     }
 
 
-def side_by_side(before: Policy, after: Policy) -> list[dict[str, Any]]:
+def list_side_by_side(before: PolicyEvaluation, after: PolicyEvaluation) -> list[dict[str, Any]]:
     """One row for each prompt and sample: both policies' responses and their rewards."""
     return [
         {"id": b["id"], "prompt": b["prompt"], "warm_start": b["response"], "warm_start_reward": b["reward"],
@@ -168,7 +168,7 @@ def side_by_side(before: Policy, after: Policy) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def agreement(rewards: torch.Tensor, qualities: torch.Tensor) -> float | None:
+def measure_agreement(rewards: torch.Tensor, qualities: torch.Tensor) -> float | None:
     """Share of pairs of neighbours (2i, 2i + 1) that both order alike; `None` where no two qualities differ."""
     reward, quality = (values.view(-1, 2)[:, 0] - values.view(-1, 2)[:, 1] for values in (rewards, qualities))
     told = quality.abs() >= TIE
@@ -178,7 +178,7 @@ def agreement(rewards: torch.Tensor, qualities: torch.Tensor) -> float | None:
     return float(alike[told].mean())
 
 
-def preference_accuracy(
+def measure_preference_accuracy(
     model: Any, job: TrainingJob, encoder: Encoder, encoded: Sequence[tuple[Encoded, Encoded]]
 ) -> float | None:
     """Share of pairs to whose chosen response the model gives the higher mean log-probability per token."""
@@ -189,7 +189,7 @@ def preference_accuracy(
         for start in range(0, len(encoded), job.batch_size):
             rows = [row for pair in encoded[start : start + job.batch_size] for row in pair]
             rollouts = Rollouts.of(encoder, rows, model.device)
-            found = scored(model, rollouts, job, temperature=1.0)
+            found = score_responses(model, rollouts, job, temperature=1.0)
             means.append(found.log_probs.sum(dim=1) / rollouts.mask.sum(dim=1))
     pairs = torch.cat(means).view(-1, 2)
     return float(((pairs[:, 0] > pairs[:, 1]).float() + 0.5 * (pairs[:, 0] == pairs[:, 1]).float()).mean())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.knobs import knob
-from methods.rlhf.staged import Ledger, Staged, StagedConfig
+from methods.rlhf.staged import StagedConfig, StagedMethod, StageRunner
 from methods.types import Example, State, TrainingJob, require
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from methods.rlhf.policy import Reward
     from methods.rlhf.rollouts import Rollouts
 
-LEAST_ACCURACY = 0.55
+MIN_PAIR_ACCURACY = 0.55
 """Held-out pair accuracy below which a reward model is noise, and optimising it would only look like training."""
 
 
@@ -82,7 +82,7 @@ class RLHFConfig(StagedConfig):
         require(0 <= self.smoothing <= 1, "smoothing", "must be from 0 to 1")
 
 
-class RLHF(Staged):
+class RLHF(StagedMethod):
     """Reinforcement learning from human or derived feedback."""
 
     name = "rlhf"
@@ -90,7 +90,7 @@ class RLHF(Staged):
     Config: ClassVar[type[Any]] = RLHFConfig
     feedback: ClassVar[frozenset[str]] = frozenset({"preferences", "reward"})
 
-    def learn(self, ledger: Ledger) -> None:
+    def learn(self, ledger: StageRunner) -> None:
         """Preferences, reward model, policy."""
         from methods.engine.encoding import Encoder
         from methods.rlhf import heldout, pairs, policy
@@ -103,22 +103,22 @@ class RLHF(Staged):
         measured: list[Any] = []
         if given is None or job.feedback.preferences:
             found = self.preferences(ledger, encoder)
-            measured = pairs.encode(self, encoder, job.templates, found.heldout)
+            measured = pairs.encode_pairs(self, encoder, job.templates, found.heldout)
         if given is None:
             reward = self._learned_reward(ledger, encoder, found, measured)
         else:
             ledger.skip(config.reward_model)
-            reward = _given_reward(job)
+            reward = _wrap_given_reward(job)
             observer.details({"reward": {"name": given.name}})
-        measure = heldout.Measure(self, job, roles, encoder, reward)
+        measure = heldout.PolicyEvaluator(self, job, roles, encoder, reward)
 
-        def policy_now() -> tuple[heldout.Policy, float | None]:
-            return measure(), heldout.preference_accuracy(job.model, job, encoder, measured)
+        def policy_now() -> tuple[heldout.PolicyEvaluation, float | None]:
+            return measure(), heldout.measure_preference_accuracy(job.model, job, encoder, measured)
 
         def optimise() -> dict[str, Any]:
-            optimiser = policy.Optimiser(self, ledger.part("policy", ledger.left), roles, encoder, reward)
+            optimiser = policy.PolicyOptimiser(self, ledger.part("policy", ledger.left), roles, encoder, reward)
             optimiser.run()
-            curve = policy.thinned(optimiser.curve)
+            curve = policy.thin_out(optimiser.curve)
             observer.details({"policy": {"algorithm": config.algorithm, "curve": curve}})
             observer.metrics(optimiser.speed.metrics())
             return {}
@@ -126,15 +126,15 @@ class RLHF(Staged):
         def compare() -> dict[str, Any]:
             after, accuracy_after = policy_now()
             accuracies = {"preference_accuracy_start": accuracy, "preference_accuracy_final": accuracy_after}
-            observer.metrics({**heldout.compared(before, after), **accuracies})
-            observer.rows("samples", heldout.side_by_side(before, after))
+            observer.metrics({**heldout.compare_policies(before, after), **accuracies})
+            observer.rows("samples", heldout.list_side_by_side(before, after))
             return {}
 
         before, accuracy = ledger.stage(
             "held_out_start",
             policy_now,
             keep=lambda made: State(values={"policy": made[0].values(), "accuracy": made[1]}),
-            take=lambda state: (heldout.Policy.of(state.values["policy"]), state.values["accuracy"]),
+            take=lambda state: (heldout.PolicyEvaluation.of(state.values["policy"]), state.values["accuracy"]),
         )
         ledger.stage("policy", optimise)
         ledger.stage("held_out_final", compare)
@@ -142,7 +142,7 @@ class RLHF(Staged):
         if given is None:
             roles.drop(REWARD)
 
-    def _learned_reward(self, ledger: Ledger, encoder: Any, found: Any, measured: Any) -> Reward:
+    def _learned_reward(self, ledger: StageRunner, encoder: Any, found: Any, measured: Any) -> Reward:
         """Train the reward model. Raises `RewardModelError` where it tells good from bad no better than chance."""
         from methods.engine.training_state import load_weights
         from methods.errors import RewardModelError
@@ -154,11 +154,13 @@ class RLHF(Staged):
             batch = math.gcd(job.batch_size, size)
             return dataclasses.replace(job, batch_size=batch, accumulation=size // batch)
 
-        def train() -> tuple[reward_model.Judge, float]:
+        def train() -> tuple[reward_model.TrainedRewardModel, float]:
             part = sized(ledger.part("reward_model", self.config.reward_model, evaluable=False))
             rates = dataclasses.replace(self.config, learning_rate=self.config.reward_learning_rate)
-            encoded = pairs.encode(self, encoder, ledger.job.templates, found.train)
-            judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded, measured, found.heldout)
+            encoded = pairs.encode_pairs(self, encoder, ledger.job.templates, found.train)
+            judge, scores, curve = reward_model.train_reward_model(
+                part, roles, encoder, rates, encoded, measured, found.heldout
+            )
             observer.metrics(
                 {
                     "pair_accuracy": scores.accuracy,
@@ -172,18 +174,19 @@ class RLHF(Staged):
                 judge.keep(folder)
             return judge, scores.accuracy
 
-        def take(state: State) -> tuple[reward_model.Judge, float]:
-            judge = reward_model.untrained(sized(ledger.job), roles, encoder)
+        def take(state: State) -> tuple[reward_model.TrainedRewardModel, float]:
+            judge = reward_model.make_untrained(sized(ledger.job), roles, encoder)
             load_weights(judge.weights(), state.tensors)
             return judge, state.values["accuracy"]
 
         judge, accuracy = ledger.stage(
             "reward_model", train, keep=lambda made: State(made[0].weights(), {"accuracy": made[1]}), take=take
         )
-        if accuracy < LEAST_ACCURACY:
+        if accuracy < MIN_PAIR_ACCURACY:
             raise RewardModelError(
                 f"the reward model ranks {accuracy:.0%} of the held-out pairs rightly, less than "
-                f"{LEAST_ACCURACY:.0%}: optimising it would be optimising noise; give it more pairs or a larger share"
+                f"{MIN_PAIR_ACCURACY:.0%}: optimising it would be optimising noise; "
+                "give it more pairs or a larger share"
             )
 
         def reward(examples: Sequence[Example], rollouts: Rollouts) -> torch.Tensor:
@@ -192,7 +195,7 @@ class RLHF(Staged):
         return reward
 
 
-def _given_reward(job: TrainingJob) -> Reward:
+def _wrap_given_reward(job: TrainingJob) -> Reward:
     scorer = job.feedback.reward
     assert scorer is not None
 

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from methods.engine.encoding import IGNORED, Encoded, Encoder
-from methods.engine.loss import keeps_logits
+from methods.engine.loss import accepts_logits_to_keep
 from methods.feedback import Preference
 from methods.rlhf import trainer
 from methods.rlhf.roles import REWARD, Roles
@@ -56,7 +56,7 @@ class RewardModel(nn.Module):
             states = output.decoder_hidden_states[-1]
         else:
             last = attention_mask.sum(dim=1) - 1
-            inputs |= {"logits_to_keep": 1} if keeps_logits(self.body) else {}
+            inputs |= {"logits_to_keep": 1} if accepts_logits_to_keep(self.body) else {}
             output = self.body(input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
             states = output.hidden_states[-1]
         chosen = states[torch.arange(len(last), device=states.device), last]
@@ -94,7 +94,7 @@ class PairScores:
     by_origin: Mapping[str, float]
 
 
-class Judge:
+class TrainedRewardModel:
     """A trained reward model and the role that its body plays."""
 
     def __init__(self, model: RewardModel, roles: Roles, encoder: Encoder, job: TrainingJob) -> None:
@@ -159,15 +159,15 @@ def score_pairs(margins: torch.Tensor, origins: Sequence[str]) -> PairScores:
     return PairScores(right.mean().item(), margins.mean().item(), error, tuple(bins), by_origin)
 
 
-def untrained(job: TrainingJob, roles: Roles, encoder: Encoder) -> Judge:
+def make_untrained(job: TrainingJob, roles: Roles, encoder: Encoder) -> TrainedRewardModel:
     """A reward model that begins as the policy is now, with a random head."""
     roles.keep(REWARD)
     with roles.playing(REWARD) as body:
         model = RewardModel(body, job.facts.family, getattr(body.config, "decoder_start_token_id", None))
-    return Judge(model, roles, encoder, job)
+    return TrainedRewardModel(model, roles, encoder, job)
 
 
-def train(
+def train_reward_model(
     job: TrainingJob,
     roles: Roles,
     encoder: Encoder,
@@ -175,7 +175,7 @@ def train(
     encoded: Sequence[tuple[Encoded, Encoded]],
     heldout: Sequence[tuple[Encoded, Encoded]],
     pairs: Sequence[Preference],
-) -> tuple[Judge, PairScores, list[dict[str, float | None]]]:
+) -> tuple[TrainedRewardModel, PairScores, list[dict[str, float | None]]]:
     """(judge, its scores, curve of loss and accuracy).
 
     Stops when the budget is spent or accuracy on half of the held-out `pairs` no longer rises, and keeps the best
@@ -183,12 +183,12 @@ def train(
     """
     import trl
 
-    choosing, testing = halves(pairs)
+    choosing, testing = split_in_halves(pairs)
 
-    judge = untrained(job, roles, encoder)
+    judge = make_untrained(job, roles, encoder)
     model = judge.model
     with roles.playing(REWARD, train=True):
-        watch = _Watch(judge, [heldout[i] for i in choosing], [pairs[i] for i in choosing])
+        watch = _EarlyStopping(judge, [heldout[i] for i in choosing], [pairs[i] for i in choosing])
         rows = [{"prompt_ids": c.prompt, "chosen_ids": c.response, "rejected_ids": r.response} for c, r in encoded]
 
         def collate(items: Sequence[Mapping[str, list[int]]]) -> dict[str, torch.Tensor]:
@@ -199,7 +199,7 @@ def train(
             ]
             return model.batch(encoder, both)
 
-        trainer.run(
+        trainer.run_trainer(
             trl.RewardTrainer,
             trl.RewardConfig,
             job,
@@ -215,7 +215,7 @@ def train(
     return judge, scores, watch.curve
 
 
-def halves(pairs: Sequence[Preference]) -> tuple[list[int], list[int]]:
+def split_in_halves(pairs: Sequence[Preference]) -> tuple[list[int], list[int]]:
     """Indices of two halves that share no prompt; both are all of them where there is one prompt alone."""
     prompts = {prompt: number for number, prompt in enumerate(dict.fromkeys(pair.prompt for pair in pairs))}
     if len(prompts) < 2:
@@ -224,10 +224,12 @@ def halves(pairs: Sequence[Preference]) -> tuple[list[int], list[int]]:
     return [i for i, side in enumerate(sides) if side], [i for i, side in enumerate(sides) if not side]
 
 
-class _Watch:
+class _EarlyStopping:
     """Measures held-out accuracy while a reward model trains, and remembers its best weights."""
 
-    def __init__(self, judge: Judge, heldout: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]) -> None:
+    def __init__(
+        self, judge: TrainedRewardModel, heldout: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]
+    ) -> None:
         self.judge = judge
         self.heldout = heldout
         self.pairs = pairs

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from methods.engine.encoding import Encoded, Encoder
-from methods.engine.loss import keeps_logits
+from methods.engine.loss import accepts_logits_to_keep
 from methods.types import TrainingJob
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Rollouts:
         return [Encoded(p[pm.bool()].tolist(), r[m.bool()].tolist(), False) for p, pm, r, m in pairs]
 
 
-def sample(
+def sample_responses(
     model: Any,
     encoder: Encoder,
     encoded: Sequence[Encoded],
@@ -124,7 +124,7 @@ def sample(
 
 
 @dataclass(frozen=True)
-class Scored:
+class ResponseScores:
     """What a model says of given responses."""
 
     log_probs: torch.Tensor
@@ -136,7 +136,7 @@ class Scored:
     """(B, T, width) last hidden state at the position that predicts each token, if asked for."""
 
 
-def log_probs(
+def compute_log_probs(
     model: Any,
     rollouts: Rollouts,
     family: str,
@@ -145,7 +145,7 @@ def log_probs(
     dtype: Any = None,
     hidden: bool = False,
     entropy: bool = False,
-) -> Scored:
+) -> ResponseScores:
     """Log-probabilities of the response tokens in one direct forward pass; gradients flow where they are enabled.
 
     `temperature` is that of the sampling, `dtype` the compute dtype of mixed precision.
@@ -154,7 +154,7 @@ def log_probs(
 
     mixed = dtype is not None and dtype != torch.float32
     autocast = torch.autocast(model.device.type, dtype=dtype) if mixed else contextlib.nullcontext()
-    inputs = forward_inputs(model, rollouts, family)
+    inputs = make_forward_inputs(model, rollouts, family)
     with autocast:
         output = model(**inputs, use_cache=False, output_hidden_states=hidden)
     length = rollouts.responses.shape[1]
@@ -172,10 +172,10 @@ def log_probs(
     if hidden:
         whole = output.decoder_hidden_states[-1] if family == "encoder-decoder" else output.hidden_states[-1]
         states = whole if family == "encoder-decoder" else whole[:, -length - 1 : -1]
-    return Scored((chosen - normaliser) * mask, spread, states)
+    return ResponseScores((chosen - normaliser) * mask, spread, states)
 
 
-def scored(
+def score_responses(
     model: Any,
     rollouts: Rollouts,
     job: TrainingJob,
@@ -183,19 +183,21 @@ def scored(
     temperature: float,
     hidden: bool = False,
     entropy: bool = False,
-) -> Scored:
+) -> ResponseScores:
     """`log_probs` of any number of responses: where no gradient is kept, in forward passes of twice the batch size."""
     import torch
 
     if torch.is_grad_enabled():
-        return log_probs(model, rollouts, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden)
+        return compute_log_probs(
+            model, rollouts, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden
+        )
     shape = rollouts.responses.shape
     chosen = torch.zeros(shape, device=model.device)
     spread = torch.zeros(shape, device=model.device) if entropy else None
     states = None
-    for rows in slices(len(rollouts), 2 * job.batch_size):
+    for rows in split_rows(len(rollouts), 2 * job.batch_size):
         part = rollouts.slice(rows.start, rows.stop)
-        found = log_probs(
+        found = compute_log_probs(
             model, part, job.facts.family, temperature=temperature, dtype=job.dtype, hidden=hidden, entropy=entropy
         )
         width = part.responses.shape[1]
@@ -207,10 +209,10 @@ def scored(
             if states is None:
                 states = torch.zeros(*shape, found.hidden.shape[-1], device=model.device)
             states[rows, :width] = found.hidden.float()
-    return Scored(chosen, spread, states)
+    return ResponseScores(chosen, spread, states)
 
 
-def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, Any]:
+def make_forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, Any]:
     """Arguments of one forward pass over prompts and responses.
 
     Position ids are given explicitly: without them prefix tuning counts left pads as positions.
@@ -221,10 +223,10 @@ def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, 
         return {
             "input_ids": rollouts.prompts,
             "attention_mask": rollouts.prompt_mask,
-            "decoder_input_ids": shifted(model, rollouts.responses),
+            "decoder_input_ids": shift_right(model, rollouts.responses),
         }
     mask = torch.cat([rollouts.prompt_mask, rollouts.mask], dim=1)
-    kept = {"logits_to_keep": rollouts.responses.shape[1] + 1} if keeps_logits(model) else {}
+    kept = {"logits_to_keep": rollouts.responses.shape[1] + 1} if accepts_logits_to_keep(model) else {}
     return {
         "input_ids": torch.cat([rollouts.prompts, rollouts.responses], dim=1),
         "attention_mask": mask,
@@ -233,7 +235,7 @@ def forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, 
     }
 
 
-def shifted(model: Any, responses: torch.Tensor) -> torch.Tensor:
+def shift_right(model: Any, responses: torch.Tensor) -> torch.Tensor:
     """Decoder inputs (B, T) for these responses: the start token before all but the last."""
     import torch
 
@@ -241,7 +243,7 @@ def shifted(model: Any, responses: torch.Tensor) -> torch.Tensor:
     return torch.cat([start, responses[:, :-1]], dim=1)
 
 
-def slices(count: int, size: int) -> Iterator[slice]:
+def split_rows(count: int, size: int) -> Iterator[slice]:
     """So many rows in parts of this size; the last may be smaller."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from methods.adapters.lora import Init, LoRA, LoRAConfig
-from methods.engine.training_state import load_weights, packed, unpacked
+from methods.engine.training_state import load_weights, pack_states, unpack_states
 from methods.knobs import knob
 from methods.rlhf.roles import POLICY, REFERENCE, Roles
 from methods.types import Budget, Checkpoint, Setting, State, StepEvent, TrainingJob, require
@@ -76,7 +76,7 @@ class StagedConfig(LoRAConfig):
         )
 
 
-class Staged(LoRA):
+class StagedMethod(LoRA):
     """A method in stages. Subclasses say what they make of preferences, in `learn`."""
 
     Config = StagedConfig
@@ -100,7 +100,7 @@ class Staged(LoRA):
 
         if not job.validation:
             raise UnsupportedError(f"{self.name} measures on validation examples, and this task has none")
-        ledger = Ledger(job)
+        ledger = StageRunner(job)
         roles = ledger.roles
         ledger.stage(
             "warm_start",
@@ -114,22 +114,22 @@ class Staged(LoRA):
         job.model.eval()
 
     @abstractmethod
-    def learn(self, ledger: Ledger) -> None:
+    def learn(self, ledger: StageRunner) -> None:
         """Go on from the warm-started model of `ledger.job`, in stages that share what is left of the budget."""
 
-    def preferences(self, ledger: Ledger, encoder: Encoder) -> Pairs:
+    def preferences(self, ledger: StageRunner, encoder: Encoder) -> Pairs:
         """The stage that gathers preference pairs."""
         from methods.rlhf import pairs
 
         def gather() -> Pairs:
-            return pairs.gather(self, ledger.job, encoder, self.config.pairs)
+            return pairs.gather_pairs(self, ledger.job, encoder, self.config.pairs)
 
         return ledger.stage(
             "preferences", gather, keep=pairs.Pairs.state, take=lambda state: pairs.Pairs.of(state) or gather()
         )
 
-    def _warm_start(self, ledger: Ledger) -> None:
-        from methods.engine.training import hold_trainable_in_float32, train_supervised
+    def _warm_start(self, ledger: StageRunner) -> None:
+        from methods.engine.training import cast_trainable_to_float32, train_supervised
 
         job, start = ledger.job, ledger.job.feedback.start
         if start is None:
@@ -137,13 +137,13 @@ class Staged(LoRA):
             said = f"its own, {self.config.warm_start:.0%} of the budget"
         else:
             load_start(self, job.model, start)
-            hold_trainable_in_float32(job.model)
+            cast_trainable_to_float32(job.model)
             ledger.skip(self.config.warm_start)
             said = f"{self.config.start} seed {job.seed}"
         job.observer.details({"warm_start": {"from": said}})
 
 
-class Ledger:
+class StageRunner:
     """Runs the stages of a job, splits its budget among them, and tells their steps as steps of the whole.
 
     Stages that an interrupted run had finished are not run again: what they made is taken over.
@@ -158,7 +158,7 @@ class Ledger:
         """Share of the budget that stages were given so far."""
         kept = job.checkpoint.kept()
         self._finished: dict[str, Callable[[], State]] = {}
-        self._to_take, self._under_way = map(unpacked, unpacked(kept).values()) if kept else ({}, {})
+        self._to_take, self._under_way = map(unpack_states, unpack_states(kept).values()) if kept else ({}, {})
 
     def stage(
         self,
@@ -195,7 +195,7 @@ class Ledger:
     def state(self, under_way: Mapping[str, State] | None = None) -> State:
         """The stages that are finished, and the one that is under way, if any."""
         finished = {name: state() for name, state in self._finished.items()}
-        return packed({"finished": packed(finished), "under_way": packed(under_way or {})})
+        return pack_states({"finished": pack_states(finished), "under_way": pack_states(under_way or {})})
 
     @property
     def left(self) -> float:
@@ -230,7 +230,7 @@ class Ledger:
 class _StageCheckpoint(Checkpoint):
     """Keeps a stage under way together with those that are finished; its end is the ledger's to keep."""
 
-    def __init__(self, ledger: Ledger, stage: str, kept: State | None) -> None:
+    def __init__(self, ledger: StageRunner, stage: str, kept: State | None) -> None:
         self._ledger = ledger
         self._stage = stage
         self._kept = kept
@@ -245,11 +245,11 @@ class _StageCheckpoint(Checkpoint):
         self._ledger.job.checkpoint.step(lambda: self._ledger.state({self._stage: state()}))
 
 
-_ALIKE = (("r", "r"), ("alpha", "lora_alpha"), *((same, same) for same in ("bias", "use_dora", "use_rslora")))
+_MUST_AGREE = (("r", "r"), ("alpha", "lora_alpha"), *((same, same) for same in ("bias", "use_dora", "use_rslora")))
 """Knob and field of PEFT's config in which two adapters have to agree."""
 
 
-def load_start(method: Staged, model: Any, folder: Path) -> None:
+def load_start(method: StagedMethod, model: Any, folder: Path) -> None:
     """Take over the weights that another trial shipped. Raises `InvalidSettingError` where they do not fit."""
     from safetensors.torch import load_file
 
@@ -270,7 +270,7 @@ def load_start(method: Staged, model: Any, folder: Path) -> None:
 
     theirs = json.loads((folder / "adapter_config.json").read_text("utf-8"))
     ours = model.peft_config["default"]
-    for name, key in _ALIKE:
+    for name, key in _MUST_AGREE:
         if theirs[key] != (own := getattr(ours, key)):
             raise InvalidSettingError(
                 f"{method.name}.{name} is {own}, that of {method.config.start} {theirs[key]}; set both alike"

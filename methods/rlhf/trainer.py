@@ -14,15 +14,15 @@ from typing import Any
 import torch
 import transformers
 
-from methods.engine.training import Course, hold_trainable_in_float32, schedule
+from methods.engine.training import Progress, cast_trainable_to_float32, scale_learning_rate
 from methods.errors import DivergedError
 from methods.types import StepEvent, TrainingConfig, TrainingJob
 
-OPEN_END = 1_000_000
+UNLIMITED_STEPS = 1_000_000
 """Steps given to a trainer whose budget is not in steps; the callback ends it."""
 
 
-def run(
+def run_trainer(
     trainer_class: type[Any],
     settings_class: type[Any],
     job: TrainingJob,
@@ -43,11 +43,11 @@ def run(
     import datasets
 
     datasets.disable_progress_bars()  # logs are no terminals
-    hold_trainable_in_float32(model)
-    with as_it_was(model), tempfile.TemporaryDirectory() as folder:
+    cast_trainable_to_float32(model)
+    with restore_forward_methods(model), tempfile.TemporaryDirectory() as folder:
         arguments = settings_class(
             output_dir=folder,
-            max_steps=int(job.budget.amount) if job.budget.unit == "steps" else OPEN_END,
+            max_steps=int(job.budget.amount) if job.budget.unit == "steps" else UNLIMITED_STEPS,
             per_device_train_batch_size=job.batch_size,
             gradient_accumulation_steps=job.accumulation,
             learning_rate=config.learning_rate,
@@ -69,8 +69,8 @@ def run(
             **settings or {},
         )
         arguments._n_gpu = 1  # a trial uses one device; with several, some trainers refuse and others split batches
-        pace = Pace(job, config, after_step)
-        counting = type(trainer_class.__name__, (Counting, trainer_class), {"pace": pace})
+        pace = BudgetCallback(job, config, after_step)
+        counting = type(trainer_class.__name__, (CountTokens, trainer_class), {"pace": pace})
         trainer = counting(
             model=model,
             args=arguments,
@@ -85,10 +85,10 @@ def run(
     model.eval()
 
 
-class Counting:
+class CountTokens:
     """Mixed into a trainer: tells the pace what goes through the model in training."""
 
-    pace: Pace
+    pace: BudgetCallback
     model: Any
 
     def compute_loss(self, model: Any, inputs: Mapping[str, Any], *arguments: Any, **named: Any) -> Any:
@@ -101,7 +101,7 @@ class Counting:
         """Tell nobody."""
 
 
-class Pace(transformers.TrainerCallback):  # type: ignore[misc]
+class BudgetCallback(transformers.TrainerCallback):  # type: ignore[misc]
     """Sets the learning rate, counts tokens, emits step events, and ends training when the budget is spent."""
 
     def __init__(
@@ -113,7 +113,7 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
         self.job = job
         self.config = config
         self.after_step = after_step
-        self.course = Course(job)
+        self.course = Progress(job)
         self.tokens = self.examples = 0
         self.rate = 0.0
 
@@ -125,7 +125,7 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
 
     def on_step_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
         """Set the rate for the middle of the step, as the shared engine does."""
-        factor = schedule(self.course.middle, self.config.warmup, self.config.schedule)
+        factor = scale_learning_rate(self.course.middle, self.config.warmup, self.config.schedule)
         self.rate = self.config.learning_rate * factor
         for group in optimizer.param_groups:
             group["lr"] = self.rate
@@ -148,7 +148,7 @@ class Pace(transformers.TrainerCallback):  # type: ignore[misc]
 
 
 @contextlib.contextmanager
-def as_it_was(model: Any) -> Iterator[None]:
+def restore_forward_methods(model: Any) -> Iterator[None]:
     """Undo what trainers put over `forward` of single modules: TRL a fused output head, Accelerate mixed precision."""
     names = ("forward", "_original_forward")
     before = {

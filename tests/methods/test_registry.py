@@ -88,7 +88,7 @@ class Loose(Nameless):
 def test_what_is_no_method_is_refused(found, message):
     name = "loose" if found is Loose else "lora"
     with pytest.raises(InvalidMethodError, match=message):
-        registry.checked(name, found, "plugin:Thing")
+        registry.check_method(name, found, "plugin:Thing")
 
 
 WHOLE = """

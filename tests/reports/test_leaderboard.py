@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from reports.content import sections
 from reports.errors import StoreError
 from reports.leaderboard import compare, render, write
-from reports.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
-from reports.store import RunStore
+from reports.records.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
+from reports.records.store import RunStore
+from reports.sections.page import sections
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).resolve().parents[2]

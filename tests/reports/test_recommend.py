@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from reports import limits, mixed
-from reports.aggregate import tables
+from reports.analysis import limits, mixed
+from reports.analysis.limits import RESIDENT, parse
+from reports.analysis.standing import Standing
+from reports.analysis.tables import tables
 from reports.errors import LimitError
-from reports.limits import RESIDENT, parse
 from reports.recommend import answers
-from reports.standing import Standing
-from reports.store import RunStore
-from reports.sureness import in_quality
+from reports.records.store import RunStore
+from reports.sections.certainty import in_quality
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -253,7 +253,7 @@ def test_how_sure_a_cost_is(make):
 
 
 def difference(mean, low, high, seeds, p, improvement):
-    stats = pytest.importorskip("reports.stats")
+    stats = pytest.importorskip("reports.analysis.stats")
     return stats.Difference(
         interval=stats.Interval(mean, low, high, None, seeds),
         p=p, p_examples=p, effect=None, improvement=improvement, p_holm=p, p_examples_holm=p,
@@ -302,7 +302,7 @@ def scored(make, variant, shift, seed, **fields):
 
 
 def test_what_is_not_told_apart_from_the_best_and_cheaper_is_said(make):
-    pytest.importorskip("reports.stats")
+    pytest.importorskip("reports.analysis.stats")
     shifts = {"full": (0.30, 0.32, 0.28), "lora": (0.305, 0.28, 0.30), "prefix": (0.10, 0.11, 0.09)}
     costs = {"full": {"host": 800.0, "size": 50.0}, "lora": {"host": 600.0, "size": 1.0, "seconds": 75.0},
              "prefix": {"size": 0.1}}  # fmt: skip
@@ -322,7 +322,7 @@ def test_what_is_not_told_apart_from_the_best_and_cheaper_is_said(make):
 
 
 def test_a_limit_that_the_interval_reaches_beyond_is_not_sure_to_hold(make):
-    pytest.importorskip("reports.stats")
+    pytest.importorskip("reports.analysis.stats")
     records = [scored(make, "lora", shift, seed) for seed, shift in enumerate((0.30, 0.32))]
     (note,) = said(one(records, "--min-rougeL", "0.55"), "note")
     assert note.startswith("--min-rougeL 0.55 is not sure to hold: the 95% interval over examples and 2 seeds is 0.")

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from reports.resampling import RESAMPLES, Resampler
-from reports.stats import Difference, _holm, compare_rows, compute_intervals
+from reports.analysis.resampling import RESAMPLES, Resampler
+from reports.analysis.stats import Difference, _holm, compare_rows, compute_intervals
 
 EXAMPLES = 200
 

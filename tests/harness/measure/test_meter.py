@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.measure.training_curve import TrainingCurve
 from harness.measure.meter import Meter, add_phases
+from harness.measure.training_curve import TrainingCurve
 from methods.base import StepEvent
-from reports.metrics import METRICS
-from reports.record import Phase
+from reports.records.metrics import METRICS
+from reports.records.record import Phase
 
 
 class Clock:

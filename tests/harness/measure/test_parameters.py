@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.measure.parameters import count_parameters, count_bytes
+from harness.measure.parameters import count_bytes, count_parameters
 
 
 def test_a_model_that_can_be_counted_by_hand():

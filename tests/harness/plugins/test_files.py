@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from reports.store import read_records
+from reports.records.store import read_records
 
 METHOD = """
 from methods.toy import Toy

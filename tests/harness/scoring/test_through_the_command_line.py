@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.record import load
+from reports.records.record import load
 
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--budget", "steps=5", "--out", "out"]
