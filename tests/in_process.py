@@ -64,7 +64,7 @@ def run(*arguments: object, cwd: Path) -> Done:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch("harness.launchers.local.LocalLauncher.launch", launch),
-        mock.patch("harness.worker.trial.process_age", return_value=0.0),  # that of these tests is no trial's
+        mock.patch("harness.worker.trial.read_process_age", return_value=0.0),  # that of these tests is no trial's
         mock.patch.object(sys, "argv", ["harness", *words]),
         _modules_of(cwd),
         contextlib.chdir(cwd),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.measure.parameters import directory_bytes
+from harness.measure.parameters import count_bytes
 from harness.request import Places, TrialRequest
 from methods.base import Method
 from reports.records import files
@@ -19,7 +19,7 @@ def ship(method: Method, model: Any, request: TrialRequest, places: Places) -> i
     shutil.rmtree(folder, ignore_errors=True)  # what an earlier try shipped
     with files.draft_folder(folder, keep=request.save_models) as draft:
         method.save(model, draft)
-        return directory_bytes(draft)
+        return count_bytes(draft)
 
 
 def write_predictions(rows: Iterable[Mapping[str, Any]], path: Path) -> None:

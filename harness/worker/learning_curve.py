@@ -70,7 +70,7 @@ class LearningCurve:
         """Add a point; not if the trial is asked to end in the meantime, which then need not wait for it."""
         began, self.measuring, evaluation = time.monotonic(), True, None
         paused = self._evaluator.backend.pause_training(self._evaluator.loaded)
-        with self._meter.aside(), contextlib.suppress(_AbandonedError), paused:
+        with self._meter.exclude(), contextlib.suppress(_AbandonedError), paused:
             evaluation = self._evaluator.evaluate(self._examples, self._look)
         self.measuring = False
         self._spent += time.monotonic() - began
@@ -81,7 +81,7 @@ class LearningCurve:
             {
                 "step": done["steps"],
                 "tokens": done["tokens"],
-                "seconds": self._meter.seconds("train"),
+                "seconds": self._meter.read_seconds("train"),
                 **{name: v if v is not None and math.isfinite(v) else None for name, v in values.items()},
             }
         )

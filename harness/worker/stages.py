@@ -36,7 +36,7 @@ class TrialObserver(Observer):
     def stage(self, name: str) -> Iterator[None]:
         """Measure a stage; its name is told to whoever watches."""
         self._tell(_checked(name))
-        with self._meter.phase(f"train.{name}"):
+        with self._meter.measure_phase(f"train.{name}"):
             yield
 
     def metrics(self, values: Mapping[str, float | None]) -> None:

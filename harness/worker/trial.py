@@ -24,7 +24,7 @@ from typing import Any, TextIO
 from harness.errors import DataError
 from harness.feedback.given import load_feedback
 from harness.feedback.rewards import model_of
-from harness.measure.meter import Meter, process_age
+from harness.measure.meter import Meter, read_process_age
 from harness.models.backend import LoadedModel, find_backend
 from harness.outcome import INTERRUPTED, Outcome
 from harness.plugins.files import add_file
@@ -62,7 +62,7 @@ class Worker:
         self.places = request.places
         self.facts = request.model.facts(request.device)
         self.backend = find_backend(request.model.backend)
-        self.meter = Meter(self.facts.device if self.backend.watched else "none", age=process_age())
+        self.meter = Meter(self.facts.device if self.backend.watched else "none", age=read_process_age())
         self.phase_name = "start"
         self.done = {"steps": 0, "tokens": 0, "examples": 0}
         self.cut: dict[str, int] = {}
@@ -74,7 +74,7 @@ class Worker:
         self.observer = TrialObserver(
             self.meter, Path(self.places.stages), keep_models=request.save_models, tell=self._on_stage
         )
-        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, aside=self.meter.aside)
+        self.checkpoint = TrialCheckpoint(request, stop, carry=self._carried, note=self._note, aside=self.meter.exclude)
         self.learning_curve = LearningCurve(request.learning_curve, self.meter, stop)
 
     def run(self) -> Outcome:
@@ -108,9 +108,9 @@ class Worker:
         with self._phase("load"):
             feedback = load_feedback(request, task)
             base = self.backend.load(method, request, self.facts)
-            self.meter.seed(base.model)
+            self.meter.count_model(base.model)
             if model_of(feedback.reward) is not None:
-                self.meter.seed(model_of(feedback.reward))
+                self.meter.count_model(model_of(feedback.reward))
             general = self._general(base)
             # Of the weights as they were loaded: no adapter, no start of one.
             before = self._general_loss(general, base.model) if method.trains else None
@@ -165,7 +165,7 @@ class Worker:
         """The loss on general text, if it is measured. What that costs is no method's."""
         if general is None:
             return None
-        with self.meter.aside():
+        with self.meter.exclude():
             return general.of(model)
 
     def _score(self, evaluation: Evaluation, examples: Sequence[Example]) -> None:
@@ -199,7 +199,7 @@ class Worker:
             "started_at": self.started_at,
             "done": self.done,
             "cut": self.cut,
-            "meter": self.meter.state(),
+            "meter": self.meter.get_state(),
             "learning_curve": self.learning_curve.state(),
             "told": self.observer.told,
             "details": self.observer.details_told,
@@ -225,7 +225,7 @@ class Worker:
             seed=self.request.seed,
             dtype=loaded.dtype,
             emit=self._on_step,
-            clock=self.meter.now,
+            clock=self.meter.read_clock,
             feedback=feedback,
             observer=self.observer,
             checkpoint=self.checkpoint,
@@ -235,7 +235,7 @@ class Worker:
     def _phase(self, name: str) -> Iterator[None]:
         self.phase_name = name
         self._tell({"event": "phase", "name": name})
-        with self.meter.phase(name):
+        with self.meter.measure_phase(name):
             yield
 
     def _on_step(self, event: StepEvent) -> None:
@@ -247,7 +247,7 @@ class Worker:
         now = time.monotonic()
         if now - self._told >= TELL_EVERY_SECONDS or event.progress >= 1:
             self._told = now
-            live = self.meter.live()
+            live = self.meter.read_live_values()
             self._tell({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
         if event.evaluable:
             self.learning_curve.after_step(self.done)
@@ -256,7 +256,7 @@ class Worker:
         self._tell({"event": "stage", "name": name})
 
     def _on_evaluated(self, share: float) -> None:
-        self._tell({"event": "evaluated", "progress": share, "host_bytes": self.meter.live()["host_bytes"]})
+        self._tell({"event": "evaluated", "progress": share, "host_bytes": self.meter.read_live_values()["host_bytes"]})
 
     def _tell(self, event: Mapping[str, Any]) -> None:
         self.stop.check()
@@ -266,7 +266,7 @@ class Worker:
         self.events.flush()
 
     def _outcome(self, status: Any, message: str | None) -> Outcome:
-        measured = self.meter.metrics(self.request.price_per_hour)
+        measured = self.meter.compute_metrics(self.request.price_per_hour)
         return Outcome(
             status=status,
             metrics={**measured, **self.observer.told, **self.metrics, **self.learning_curve.metrics()},

@@ -18,8 +18,8 @@ from reports.records.record import SCHEMA_VERSION, Environment, ModelInfo, Phase
 
 RUN_DIRECTORY: Mapping[str, str] = {
     "records/ID.json": "The record of a trial. Its fields are below.",
-    "predictions/ID.jsonl": "One line for each evaluated example: `id`, `references`, `prediction`, `tokens` (generated), "
-    "`finished` (an end token came before the length limit) and `scores` by metric.",
+    "predictions/ID.jsonl": "One line for each evaluated example: `id`, `references`, `prediction`, `tokens` "
+    "(generated), `finished` (an end token came before the length limit) and `scores` by metric.",
     "logs/ID.log": "What the worker and its libraries printed, without secrets: the first 32 MiB and the last 1 MiB.",
     "leaderboard.md": "The leaderboard for people, as Markdown.",
     "leaderboard.html": "The same as one HTML page, with tables that can be sorted.",
@@ -31,7 +31,8 @@ RUN_DIRECTORY: Mapping[str, str] = {
     "reward-kl.svg": "Reward against KL, where some trial optimised a policy.",
     "artifacts/ID/": "What the method ships. Kept with `--save-models`, and while another trial starts from it.",
     "stages/ID/": "Pairs and samples of methods that train in stages, for people to read.",
-    "checkpoints/ID.safetensors": "What a trial in training needs to go on after a crash. Removed when it has finished.",
+    "checkpoints/ID.safetensors": "What a trial in training needs to go on after a crash. "
+    "Removed when it has finished.",
     "superseded/": "Records that a later try of the same trial replaced.",
     "set-aside/": "Files that were found among the records and are none.",
     "rerun.json": "Trials that `--rerun` has still to reach.",

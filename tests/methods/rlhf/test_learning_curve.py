@@ -76,7 +76,7 @@ def train(make_job):
             if event.evaluable:
                 curve.after_step(done)
 
-        with meter.phase("train"):
+        with meter.measure_phase("train"):
             curve.begin(evaluator, job.validation)
             method.train(dataclasses.replace(job, emit=emit))
             curve.end(done)
