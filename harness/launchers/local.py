@@ -42,9 +42,6 @@ LONGEST_EVENT = 4 << 20
 LAST = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
 """Of a step event, what the record of a worker that died keeps as its last measurements."""
 
-PYTHON = (sys.executable, "-P")
-"""How a process of the harness is started: without the working directory among the places of modules."""
-
 ENVIRONMENT = (
     "PATH",
     "HOME",
@@ -78,8 +75,10 @@ PREFIXES = (
 )
 MARK = "HARNESS_KEPT"
 """Variable by which all that a trial has started is known where its keeper was killed."""
-ADDED = {"TOKENIZERS_PARALLELISM": "false"}
-"""Making malloc return memory sooner would tell methods apart by resident memory, and halves the speed of training."""
+ADDED = {"TOKENIZERS_PARALLELISM": "false", "PYTHONSAFEPATH": "1"}
+"""With a safe path a file of the working directory that is called torch.py is never taken for the library.
+
+Making malloc return memory sooner would tell methods apart by resident memory, and halves the speed of training."""
 
 
 class LocalLauncher(Launcher):
@@ -175,12 +174,12 @@ class _Kept:
         lifeline, self._lifeline = os.pipe()
         mark, self._words = uuid.uuid4().hex, b""
         self._mark = f"{MARK}={mark}"
-        command = [*PYTHON, "-m", "harness.worker", "--events", str(events)]
+        command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
             errors.write(f"--- {_now()}\n".encode())
             errors.flush()
             self._keeper = subprocess.Popen(
-                [*PYTHON, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
+                [sys.executable, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -17,7 +17,14 @@ from typing import Any
 
 from harness.request import TrialRequest
 from harness.worker import tensor_file
-from methods.engine.training_state import load_weights, packed, random_state, restore_random, trainable, unpacked
+from methods.engine.training_state import (
+    find_trainable_weights,
+    load_weights,
+    pack_states,
+    read_random_state,
+    restore_random_state,
+    unpack_states,
+)
 from methods.types import Checkpoint, State
 from reports.records import files
 
@@ -122,14 +129,14 @@ class TrialCheckpoint(Checkpoint):
 
     def kept(self) -> State | None:
         """The method's own part of the file."""
-        return None if self._state is None else unpacked(self._state)["method"]
+        return None if self._state is None else unpack_states(self._state)["method"]
 
     def resume(self) -> None:
         """Weights and random numbers as they were; the file is not needed any more."""
         assert self._state is not None
-        parts = unpacked(self._state)
+        parts = unpack_states(self._state)
         load_weights(dict(self._model.named_parameters()), parts["weights"].tensors)
-        restore_random(parts["random"], self._device)
+        restore_random_state(parts["random"], self._device)
         self._state = None
 
     def step(self, state: Callable[[], State]) -> None:
@@ -161,8 +168,8 @@ class TrialCheckpoint(Checkpoint):
 
     def _write(self, state: State) -> None:
         assert self._file is not None
-        parts = {"weights": State(trainable(self._model)), "random": random_state(self._device)}
-        whole = packed({**parts, "method": state})
+        parts = {"weights": State(find_trainable_weights(self._model)), "random": read_random_state(self._device)}
+        whole = pack_states({**parts, "method": state})
         values = {"identity": self._identity, "steps": self.steps, "carried": self._carry(), "state": whole.values}
         try:
             tensor_file.write(self._file, whole.tensors, values)

@@ -11,7 +11,7 @@ from methods.errors import (
     UnsupportedError,
     describe_error,
     describe_error_with_type,
-    is_want_of_memory,
+    is_out_of_memory,
 )
 
 
@@ -22,7 +22,7 @@ def describe_failure(error: Exception) -> tuple[str, str]:
     if isinstance(error, DivergedError):
         return "diverged", str(error)
     text = describe_error(error, None)
-    if is_want_of_memory(error):
+    if is_out_of_memory(error):
         said = describe_error(error, 300) if str(error).strip() else "an allocation failed"
         return "oom", f"out of memory: {said}; try a smaller --batch-size"
     if (isinstance(error, OSError) and error.errno == errno.ENOSPC) or "os error 28" in text.lower():

@@ -10,7 +10,7 @@ from typing import Any
 from harness.tasks.general_text import halves, shortened
 from harness.worker.generate import LOSS_BATCH, measure_loss
 from methods.engine.encoding import Encoded, Encoder
-from methods.engine.training_state import random_state, restore_random
+from methods.engine.training_state import read_random_state, restore_random_state
 from methods.types import Limits, ModelFacts, Text
 
 
@@ -44,9 +44,9 @@ class GeneralLoss:
         """
         import torch
 
-        before = random_state(self._device)
+        before = read_random_state(self._device)
         losses = measure_loss(model, self._encoder, self.encoded, self._size, self._dtype)
-        restore_random(before, self._device)
+        restore_random_state(before, self._device)
         if self._device != "cpu":
             torch.get_device_module(self._device).empty_cache()
         return losses

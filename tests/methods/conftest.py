@@ -7,7 +7,9 @@ import dataclasses
 
 import pytest
 
+from harness.request import BatchSettings, Decoding, ModelSource, Places, TaskRequest, TrialRequest
 from harness.worker.checkpoint import Stop, TrialCheckpoint
+from methods.types import Budget
 
 
 class Killed(BaseException):
@@ -20,7 +22,7 @@ class Mortal:
     def __init__(self, folder, make, every=1):
         self.file = folder / "trial.safetensors"
         self.make = make
-        self.every = {"unit": "steps", "amount": every}
+        self.every = Budget("steps", every)
         self.steps = []
         """Number of every step that was told, those that were done twice included."""
 
@@ -30,12 +32,7 @@ class Mortal:
         observer, stage = job.observer, job.observer.stage
         told = {name: value for name, value in vars(observer).items() if isinstance(value, dict)}
         checkpoint = TrialCheckpoint(
-            {
-                "trial_id": "0123456789abcdef",
-                "device": "cpu",
-                "training": {"batch_size": job.batch_size, "accumulation": job.accumulation},
-                "checkpoint": {"file": str(self.file), "every": self.every},
-            },
+            self._make_request(job),
             Stop(),
             carry=lambda: told,
             note=lambda *what: pytest.fail(str(what)),
@@ -64,6 +61,29 @@ class Mortal:
         except Killed:
             return job, False
         return job, True
+
+    def _make_request(self, job):
+        """The request of a trial that does this job and writes into the test's folder."""
+        facts = job.facts
+        places = {name: str(self.file.with_name(name)) for name in ("artifacts", "predictions", "stages")}
+        return TrialRequest(
+            trial_id="0123456789abcdef",
+            method="",
+            settings={},
+            seed=job.seed,
+            model=ModelSource(facts.name, "directory", str(self.file.parent), None, facts.architecture, facts.family),
+            task=TaskRequest(),
+            fingerprint="",
+            budget=job.budget,
+            training=BatchSettings(
+                batch_size=job.batch_size, accumulation=job.accumulation, **dataclasses.asdict(job.limits)
+            ),
+            decoding=Decoding(max_new_tokens=job.limits.target_tokens, batch_size=job.batch_size),
+            device="cpu",
+            dtype="float32",
+            checkpoint_every=self.every,
+            places=Places(checkpoint=str(self.file), **places),
+        )
 
 
 @pytest.fixture

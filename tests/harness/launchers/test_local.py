@@ -20,6 +20,8 @@ from harness.request import Places, TrialRequest
 from harness.spec.spec import build_spec
 from reports.records.record import Phase
 
+pytestmark = pytest.mark.own
+
 
 def toy_request(tmp_path: Path, **settings) -> TrialRequest:
     knobs = [f"toy.{key}={value}" for key, value in settings.items()]

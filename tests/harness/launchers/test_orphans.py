@@ -12,7 +12,10 @@ import pytest
 
 from harness.launchers.orphans import bearing, children, end_all
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the /proc that this asks")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the /proc that this asks"),
+    pytest.mark.own,
+]
 
 
 def test_an_orphan_in_a_session_of_its_own_is_found_and_ended():

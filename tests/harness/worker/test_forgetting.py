@@ -128,7 +128,7 @@ def test_training_is_the_same_with_and_without_it(make_request, work, method):
     found, plain = work(with_it), work(without)
     assert (found.status, plain.status) == ("ok", "ok"), (found.message, plain.message)
     assert shipped(with_it) == shipped(without) != {}
-    assert Path(with_it["predictions"]).read_bytes() == Path(without["predictions"]).read_bytes()
+    assert Path(with_it.places.predictions).read_bytes() == Path(without.places.predictions).read_bytes()
     assert found.metrics["heldout_loss"] == plain.metrics["heldout_loss"]
     assert set(found.phases) == set(plain.phases) == {"load", "train", "save", "evaluate"}
     assert len(found.scores["forgetting"]) == len(found.scores["general_loss"]) == 76

@@ -21,6 +21,8 @@ from harness.worker.evaluate import Evaluation, Evaluator
 from harness.worker.learning_curve import MOST_POINTS, LearningCurve
 from methods.base import Budget
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
 
@@ -239,7 +241,7 @@ def test_a_trial_with_a_curve_ends_with_the_same_weights_killed_or_not(make_requ
     assert [outcome.status for outcome in (first, second, third)] == ["ok"] * 3
     assert third.details["resumed"] == {"times": 1, "from_step": 4}
     assert shipped(killed) == shipped(curved) == shipped(plain) != {}
-    assert Path(curved["predictions"]).read_bytes() == Path(plain["predictions"]).read_bytes()
+    assert Path(curved.places.predictions).read_bytes() == Path(plain.places.predictions).read_bytes()
     assert first.curve == second.curve == third.curve
     assert first.learning_curve == ()
     assert points(second) == points(third)

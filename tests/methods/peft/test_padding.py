@@ -16,9 +16,9 @@ from harness.worker.generate import TransformersBackend
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 
-STEPS = 200
-EXAMPLES = 64
-BATCH = 32
+STEPS = 60
+EXAMPLES = 24
+BATCH = 24
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from harness.planning.identity import hash_training_code
 from methods.base import Budget, ModelFacts, TrainingJob
 from methods.errors import InvalidSettingError
 from methods.peft.adalora import PARTS
-from methods.peft.soft_prompts import with_prompt
+from methods.peft.soft_prompts import insert_prompt
 from methods.registry import build, get
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -107,7 +107,7 @@ def test_a_soft_prompt_stands_between_pads_and_text(tmp_path, name):
     virtual = model.active_peft_config.num_virtual_tokens
     ids = torch.tensor([[0, 0, 5, 6], [7, 8, 9, 10]])
     with torch.no_grad():
-        embeddings, mask = with_prompt(model, ids, torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]))
+        embeddings, mask = insert_prompt(model, ids, torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]))
         text, prompt = model.word_embeddings(ids), model.get_prompt(2, task_ids=ids.new_zeros(2))
     assert mask.sum(dim=1).tolist() == [virtual + 2, virtual + 4]
     assert mask[0, :3].tolist() == [0, 0, 1]

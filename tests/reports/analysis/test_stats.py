@@ -19,6 +19,8 @@ from reports.analysis.stats import (
     rank_rows,
 )
 
+pytestmark = pytest.mark.own
+
 T_975 = {1: 12.7062, 2: 4.30265, 4: 2.77645, 9: 2.26216, 999: 1.96234}
 """Quantiles of Student's t by degrees of freedom, from printed tables."""
 
