@@ -14,9 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reports.analysis.resampling import Resampler
-from reports.analysis.stats import Difference, Interval, compare_rows, compute_intervals, rank_rows, seed_interval
+from reports.analysis.stats import (
+    Difference,
+    Interval,
+    compare_rows,
+    compute_intervals,
+    compute_seed_interval,
+    rank_rows,
+)
 from reports.analysis.tables import Row, Table
-from reports.records.metrics import PRIMARY, Metric, known
+from reports.records.metrics import PRIMARY, Metric, collect_metrics
 
 TIE = 4
 """Decimals to which means must agree to share a rank where nothing more is known."""
@@ -48,7 +55,7 @@ class Standing:
     @cached_property
     def metrics(self) -> Mapping[str, Metric]:
         """Every metric that the table's records can have."""
-        return known(self.table.records)
+        return collect_metrics(self.table.records)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -131,7 +138,7 @@ class Standing:
     def _compute_interval(self, row: Row, metric: str) -> Interval | None:
         if self.table.parts or metric not in self.metrics:
             return None
-        found = self.resampled_intervals(metric).get(row.variant) or seed_interval(row.values(metric))
+        found = self.resampled_intervals(metric).get(row.variant) or compute_seed_interval(row.values(metric))
         if found is None:
             return None
         least, most = self.metrics[metric].range

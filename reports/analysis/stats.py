@@ -110,7 +110,7 @@ def compute_intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Inte
     ]
 
 
-def seed_interval(values: Sequence[float]) -> Interval | None:
+def compute_seed_interval(values: Sequence[float]) -> Interval | None:
     """Interval over seeds alone, for what is measured once per seed (time, memory); `None` where no two differ.
 
     Student's t: it holds where seeds spread like a normal distribution, which a handful of values cannot show.

@@ -12,7 +12,7 @@ from reports.format import format_value
 from reports.records.metrics import METRICS, PRIMARY, Metric
 
 
-def of_limit(standing: Standing, row: Row, limit: Limit) -> str:
+def describe_limit(standing: Standing, row: Row, limit: Limit) -> str:
     """Says that the interval of a row's quality reaches beyond a limit on it; empty where it does not or is unknown."""
     found = standing.resampled_intervals(PRIMARY).get(row.variant)
     if found is None:
@@ -23,7 +23,7 @@ def of_limit(standing: Standing, row: Row, limit: Limit) -> str:
     return f"{limit.flag} is not sure to hold: {interval}." if beyond else ""
 
 
-def over_base(standing: Standing, row: Row) -> str:
+def describe_gain_over_base(standing: Standing, row: Row) -> str:
     """Says that a row's gain over the untouched model may be chance; empty where it is significant or unknown."""
     found = standing.difference_from_base(row)
     if found is None or found.significant:
@@ -32,7 +32,7 @@ def over_base(standing: Standing, row: Row) -> str:
     return f"{row.variant} is not significantly different from the untouched model ({interval}): it may gain nothing."
 
 
-def in_quality(first: str, second: str, difference: Difference | None) -> str:
+def describe_quality_difference(first: str, second: str, difference: Difference | None) -> str:
     """What the difference of two methods supports; `None` where there are no scores that could be compared."""
     title = METRICS[PRIMARY].title
     if difference is None:
@@ -61,7 +61,7 @@ def in_quality(first: str, second: str, difference: Difference | None) -> str:
     )
 
 
-def in_cost(first: Row, second: Row, metric: Metric) -> str:
+def describe_cost_difference(first: Row, second: Row, metric: Metric) -> str:
     """Whether a method took less than another with every seed."""
     ours, theirs = first.values(metric.name), second.values(metric.name)
     spans = f"{_span(ours, metric)} against {_span(theirs, metric)} of {second.variant}"

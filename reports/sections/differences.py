@@ -17,7 +17,7 @@ _MANY = 12
 """Rows from which on the matrix would be wider than a page; the file of all pairs has them."""
 
 
-def chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
+def build_chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
     """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
     if standing.table.parts:  # of rows that cannot be compared there is nothing to say
         return None
@@ -103,7 +103,7 @@ def _intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
 
 
-def over(found: Interval) -> str:
+def describe_scope(found: Interval) -> str:
     """What an interval of scores is over, in brackets; empty where it is over seeds as well."""
     return " (examples)" if found.seeds < 2 else ""
 
@@ -113,7 +113,7 @@ def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
         return format_value(row.mean(metric.name), metric.unit)
     deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, metric.unit).lstrip('+')}"
     low, high = (format_value(end, metric.unit) for end in (found.low, found.high))
-    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{over(found)}"
+    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{describe_scope(found)}"
 
 
 def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ _NAMED = 8
 _MORE_SEEDS = "Run it again with --seeds 0,1,2 or more: what is finished is kept."
 
 
-def of(standing: Standing) -> str:
+def summarize(standing: Standing) -> str:
     """Which methods are best, and whether that is more than chance."""
     ranked = [place for place in standing.places if place.rank is not None]
     if not ranked:
@@ -26,7 +26,7 @@ def of(standing: Standing) -> str:
     return " ".join(filter(None, (_highest(standing, ranked, equal), _certainty(standing, first.row, others))))
 
 
-def over_base(standing: Standing, place: Place) -> str:
+def describe_gain(standing: Standing, place: Place) -> str:
     """A row's gain over the base, and whether it may be chance; empty where there is no gain."""
     if place.gain is None:
         return ""
@@ -39,7 +39,7 @@ def over_base(standing: Standing, place: Place) -> str:
     return f"{format_gain(place.gain)} {'over' if place.gain > 0 else 'against'} the base{chance}"
 
 
-def seeds_of(row: Row) -> str:
+def count_seeds(row: Row) -> str:
     """How many seeds a row's mean is of, and of how many that were tried where some failed."""
     done = len(row.ok)
     return f"{done} of {done + len(row.failed)}" if done and row.failed else str(done or "")
@@ -48,8 +48,8 @@ def seeds_of(row: Row) -> str:
 def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
     first = ranked[0]
     names = " and ".join(place.row.variant for place in equal)
-    score, over = format_value(first.row.mean(PRIMARY), "score"), over_base(standing, first)
-    failed = f" {seeds_of(first.row)} seeds ended ok." if first.row.failed else ""
+    score, over = format_value(first.row.mean(PRIMARY), "score"), describe_gain(standing, first)
+    failed = f" {count_seeds(first.row)} seeds ended ok." if first.row.failed else ""
     if first.gain is not None and first.gain <= 0:
         return f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({over}).{failed}"
     lead = "Highest ROUGE-L"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from reports.analysis import limits, mixed
-from reports.analysis.limits import RESIDENT, parse
+from reports.analysis.limits import RESIDENT, parse_limit
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables
+from reports.analysis.tables import build_tables
 from reports.errors import LimitError
-from reports.recommend import answers
+from reports.recommend import recommend_methods
 from reports.records.store import RunStore
-from reports.sections.certainty import in_quality
+from reports.sections.certainty import describe_quality_difference
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -45,9 +45,11 @@ MAXIMA = {"--max-memory": RESIDENT, "--max-time": ("train_seconds",), "--max-siz
 
 
 def ask(records, *given, prefer="quality", allow_mixed=False):
-    wanted = [parse(flag, flag[2:5], MAXIMA[flag], text) for flag, text in zip(given[::2], given[1::2], strict=True)]
-    made = tables(records)
-    return answers(list(map(Standing, mixed.together(made) if allow_mixed else made)), wanted, prefer)
+    wanted = [
+        parse_limit(flag, flag[2:5], MAXIMA[flag], text) for flag, text in zip(given[::2], given[1::2], strict=True)
+    ]
+    made = build_tables(records)
+    return recommend_methods(list(map(Standing, mixed.merge_tables(made) if allow_mixed else made)), wanted, prefer)
 
 
 def one(*arguments, **options):
@@ -293,7 +295,7 @@ def difference(mean, low, high, seeds, p, improvement):
     ],
 )
 def test_sentences_say_what_a_difference_supports(numbers, sentence):
-    assert in_quality("a", "b", difference(*numbers)) == sentence
+    assert describe_quality_difference("a", "b", difference(*numbers)) == sentence
 
 
 def scored(make, variant, shift, seed, **fields):
@@ -342,17 +344,17 @@ def test_scores_of_other_examples_are_not_compared(make):
 @pytest.mark.parametrize(
     ("read", "text", "value"),
     [
-        (limits.size, "8GiB", 8 * 1024**3),
-        (limits.size, "500MB", 500e6),
-        (limits.size, "1.5 kib", 1536),
-        (limits.size, "12B", 12),
-        (limits.seconds, "90s", 90),
-        (limits.seconds, "30min", 1800),
-        (limits.seconds, "1h", 3600),
-        (limits.seconds, "1h30min", 5400),
-        (limits.seconds, "1h 5 min 1.5s", 3901.5),
-        (limits.seconds, "2d", 172800),
-        (limits.number, "-0.5", -0.5),
+        (limits.parse_size, "8GiB", 8 * 1024**3),
+        (limits.parse_size, "500MB", 500e6),
+        (limits.parse_size, "1.5 kib", 1536),
+        (limits.parse_size, "12B", 12),
+        (limits.parse_seconds, "90s", 90),
+        (limits.parse_seconds, "30min", 1800),
+        (limits.parse_seconds, "1h", 3600),
+        (limits.parse_seconds, "1h30min", 5400),
+        (limits.parse_seconds, "1h 5 min 1.5s", 3901.5),
+        (limits.parse_seconds, "2d", 172800),
+        (limits.parse_number, "-0.5", -0.5),
     ],
 )
 def test_sizes_and_times_are_read(read, text, value):
@@ -376,7 +378,7 @@ def test_sizes_and_times_are_read(read, text, value):
 )
 def test_what_is_no_limit_is_refused_in_one_sentence(flag, text, sentence):
     with pytest.raises(LimitError) as caught:
-        parse(flag, flag[2:5], MAXIMA[flag], text)
+        parse_limit(flag, flag[2:5], MAXIMA[flag], text)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 

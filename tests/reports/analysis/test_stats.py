@@ -8,15 +8,15 @@ import math
 import numpy as np
 import pytest
 
-from reports.analysis.resampling import Resampler, mean_squares
+from reports.analysis.resampling import Resampler, compute_mean_squares
 from reports.analysis.stats import (
     _find_ends,
     _holm,
     _student,
     compare_rows,
     compute_intervals,
+    compute_seed_interval,
     rank_rows,
-    seed_interval,
 )
 
 pytestmark = pytest.mark.own
@@ -47,7 +47,7 @@ def all_numbers(value):
 @pytest.mark.parametrize("freedom", T_975)
 def test_seeds_alone_make_students_interval(freedom):
     values = np.linspace(1, 3, freedom + 1)
-    found = seed_interval(list(values))
+    found = compute_seed_interval(list(values))
     half = T_975[freedom] * values.std(ddof=1) / math.sqrt(freedom + 1)
     assert (found.mean, found.seeds) == (pytest.approx(2), freedom + 1)
     assert found.deviation == pytest.approx(values.std(ddof=1))
@@ -88,21 +88,21 @@ def test_draws_that_are_kept_are_those_that_are_drawn_anew(dice, monkeypatch):
 
 
 def test_seed_interval_of_equal_values_and_of_one():
-    assert seed_interval([2.5, 2.5, 2.5]) is None
-    assert seed_interval([1.58, 1.58, 1.58 * (1 + 2e-16)]) is None
-    assert seed_interval([2.5]) is None
-    assert seed_interval([]) is None
+    assert compute_seed_interval([2.5, 2.5, 2.5]) is None
+    assert compute_seed_interval([1.58, 1.58, 1.58 * (1 + 2e-16)]) is None
+    assert compute_seed_interval([2.5]) is None
+    assert compute_seed_interval([]) is None
 
 
 def test_mean_squares_by_hand():
-    assert mean_squares(np.array([[1.0, 2, 3], [3, 4, 8]])) == (
+    assert compute_mean_squares(np.array([[1.0, 2, 3], [3, 4, 8]])) == (
         pytest.approx(3 * 4.5),
         pytest.approx(2 * 3.25),
         pytest.approx(3 / 2),
     )
-    assert mean_squares(np.array([[1.0, 2, 3]])) == (0.0, pytest.approx(1.0), 0.0)
-    assert mean_squares(np.array([[1.0], [2], [3]])) == (pytest.approx(1.0), 0.0, 0.0)
-    assert mean_squares(np.array([[1.0]])) == (0.0, 0.0, 0.0)
+    assert compute_mean_squares(np.array([[1.0, 2, 3]])) == (0.0, pytest.approx(1.0), 0.0)
+    assert compute_mean_squares(np.array([[1.0], [2], [3]])) == (pytest.approx(1.0), 0.0, 0.0)
+    assert compute_mean_squares(np.array([[1.0]])) == (0.0, 0.0, 0.0)
 
 
 def test_one_example_leaves_the_spread_of_seeds():

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables
+from reports.analysis.tables import build_tables
 from reports.leaderboard import render
 
 
@@ -32,7 +32,7 @@ def scored(make):
 
 
 def ranks(records):
-    (table,) = tables(records)
+    (table,) = build_tables(records)
     return {place.row.variant: place.rank for place in Standing(table).places if place.rank is not None}
 
 
