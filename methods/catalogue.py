@@ -1,8 +1,8 @@
 """Finds what users choose by name and plugins may add: methods and, in the harness, metrics, tasks, launchers.
 
 A name comes from the project's own table, from an entry point of an installed package (group `harness.methods` and the
-like), or from a file that the user names. Nothing is imported before it is looked up. Using a name that is taken twice
-is an error that lists all origins. A plugin that cannot be used affects nothing else.
+like), or from a file that the user names. Nothing is imported before it is looked up. Using a name that is taken
+twice is an error that lists all origins. A plugin that cannot be used affects nothing else.
 """
 
 from __future__ import annotations
