@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 
 import pytest
 
@@ -35,15 +33,16 @@ class Reseeded(LoRA):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def report(run_here, tmp_path_factory):
     """The folder of a run of three methods that are one, with three seeds each."""
     folder = tmp_path_factory.mktemp("twins")
     (folder / "twins.py").write_text(TWINS)
     names = ("lora", "lora-again", "lora-reseeded")
     rates = [flag for name in names for flag in ("--set", f"{name}.learning_rate=6e-3")]
     sizes = ["--budget", "steps=20", "--seeds", "0,1,2", "--test-examples", "40", "--general-text", "none"]
-    command = [sys.executable, "-m", "harness", "run", "--plugin", "twins.py", "--methods", ",".join(names)]
-    subprocess.run([*command, *rates, *sizes, "--out", "run"], cwd=folder, check=True, timeout=2900)
+    command = ["run", "--plugin", "twins.py", "--methods", ",".join(names), *rates, *sizes, "--out", "run"]
+    done = run_here(*command, cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder / "run"
 
 
