@@ -22,7 +22,7 @@ from harness.models.source import EMBEDDED_FOLDER, resolve
 from harness.names import slug
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.worker.stages import TrialObserver
+from harness.worker.observer import TrialObserver
 from reports.errors import StoreError
 from reports.records.record import dump
 from reports.records.secrets import Redactor

@@ -186,7 +186,7 @@ def test_energy_that_is_spent_aside_does_not_count(clock):
     class Counter:
         spent = 7.0
 
-        def joules(self):
+        def read_joules(self):
             return self.spent
 
     meter = Meter("none", clock)

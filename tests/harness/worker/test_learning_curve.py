@@ -16,9 +16,9 @@ from harness.models.toy import ToyBackend
 from harness.planning.planner import _plan_curve, make_plan
 from harness.request import CurveRequest
 from harness.spec.spec import build_spec
-from harness.worker.checkpoint import Stop
-from harness.worker.evaluate import Evaluation, Evaluator
+from harness.worker.evaluation import Evaluation, Evaluator
 from harness.worker.learning_curve import MOST_POINTS, LearningCurve
+from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
 
 pytestmark = pytest.mark.own
@@ -134,7 +134,7 @@ def make_curve(clock):
     """A function that makes a curve whose evaluations take 50 s each, and its meter."""
 
     def make(amount=2, unit="steps", stop=None, meter=None):
-        meter, stop = meter or Meter("none", clock), stop or Stop()
+        meter, stop = meter or Meter("none", clock), stop or StopSignal()
         asked = CurveRequest(every=Budget(unit, amount), examples=3)
 
         class Slow(Evaluator):
@@ -193,7 +193,7 @@ def test_a_long_curve_becomes_coarser(make_curve):
 
 
 def test_a_trial_that_is_to_end_does_not_wait_for_its_evaluation(make_curve):
-    stop = Stop()
+    stop = StopSignal()
     stop.deferred = True
     curve, meter = make_curve(1, stop=stop)
     with meter.measure_phase("train"):
