@@ -7,7 +7,7 @@ parent can write a record that says what was tried. The base model comes first a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import SpecError
@@ -17,6 +17,7 @@ from harness.request import ModelSource, Split, TrialRequest
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
+from reports.records.details import SearchDetails, write_detail
 from reports.records.record import Record, Status
 
 BASE = Variant(method="base")
@@ -53,14 +54,14 @@ class Choice:
     """What a search has chosen for a variant; without one, the variant as it stands."""
 
     variant: Variant
-    tuning: Mapping[str, Any] = field(default_factory=dict)
+    tuning: SearchDetails | None = None
     """What the record says of the search."""
     refused: tuple[Status, str] | None = None
     """Where no try ended ok."""
 
     def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Another search makes another trial, even where it chose the same."""
-        return {"tuning": self.tuning} if self.tuning else {}
+        return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
     def request(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Nothing: what was chosen is in the knobs."""
@@ -68,7 +69,7 @@ class Choice:
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """What was searched and chosen."""
-        return {"tuning": self.tuning} if self.tuning else {}
+        return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
 
 CHOSEN = Choice(BASE)

@@ -19,6 +19,7 @@ from harness.planning.planner import Planner
 from harness.running.runner import Runner
 from harness.spec.search_space import Domain
 from harness.spec.variants import Variant
+from reports.records.details import SearchDetails
 from reports.records.metrics import PRIMARY
 from reports.records.record import Record
 
@@ -54,22 +55,22 @@ class Found:
         done = [one for one in self.tries if one.score is not None]
         return max(done, key=lambda one: one.score or 0.0, default=None)
 
-    def details(self) -> dict[str, Any]:
-        """What the records of the chosen setting say of it."""
+    def describe(self) -> SearchDetails:
+        """What the records of the chosen setting say of the search."""
         best = self.best
         chosen = dict(best.values) if best else {}
-        return {
-            "metric": PRIMARY,
-            "split": "validation",
-            "tries": len(self.tries),
-            "failed": sum(one.score is None for one in self.tries),
-            "seed": self.seed,
-            "space": {knob: str(domain) for knob, domain in self.space.items()},
-            "chosen": chosen,
-            "score": best.score if best else None,
-            "score_as_it_stands": self.tries[0].score,
-            "edge": [knob for knob, value in chosen.items() if self.space[knob].is_edge(value)],
-        }
+        return SearchDetails(
+            metric=PRIMARY,
+            split="validation",
+            tries=len(self.tries),
+            failed=sum(one.score is None for one in self.tries),
+            seed=self.seed,
+            space={knob: str(domain) for knob, domain in self.space.items()},
+            chosen=chosen,
+            score=best.score if best else None,
+            score_as_it_stands=self.tries[0].score,
+            edge=tuple(knob for knob, value in chosen.items() if self.space[knob].is_edge(value)),
+        )
 
 
 def tuned(planner: Planner, runner: Runner) -> Plan:
@@ -104,8 +105,8 @@ def _chosen(planner: Planner, runner: Runner, variant: Variant) -> Choice:
     found = search(space, planner.method(variant).settings(), planner.spec.tries, seed, measure)
     if found.best is None:
         message = f"none of {len(found.tries)} tries ended ok; the last: {last[0].message or last[0].status}"
-        return Choice(replace(variant, tuned=found.tries[0].values), found.details(), ("error", message))
-    return Choice(replace(variant, tuned=found.best.values), found.details())
+        return Choice(replace(variant, tuned=found.tries[0].values), found.describe(), ("error", message))
+    return Choice(replace(variant, tuned=found.best.values), found.describe())
 
 
 def search(

@@ -18,6 +18,7 @@ from harness.outcome import Outcome, finish_record
 from harness.planning.plan import Plan, Trial
 from harness.request import Places, TrialRequest
 from methods.errors import describe_error_with_type
+from reports.records.details import BatchSizes, OutOfMemoryTry, SmallerBatches, write_detail
 from reports.records.record import Record, redacted
 from reports.records.store import RunStore
 
@@ -157,20 +158,21 @@ def _attempt(
         start=str(store.artifacts_path(trial.start).resolve()) if trial.start else None,
     )
     request = dataclasses.replace(trial.request, save_models=keep or trial.request.save_models, places=places)
-    tried: list[dict[str, Any]] = []
+    tried: list[OutOfMemoryTry] = []
     while True:
         outcome = _launched(launcher, request, store.log_path(trial.trial_id), progress.event)
-        smaller = halve_batch(request, outcome.phase) if outcome.status == "oom" else None
-        if smaller is None or trial.request.on_oom != "halve-batch":
+        halved = halve_batch(request, outcome.phase) if outcome.status == "oom" else None
+        if halved is None or trial.request.on_oom != "halve-batch":
             break
-        tried.append({**_sizes(request), "phase": outcome.phase, "message": outcome.message})
-        request = smaller
+        sizes = dataclasses.asdict(_sizes(request))
+        tried.append(OutOfMemoryTry(**sizes, phase=outcome.phase, message=outcome.message))
+        request = halved
     record = finish_record(draft, outcome)
     if not tried:
         return record
     # The fields of training and decoding stay as asked for: the trial is still comparable with those that had room.
-    smaller_batches = {"tried": tried, "used": _sizes(request)}
-    return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller_batches})
+    smaller = write_detail(SmallerBatches(tried=tuple(tried), used=_sizes(request)))
+    return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller})
 
 
 def _launched(
@@ -209,9 +211,9 @@ def halve_batch(request: TrialRequest, phase: str | None) -> TrialRequest | None
     return dataclasses.replace(request, training=batches)
 
 
-def _sizes(request: TrialRequest) -> dict[str, int]:
-    return {
-        "batch_size": request.training.batch_size,
-        "accumulation": request.training.accumulation,
-        "eval_batch_size": request.decoding.batch_size,
-    }
+def _sizes(request: TrialRequest) -> BatchSizes:
+    return BatchSizes(
+        batch_size=request.training.batch_size,
+        accumulation=request.training.accumulation,
+        eval_batch_size=request.decoding.batch_size,
+    )

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from reports.analysis import general_text
+from reports.records.details import read_details
 from reports.records.record import Record, dump
 
 _BATCH = ("batch_size", "accumulation")
@@ -218,24 +219,16 @@ def _given(record: Record) -> str:
 
     A learned reward is none that was given.
     """
-    reward, pairs, tuning = (record.details.get(name) for name in ("reward", "preferences", "tuning"))
-    source = pairs.get("source") if isinstance(pairs, Mapping) else None
-    chosen = tuning.get("chosen") if isinstance(tuning, Mapping) else None
-    told = [_named("reward", reward, "revision")] if _name(reward) not in ("", LEARNED) else []
-    told += [_named("pairs", source, "fingerprint")] if _name(source) else []
-    told += [f"{knob}={value}" for knob, value in sorted(chosen.items())] if isinstance(chosen, Mapping) else []
-    return ", ".join(told) or "derived pairs"
+    details = read_details(record.details)
+    reward, pairs = details.reward, details.preferences.source if details.preferences else None
+    words = [_name("reward", reward.name, reward.revision)] if reward and reward.name not in ("", LEARNED) else []
+    words += [_name("pairs", pairs.name, pairs.fingerprint)] if pairs and pairs.name else []
+    words += [f"{knob}={value}" for knob, value in sorted(details.tuning.chosen.items())] if details.tuning else []
+    return ", ".join(words) or "derived pairs"
 
 
-def _named(what: str, thing: Any, content: str) -> str:
-    known = thing.get(content)
-    return f"{what} {_name(thing)}" + (f" {str(known)[:8]}" if known else "")
-
-
-def _name(thing: Any) -> str:
-    """What details call a reward or a file of pairs; empty where there is none."""
-    name = thing.get("name") if isinstance(thing, Mapping) else None
-    return name if isinstance(name, str) else ""
+def _name(what: str, name: str, content: str | None) -> str:
+    return f"{what} {name}" + (f" {content[:8]}" if content else "")
 
 
 def _latest_code(variant: str, records: Sequence[Record]) -> Row:

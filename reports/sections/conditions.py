@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from reports.analysis.tables import Table
 from reports.format import format_value
+from reports.records.details import read_details
 from reports.records.record import Record
 
 _SPLITS = ("train", "validation", "test")
@@ -143,13 +144,13 @@ def _code(record: Record) -> str:
 
 
 def describe_smaller_batches(record: Record) -> str | None:
-    """A sentence where a trial was done with smaller batches than asked for, for want of memory."""
-    told = record.details.get("smaller_batches")
-    used = told.get("used") if isinstance(told, Mapping) else None
-    if not isinstance(used, Mapping):
+    """A sentence where a trial was done with smaller batches than asked for, because memory ran out."""
+    smaller = read_details(record.details).smaller_batches
+    if smaller is None:
         return None
-    batch, accumulation = used.get("batch_size"), used.get("accumulation")
+    used = smaller.used
     return (
         f"{record.variant} seed {record.seed} ran out of memory with the batches asked for; it was done with batches "
-        f"of {batch} × {accumulation} accumulated in training and of {used.get('eval_batch_size')} in evaluation."
+        f"of {used.batch_size} × {used.accumulation} accumulated in training and of {used.eval_batch_size} in "
+        "evaluation."
     )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from reports.analysis.tables import Row
 from reports.format import format_value
+from reports.records.details import CurveDetails, read_details
 from reports.records.metrics import METRICS, PRIMARY
 from reports.records.record import Record
 from reports.sections.chapter import Chapter, Figure
@@ -81,7 +81,7 @@ def _line(row: Row, *, aimed: bool) -> tuple[str, ...]:
     )
     if not aimed:
         return cells
-    wanted = [value for record in row.ok if is_drawable(value := _told_of(record, "target_quality"))]
+    wanted = [value for record in row.ok if (value := _read_curve(record).target_quality) is not None]
     return (*cells, _span(wanted), *(_reached(row, name) for name in _TARGETS))
 
 
@@ -102,7 +102,7 @@ def _span(values: Sequence[float]) -> str:
 
 
 def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
-    examples = [n for row in rows for record in row.ok if is_drawable(n := _told_of(record, "examples"))]
+    examples = [n for row in rows for record in row.ok if (n := _read_curve(record).examples) is not None]
     first = f"the first {_span(examples)}" if examples else "the first"
     return (
         f"Measured on {first} validation examples, which are none of the test split; the time of these evaluations is "
@@ -111,7 +111,6 @@ def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
     )
 
 
-def _told_of(record: Record, name: str) -> Any:
-    """What the record's details say of its curve; of another shape they are not read."""
-    told = record.details.get("learning_curve")
-    return told.get(name) if isinstance(told, Mapping) else None
+def _read_curve(record: Record) -> CurveDetails:
+    """What was asked for, as far as the record says."""
+    return read_details(record.details).learning_curve or CurveDetails()
