@@ -15,21 +15,21 @@ from reports.sections.grid import Grid
 
 def build_chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | None:
     """A line for each row that a search has chosen the setting of; `tries` are the trials of all searches."""
-    found = [(row, told) for row in rows if (told := _told(row))]
+    found = [(row, told) for row in rows if (told := _read_search(row))]
     if not found:
         return None
-    untuned = [row.variant for row in rows if row.role == "candidate" and not _told(row)]
+    untuned = [row.variant for row in rows if row.role == "candidate" and not _read_search(row)]
     header = ("method", "tries", "failed", "searched", "chosen", "validation ROUGE-L", "as it stands", "search time")
     body = [
         (
             row.variant,
             str(told.get("tries", "")),
             str(told.get("failed", "")),
-            _pairs(told.get("space")),
-            _pairs(told.get("chosen")),
-            _score(told.get("score")),
-            _score(told.get("score_as_it_stands")),
-            format_value(_seconds(row, told, tries), "s"),
+            _format_pairs(told.get("space")),
+            _format_pairs(told.get("chosen")),
+            _format_score(told.get("score")),
+            _format_score(told.get("score_as_it_stands")),
+            format_value(_sum_seconds(row, told, tries), "s"),
         )
         for row, told in found
     ]
@@ -47,13 +47,13 @@ def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader should know of choices on the edge of their range, and of tries that were not as many for all."""
     said = []
     for row in rows:
-        edge = _told(row).get("edge")
+        edge = _read_search(row).get("edge")
         if isinstance(edge, list | tuple) and edge:
             knobs = ", ".join(map(str, edge))
             said.append(
                 f"{row.variant}: the search chose {knobs} at the edge of the range; better values may lie beyond."
             )
-    tries = {str(told.get("tries")) for row in rows if (told := _told(row))}
+    tries = {str(told.get("tries")) for row in rows if (told := _read_search(row))}
     if len(tries) > 1:
         said.append(
             "The searches of this table did not try equally many settings: the comparison favours those with more."
@@ -61,7 +61,7 @@ def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _seconds(row: Row, told: Mapping[str, Any], tries: Sequence[Record]) -> float | None:
+def _sum_seconds(row: Row, told: Mapping[str, Any], tries: Sequence[Record]) -> float | None:
     """What the tries of a row's search took in all; they are those that differ from it in what was searched alone."""
     space = told.get("space")
     searched = set(space) if isinstance(space, Mapping) else set()
@@ -74,7 +74,7 @@ def _seconds(row: Row, told: Mapping[str, Any], tries: Sequence[Record]) -> floa
     return math.fsum(time for time in times if time is not None) if any(times) else None
 
 
-def _told(row: Row) -> Mapping[str, Any]:
+def _read_search(row: Row) -> Mapping[str, Any]:
     for record in row.records:
         told = record.details.get("tuning")
         if isinstance(told, Mapping):
@@ -82,11 +82,11 @@ def _told(row: Row) -> Mapping[str, Any]:
     return {}
 
 
-def _pairs(values: Any) -> str:
+def _format_pairs(values: Any) -> str:
     if not isinstance(values, Mapping):
         return ""
     return "; ".join(f"{name}: {f'{value:g}' if isinstance(value, float) else value}" for name, value in values.items())
 
 
-def _score(value: Any) -> str:
+def _format_score(value: Any) -> str:
     return f"{value:.3f}" if isinstance(value, float | int) and not isinstance(value, bool) else ""
