@@ -16,21 +16,21 @@ from reports.sections.grid import Grid
 
 def build_chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | None:
     """A line for each row that a search has chosen the setting of; `tries` are the trials of all searches."""
-    found = [(row, search) for row in rows if (search := find_search(row))]
+    found = [(row, search) for row in rows if (search := _find_search(row))]
     if not found:
         return None
-    untuned = [row.variant for row in rows if row.role == "candidate" and not find_search(row)]
+    untuned = [row.variant for row in rows if row.role == "candidate" and not _find_search(row)]
     header = ("method", "tries", "failed", "searched", "chosen", "validation ROUGE-L", "as it stands", "search time")
     body = [
         (
             row.variant,
-            _count(search.tries),
-            _count(search.failed),
-            _pairs(search.space),
-            _pairs(search.chosen),
-            _score(search.score),
-            _score(search.score_as_it_stands),
-            format_value(_seconds(row, search, tries), "s"),
+            _format_count(search.tries),
+            _format_count(search.failed),
+            _format_pairs(search.space),
+            _format_pairs(search.chosen),
+            _format_score(search.score),
+            _format_score(search.score_as_it_stands),
+            format_value(_sum_seconds(row, search, tries), "s"),
         )
         for row, search in found
     ]
@@ -48,13 +48,13 @@ def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader should know of choices on the edge of their range, and of tries that were not as many for all."""
     said = []
     for row in rows:
-        search = find_search(row)
+        search = _find_search(row)
         if search and search.edge:
             knobs = ", ".join(search.edge)
             said.append(
                 f"{row.variant}: the search chose {knobs} at the edge of the range; better values may lie beyond."
             )
-    tries = {search.tries for row in rows if (search := find_search(row))}
+    tries = {search.tries for row in rows if (search := _find_search(row))}
     if len(tries) > 1:
         said.append(
             "The searches of this table did not try equally many settings: the comparison favours those with more."
@@ -62,7 +62,7 @@ def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _seconds(row: Row, search: SearchDetails, tries: Sequence[Record]) -> float | None:
+def _sum_seconds(row: Row, search: SearchDetails, tries: Sequence[Record]) -> float | None:
     """What the tries of a row's search took in all; they are those that differ from it in what was searched alone."""
     done = row.records[0]
 
@@ -73,18 +73,18 @@ def _seconds(row: Row, search: SearchDetails, tries: Sequence[Record]) -> float 
     return math.fsum(time for time in times if time is not None) if any(times) else None
 
 
-def find_search(row: Row) -> SearchDetails | None:
+def _find_search(row: Row) -> SearchDetails | None:
     """The search that chose the row's settings; `None` where there was none."""
     return next((found for record in row.records if (found := read_details(record.details).tuning)), None)
 
 
-def _count(value: int | None) -> str:
+def _format_count(value: int | None) -> str:
     return "" if value is None else str(value)
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
+def _format_pairs(values: Mapping[str, Any]) -> str:
     return "; ".join(f"{name}: {f'{value:g}' if isinstance(value, float) else value}" for name, value in values.items())
 
 
-def _score(value: float | None) -> str:
+def _format_score(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
