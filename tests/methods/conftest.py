@@ -7,13 +7,21 @@ import dataclasses
 
 import pytest
 
+from harness.planning.planner import make_plan
 from harness.request import BatchSettings, Decoding, ModelSource, Places, TaskRequest, TrialRequest
-from harness.worker.checkpoint import Stop, TrialCheckpoint
+from harness.spec.spec import build_spec
+from harness.worker.carried_state import CarriedState
+from harness.worker.checkpoint import TrialCheckpoint
+from harness.worker.stop_signal import StopSignal
 from methods.types import Budget
 
 
 class Killed(BaseException):
     """What happens to a training in the tests of checkpoints."""
+
+
+NOTHING = CarriedState(started_at="", done={}, cut={}, meter={}, learning_curve={}, metrics={}, details={})
+"""What a worker carries over that has measured nothing."""
 
 
 class Mortal:
@@ -26,6 +34,12 @@ class Mortal:
         self.steps = []
         """Number of every step that was told, those that were done twice included."""
 
+    def _make_request(self, job):
+        toy = make_plan(build_spec({"model": "toy", "task": "toy", "methods": "toy"})).trials[1].request
+        training = dataclasses.replace(toy.training, batch_size=job.batch_size, accumulation=job.accumulation)
+        places = Places(artifacts="", predictions="", stages="", checkpoint=str(self.file))
+        return dataclasses.replace(toy, device="cpu", training=training, checkpoint_every=self.every, places=places)
+
     def run(self, moment=None):
         """(job, whether it came to its end); it dies when a step of this number ends or a stage of this name begins."""
         method, job = self.make()
@@ -33,11 +47,11 @@ class Mortal:
         told = {name: value for name, value in vars(observer).items() if isinstance(value, dict)}
         checkpoint = TrialCheckpoint(
             self._make_request(job),
-            Stop(),
-            carry=lambda: told,
+            StopSignal(),
+            carry=lambda: dataclasses.replace(NOTHING, details=told),
             note=lambda *what: pytest.fail(str(what)),
         )
-        for name, values in (checkpoint.open() or {}).items():
+        for name, values in (checkpoint.open() or NOTHING).details.items():
             told[name].update(values)
         checkpoint.bind(job.model)
 
