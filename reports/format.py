@@ -1,8 +1,15 @@
-"""Numbers as people read them; every unit of `reports.metrics` has one form. What is missing is empty."""
+"""Numbers and texts as people read them; every unit of `reports.metrics` has one form. What is missing is empty.
+
+Names and messages come from users, data and libraries, and may hold characters that deceive.
+"""
 
 from __future__ import annotations
 
-from reports.metrics import Unit
+import re
+
+from reports.records.metrics import Unit
+
+_HIDDEN = re.compile("[^\t\n -~\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 
 
 def format_value(value: float | None, unit: Unit) -> str:
@@ -75,3 +82,8 @@ def _duration(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60:02} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def replace_hidden(text: str) -> str:
+    """The text with `�` for what terminals obey, XML refuses, or turns the direction of what stands around it."""
+    return _HIDDEN.sub("�", text)

@@ -72,7 +72,7 @@ def write(folder: Path, words: dict[str, str]) -> list[str]:
     """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
     from harness.errors import SpecError
     from harness.names import is_path
-    from reports.files import draft_folder, write_text
+    from reports.records.files import draft_folder, write_text
 
     if not is_path(str(folder)):
         raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")

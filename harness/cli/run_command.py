@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from harness.planning.plan import Plan
     from harness.planning.planner import Planner
     from harness.spec.spec import Spec
-    from reports.record import Record
-    from reports.store import RunStore
+    from reports.records.record import Record
+    from reports.records.store import RunStore
 
 EXAMPLES = """examples:
   python -m harness run --methods lora,qlora
@@ -45,16 +45,16 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run and report; the exit code says whether every trial ended ok."""
-    from harness.launchers.interruption import as_keyboard_interrupt
+    from harness.launchers.interruption import turn_signals_into_keyboard_interrupt
     from harness.spec.spec import build_spec
 
     spec = build_spec(request_of(arguments))
 
     from harness.planning.planner import prepare
     from harness.running.progress import say
-    from reports.store import RunStore
+    from reports.records.store import RunStore
 
-    with as_keyboard_interrupt():
+    with turn_signals_into_keyboard_interrupt():
         planner = prepare(spec)
         plan = planner.plan()  # whatever is wrong with it is said before anything runs
         store = RunStore(spec.directory)
@@ -74,13 +74,13 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     from rich.console import Console
 
     from harness.launchers.interruption import Interruption
-    from harness.launchers.registry import build
+    from harness.launchers.registry import build_launcher
     from harness.running.knob_search import count_trials, tuned
     from harness.running.progress import progress_for, say
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
-    from reports.secrets import ours
+    from reports.records.secrets import ours
 
     what = f"{plan.model.name} on {plan.task.name}"
     spec = planner.spec
@@ -91,7 +91,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     records: list[Record] = []
     interrupted = False
     with Interruption() as interruption:
-        launcher = build(spec.launcher, spec.trial_timeout, interruption)
+        launcher = build_launcher(spec.launcher, spec.trial_timeout, interruption)
         try:
             try:
                 with progress_for(count, Console()) as progress:
@@ -135,7 +135,7 @@ def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
 
 def resume_command(given: Sequence[str]) -> str:
     """The command that resumes what these words started; without `--rerun`, which the run directory remembers."""
-    from reports.secrets import ours
+    from reports.records.secrets import ours
 
     words, rest = [], iter(given)
     for word in rest:

@@ -6,8 +6,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from harness.request import CurveRequest
-from reports.metrics import PRIMARY
-from reports.record import Record
+from reports.records.metrics import PRIMARY
+from reports.records.record import Record
 
 
 def find_time_to_quality(points: Sequence[Mapping[str, float | None]], target: float) -> dict[str, float | None]:

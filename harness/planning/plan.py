@@ -17,7 +17,7 @@ from harness.request import ModelSource, Split, TrialRequest
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
-from reports.record import Record, Status
+from reports.records.record import Record, Status
 
 BASE = Variant(method="base")
 

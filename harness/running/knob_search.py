@@ -19,8 +19,8 @@ from harness.planning.planner import Planner
 from harness.running.runner import Runner
 from harness.spec.search_space import Domain
 from harness.spec.variants import Variant
-from reports.metrics import PRIMARY
-from reports.record import Record
+from reports.records.metrics import PRIMARY
+from reports.records.record import Record
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from annotated_types import Ge, Interval
 
 from harness.errors import SpecError
-from harness.launchers.registry import get as get_launcher
+from harness.launchers.registry import get_launcher
 from harness.names import (
     is_path,
     parse_budget,
@@ -31,7 +31,7 @@ from harness.scoring.evaluate_script import comes_from_hub
 from harness.spec.search_space import Wanted, parse_tune, require_knobs
 from harness.spec.variants import Variant, parse_variants
 from methods import registry
-from methods.errors import nearest, wanted
+from methods.errors import describe_pydantic_error, suggest_names
 from methods.types import Budget
 
 
@@ -167,7 +167,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     """A validated spec from keys in `KEYS`; values may be text, as flags give them. Raises `SpecError`."""
     for key in request:
         if key not in KEYS:
-            raise SpecError(f"unknown key {key!r} in the request{nearest(str(key), KEYS)}")
+            raise SpecError(f"unknown key {key!r} in the request{suggest_names(str(key), KEYS)}")
     values = {key: value for key, value in request.items() if value is not None}
     if not str(values.get("model", "embedded")).strip():
         raise SpecError("--model is empty: give a preset, a directory or a hub id")
@@ -245,7 +245,7 @@ def _validated(cls: type, values: Mapping[str, Any]) -> Any:
         made = _adapter(cls).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        raise SpecError(f"{first['loc'][0]} {wanted(first)}") from error
+        raise SpecError(f"{first['loc'][0]} {describe_pydantic_error(first)}") from error
     for name, value in values.items():
         if isinstance(value, bool) and (kind := type(getattr(made, name))) in (int, float):  # pydantic takes it for 1
             raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number, not {value}")

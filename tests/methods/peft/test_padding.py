@@ -11,7 +11,7 @@ from harness.models.loading import load
 from harness.models.source import resolve
 from harness.request import Decoding, TaskRequest
 from harness.tasks import load_task
-from harness.worker.evaluate import Evaluator
+from harness.worker.evaluation import Evaluator
 from harness.worker.generate import TransformersBackend
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
