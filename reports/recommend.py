@@ -23,7 +23,7 @@ _WORTH_SAYING = 0.05
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one table."""
+    """The recommendation for one table."""
 
     heading: str
     method: str | None

@@ -68,7 +68,7 @@ def _describe_line(name: str, line: Sequence[Point]) -> str:
 def _build_grid(rows: Sequence[Row]) -> Grid:
     aimed = any(name in record.metrics for row in rows for record in row.ok for name in _TARGETS)
     targets = [METRICS[name].title for name in _TARGETS] if aimed else []
-    header = ("method", "points", "best ROUGE-L", "at step", *(["ROUGE-L aimed at"] if aimed else []), *targets)
+    header = ("method", "points", "best ROUGE-L", "at step", *(["target ROUGE-L"] if aimed else []), *targets)
     return Grid(header, (False, *(True for _ in header[1:])), tuple(_build_line(row, aimed=aimed) for row in rows))
 
 
@@ -107,8 +107,8 @@ def _list_footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
     examples = [n for row in rows for record in row.ok if (n := _read_curve(record).examples) is not None]
     first = f"the first {_format_range(examples)}" if examples else "the first"
     return (
-        f"Measured on {first} validation examples, which are none of the test split; the time of these evaluations is "
-        "no train time.",
+        f"Measured on {first} validation examples, none of which is in the test split; the time of these evaluations "
+        "is not counted as train time.",
         *(["Best: the mean over seeds of each seed's best point."] if any(len(row.ok) > 1 for row in rows) else []),
     )
 

@@ -50,7 +50,7 @@ COLUMNS = (
     "energy_joules",
     "cost",
 )
-"""Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
+"""Metrics of the ranked table, in order; a column without any value is named below the table instead."""
 _TITLES = {GAIN: "gain in ROUGE-L", INTERVAL: "95% interval"}
 _FEW = 3
 """Rows that may all be printed as the best ones; of more, only as many as half of all."""
@@ -261,7 +261,7 @@ def _list_warnings(table: Table) -> tuple[str, ...]:
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
         warnings.append(
-            "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
+            "These records were made with different versions of the harness's own code; `--rerun all` repeats them all."
         )
     if changed := find_contested_metrics(table.records):
         warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")

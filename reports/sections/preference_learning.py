@@ -236,7 +236,7 @@ def _describe_series(panel: curves.Panel, series: curves.Series) -> str:
 
 
 def _read_detail(record: Record, name: str) -> Mapping[str, Any]:
-    """What a method said of itself under a name. Plugins say what they like: what has another shape is not read."""
+    """What a method reports about itself under a name. What has another shape is ignored."""
     value = record.details.get(name)
     return value if isinstance(value, Mapping) else {}
 

@@ -1,4 +1,4 @@
-"""The knobs of a table's methods: what differs between them, and what all have alike."""
+"""The knobs of a table's methods: what differs between them, and what is the same for all."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def build_settings_grid(table: Table) -> Grid | None:
         if name not in columns
     )
     if common:
-        body.append(("(alike where it applies)", *("" for _ in columns), common))
+        body.append(("(the same wherever it applies)", *("" for _ in columns), common))
     header = ("method", *columns, "other settings")
     return Grid(header, (False, *(True for _ in columns), False), tuple(body))
 

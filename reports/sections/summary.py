@@ -86,7 +86,9 @@ def _group_by_significance(found: Mapping[str, Difference | None]) -> str:
     groups = {
         "Not significantly different from it": [name for name in several if name not in different],
         "Significantly different from it": different,
-        "Not compared, for want of two seeds in common": [name for name in found if name not in several],
+        "Not compared, because they have fewer than two seeds in common": [
+            name for name in found if name not in several
+        ],
     }
     said = [f"{what}: {_join_names(names)}." for what, names in groups.items() if names]
     counts = sorted({difference.interval.seeds for difference in several.values()})

@@ -75,7 +75,7 @@ def _list_footnotes(wanted: Sequence[Metric], metrics: Sequence[Metric], usual: 
     absent = [metric for metric in wanted if metric not in metrics]
     notes = [_RULE]
     if absent:
-        notes.append(f"Left out, since nobody measured it: {_join_titles(absent)}.")
+        notes.append(f"Left out, because it was not measured: {_join_titles(absent)}.")
     if usual and any(metric.name == "peak_tensor_bytes" for metric in metrics):
         notes.append("Memory is that of live tensors, since resident memory is also that of Python and its libraries.")
     return tuple(notes)

@@ -35,11 +35,11 @@ def build_chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | Non
         for row, search in found
     ]
     notes = [
-        "Every try trained with the budget of the table and one seed, and was scored on the validation split; the test "
-        "split was seen by the chosen setting alone, once with each seed."
+        "Every try trained with the budget of the table and one seed, and was scored on the validation split; "
+        "only the chosen setting was evaluated on the test split, once with each seed."
     ]
     if untuned:
-        notes.append(f"Not searched, and so at a disadvantage or at none: {', '.join(untuned)}.")
+        notes.append(f"Not tuned, and so possibly at a disadvantage: {', '.join(untuned)}.")
     right = (False, True, True, False, False, True, True, True)
     return Chapter("Tuning", grids=(("", Grid(header, right, tuple(body))),), footnotes=tuple(notes))
 
