@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from reports.analysis import mixed, pareto
-from reports.analysis.limits import Limit, Miss, miss, value
+from reports.analysis.limits import Limit, Miss, find_judged_value, find_miss
 from reports.analysis.standing import TIE, Standing
 from reports.analysis.tables import Row
 from reports.format import format_gain, format_value, replace_hidden
@@ -38,11 +38,11 @@ class Answer:
         return "\n".join([replace_hidden(" ".join(self.heading.split())), *body])
 
 
-def answers(
+def recommend_methods(
     standings: Sequence[Standing], limits: Sequence[Limit], prefer: Preference = "quality"
 ) -> tuple[Answer, ...]:
     """One answer for each table; several are numbered, and each says what sets it apart."""
-    marks = mixed.marks([standing.table.key for standing in standings])
+    marks = mixed.build_marks([standing.table.key for standing in standings])
     made = []
     for number, (standing, mark) in enumerate(zip(standings, marks, strict=True), start=1):
         record = standing.table.records[0]
@@ -54,10 +54,12 @@ def answers(
 
 def _answer(standing: Standing, heading: str, limits: Sequence[Limit], prefer: Preference) -> Answer:
     rows = [row for row in standing.table.rows if row.role == "candidate"]
-    by = {"quality": PRIMARY, "time": "train_seconds", "size": "shipped_bytes"}.get(prefer) or pareto.memory(rows)
+    by = {"quality": PRIMARY, "time": "train_seconds", "size": "shipped_bytes"}.get(
+        prefer
+    ) or pareto.choose_memory_metric(rows)
     judged = [(limit, limit.metric(rows)) for limit in limits]
     misses = {row.variant: _misses(row, standing, judged, by) for row in rows}
-    warning = [("warning", text)] if (text := mixed.warning(standing.table)) else []
+    warning = [("warning", text)] if (text := mixed.describe_mixture(standing.table)) else []
     # A method that failed with one seed may fail again; it comes after all that did not.
     fit = sorted((row for row in rows if not misses[row.variant]), key=lambda row: (bool(row.failed), *_order(row, by)))
     if not fit:
@@ -80,7 +82,7 @@ def _misses(row: Row, standing: Standing, judged: Sequence[tuple[Limit, str]], b
         return [Miss(f"{_endings(row)}, so it has no result", math.inf)]
     if row.mean(by) is None:
         return [Miss(f"no {METRICS[by].title} was measured", math.inf)]
-    missed = [found for limit, metric in judged if (found := miss(row, limit, metric))]
+    missed = [found for limit, metric in judged if (found := find_miss(row, limit, metric))]
     mean, over = row.mean(PRIMARY), standing.gain(row)
     if mean is not None and over is not None and over <= 0:
         numbers = f"{METRICS[PRIMARY].title} {format_value(mean, 'score')}, {format_gain(over)}"
@@ -126,7 +128,7 @@ def _why(
         if len(rivals) == 1:
             place = f"the only one of {of} methods that qualifies and ended ok with every seed"
     kept = ", ".join(
-        f"{limit.flag} ({METRICS[name].title} {format_value(value(first, name), METRICS[name].unit)})"
+        f"{limit.flag} ({METRICS[name].title} {format_value(find_judged_value(first, name), METRICS[name].unit)})"
         for limit, name in judged
     )
     return f"{_numbers(first, standing, by, place)}" + (f"; it keeps {kept}." if kept else ".")
@@ -149,32 +151,34 @@ def _sure(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str
         found = standing.difference_from_base(first)
         if base is None or found is None:
             return "nothing else qualifies, so there is nothing to choose between."
-        return f"nothing else qualifies. {certainty.in_quality(first.variant, base.variant, found)}"
+        return f"nothing else qualifies. {certainty.describe_quality_difference(first.variant, base.variant, found)}"
     if by != PRIMARY:
-        return certainty.in_cost(first, others[0], METRICS[by])
+        return certainty.describe_cost_difference(first, others[0], METRICS[by])
     second = others[0].variant
-    return certainty.in_quality(first.variant, second, standing.difference(first.variant, second))
+    return certainty.describe_quality_difference(first.variant, second, standing.difference(first.variant, second))
 
 
 def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> str:
-    """What a row saves that is not told apart from the recommended one; empty where it is, or saves nothing."""
+    """What a row saves that is not significantly different from the recommended one; empty for all others."""
     difference = standing.difference(first.variant, row.variant)
-    if difference is None or difference.apart:
+    if difference is None or difference.significant:
         return ""
-    costs = {pareto.memory(rows): "memory", "train_seconds": "train time", "shipped_bytes": "to ship"}
+    costs = {pareto.choose_memory_metric(rows): "memory", "train_seconds": "train time", "shipped_bytes": "to ship"}
     means = [(what, first.mean(name), row.mean(name)) for name, what in costs.items()]
     shares = {what: theirs / ours - 1 for what, ours, theirs in means if ours and theirs is not None}
     less = ", ".join(f"{-share:.0%} less {what}" for what, share in shares.items() if share <= -_WORTH_SAYING)
     more = ", ".join(f"{share:.0%} more {what}" for what, share in shares.items() if share >= _WORTH_SAYING)
     though = f", though {more}" if more else ""
-    return f"{row.variant} is not told apart from {first.variant} and takes {less}{though}." if less else ""
+    return (
+        f"{row.variant} is not significantly different from {first.variant} and takes {less}{though}." if less else ""
+    )
 
 
 def _notes(
     first: Row, others: Sequence[Row], standing: Standing, by: str, judged: Sequence[tuple[Limit, str]]
 ) -> list[str]:
-    notes = [certainty.of_limit(standing, first, limit) for limit, name in judged if name == PRIMARY]
-    notes.append(certainty.over_base(standing, first))
+    notes = [certainty.describe_limit(standing, first, limit) for limit, name in judged if name == PRIMARY]
+    notes.append(certainty.describe_gain_over_base(standing, first))
     if first.failed:
         notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
     better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]

@@ -110,9 +110,9 @@ def _metrics(_: bool) -> Iterable[tuple[str, str]]:
 
 
 def _launchers(_: bool) -> Iterable[tuple[str, str]]:
-    from harness.launchers.registry import all_launchers
+    from harness.launchers.registry import list_launchers
 
-    for name, found in all_launchers():
+    for name, found in list_launchers():
         yield name, f"cannot be used: {found}" if isinstance(found, Exception) else found.summary
 
 

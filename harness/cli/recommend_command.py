@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.cli.help import add_command
-from reports.analysis.limits import RESIDENT, parse
+from reports.analysis.limits import RESIDENT, parse_limit
 from reports.recommend import PREFERENCES
 from reports.records.metrics import METRICS
 
@@ -68,11 +68,13 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 def recommend(arguments: argparse.Namespace) -> int:
     """Print an answer for each table; 1 where one of them can name no method."""
     from reports.leaderboard import compare, read
-    from reports.recommend import answers
+    from reports.recommend import recommend_methods
 
     given = vars(arguments)
-    limits = [parse(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None]
+    limits = [
+        parse_limit(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None
+    ]
     records, _ = read(arguments.directories)
-    made = answers(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
+    made = recommend_methods(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
     print("\n\n".join(map(str, made)))
     return 0 if made and all(answer.method for answer in made) else 1

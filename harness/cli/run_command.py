@@ -45,7 +45,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Plan, run and report; the exit code says whether every trial ended ok."""
-    from harness.launchers.interruption import as_keyboard_interrupt
+    from harness.launchers.interruption import turn_signals_into_keyboard_interrupt
     from harness.spec.spec import build_spec
 
     spec = build_spec(request_of(arguments))
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.running.progress import say
     from reports.records.store import RunStore
 
-    with as_keyboard_interrupt():
+    with turn_signals_into_keyboard_interrupt():
         planner = prepare(spec)
         plan = planner.plan()  # whatever is wrong with it is said before anything runs
         store = RunStore(spec.directory)
@@ -74,7 +74,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     from rich.console import Console
 
     from harness.launchers.interruption import Interruption
-    from harness.launchers.registry import build
+    from harness.launchers.registry import build_launcher
     from harness.running.knob_search import count_trials, tuned
     from harness.running.progress import progress_for, say
     from harness.running.runner import Runner
@@ -91,7 +91,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     records: list[Record] = []
     interrupted = False
     with Interruption() as interruption:
-        launcher = build(spec.launcher, spec.trial_timeout, interruption)
+        launcher = build_launcher(spec.launcher, spec.trial_timeout, interruption)
         try:
             try:
                 with progress_for(count, Console()) as progress:

@@ -14,9 +14,9 @@ from harness.errors import ModelError, SpecError
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.source import content_revision, read_config, require_no_code, require_weights
 from harness.names import read_hub_id
-from harness.plugins.functions import FUNCTION, find
 from harness.request import RewardSource
 from harness.tasks.reading import path_of
+from harness.user_code.functions import FUNCTION, find
 from methods.errors import describe_error
 from methods.feedback import Scorer
 

@@ -12,7 +12,7 @@ from methods.base import Method
 LOSS_CODE = ("harness.worker.forgetting",)
 """What measures losses on other text; like answers, they cannot be worked out again without the model."""
 ORDER_CODE = ("harness.worker.trial",)
-"""What says in which order a trial goes; what it imports besides looks on or writes down."""
+"""The order of a trial. What this module imports besides the code above only measures or writes files."""
 REWARD_CODE = ("harness.feedback.rewards",)
 """What scores while a method trains on a reward that was given."""
 SEARCH_CODE = ("harness.scoring.rouge",)

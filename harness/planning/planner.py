@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SpecError
-from harness.feedback.given import Given, given_by
+from harness.feedback.given import Given, find_given
 from harness.hashing import hash_content
 from harness.models.source import resolve
 from harness.planning.environment import choose_device, choose_dtype, describe
@@ -39,7 +39,7 @@ def prepare(spec: Spec) -> Planner:
     """Resolve model, data and device of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
     metrics = chosen(spec.metrics, task.train)
-    given = given_by(spec, task)
+    given = find_given(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
     general = load_general_text(spec.general_text)
     model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _limits(spec, task, model)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.launchers.base import Launcher
-from harness.measure.meter import cost
+from harness.measure.meter import compute_cost
 from harness.measure.time_to_quality import retarget
 from harness.outcome import Outcome, finish_record
 from harness.planning.plan import Plan, Trial
@@ -133,7 +133,7 @@ def _priced(record: Record, price: float | None) -> Record:
     total = record.metrics.get("total_seconds")
     if price is None or total is None:
         return record
-    return dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
+    return dataclasses.replace(record, metrics={**record.metrics, "cost": compute_cost(total, price)})
 
 
 def _attempt(

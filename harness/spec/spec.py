@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_type_hints
 from annotated_types import Ge, Interval
 
 from harness.errors import SpecError
-from harness.launchers.registry import get as get_launcher
+from harness.launchers.registry import get_launcher
 from harness.names import (
     is_path,
     parse_budget,

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.analysis.tables import TRAINING, Row, Table, alike, differences, flatten
+from reports.analysis.tables import TRAINING, Row, Table, drop_differing_general_text, find_differing_fields, flatten
 from reports.format import format_value
 
 _CONTENT = 8
@@ -19,19 +19,19 @@ _SPEAKING = frozenset({"model.name", "model.dtype", "task.name", "hardware.cpu",
 """Fields whose value says by itself what it is."""
 
 
-def together(tables: Sequence[Table]) -> tuple[Table, ...]:
+def merge_tables(tables: Sequence[Table]) -> tuple[Table, ...]:
     """All rows in one table that holds the given ones as its `parts`; what is one table already stays as it is."""
     if len(tables) < 2:
         return tuple(tables)
     keys = [table.key for table in tables]
     # A base depends on neither budget nor batch, so that one may serve several tables, or all of them.
-    base_marks = marks([{name: key[name] for name in key if name not in TRAINING} for key in keys])
-    served = list(zip(tables, marks(keys), base_marks, strict=True))
+    base_marks = build_marks([{name: key[name] for name in key if name not in TRAINING} for key in keys])
+    served = list(zip(tables, build_marks(keys), base_marks, strict=True))
     bases = {mark: _named(table.base, mark) for table, _, mark in served if table.base is not None}
     made = [(_named(row, mark), bases.get(base)) for table, mark, base in served for row in table.rows]
     made.sort(key=lambda pair: pair[0].variant)
     return (
-        alike(
+        drop_differing_general_text(
             Table(
                 key=keys[0],
                 base=bases.get(""),
@@ -45,15 +45,15 @@ def together(tables: Sequence[Table]) -> tuple[Table, ...]:
     )
 
 
-def warning(table: Table) -> str:
+def describe_mixture(table: Table) -> str:
     """What must head a table whose rows cannot be compared; empty for any other."""
     if not table.parts:
         return ""
-    differing = ", ".join(differences([part.key for part in table.parts]))
+    differing = ", ".join(find_differing_fields([part.key for part in table.parts]))
     return f"These rows cannot be compared (--allow-mixed): they differ in {differing}."
 
 
-def marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
+def build_marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each key what sets it apart, such as `steps=100, torch 2.9.1`; no two are alike.
 
     A field that tells nothing apart which another one of its group (model, task, hardware …) does not is left out: a
@@ -61,7 +61,7 @@ def marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     flat = [flatten(key) for key in keys]
     chosen: dict[str, list[str]] = {}
-    for name in sorted(differences(keys), key=_telling):
+    for name in sorted(find_differing_fields(keys), key=_telling):
         held = chosen.setdefault(name.partition(".")[0], [])
         if _apart(flat, [*held, name]) > _apart(flat, held):
             held.append(name)

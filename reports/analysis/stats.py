@@ -41,7 +41,7 @@ class Interval:
 class Difference:
     """One row minus another on the same examples and seeds.
 
-    `told_apart` is the verdict on the methods, `models_told_apart` that on the models that were trained.
+    `methods_differ` is the verdict on the methods, `models_differ` that on the models that were trained.
     """
 
     interval: Interval
@@ -59,28 +59,28 @@ class Difference:
     """`p_examples` adjusted likewise."""
 
     @property
-    def told_apart(self) -> bool:
-        """Whether the *methods* differ, as far as can be told; never with one seed, whatever its p-values."""
+    def methods_differ(self) -> bool:
+        """Whether the *methods* differ significantly; never with one seed, whatever its p-values."""
         return self.interval.seeds > 1 and self.p_holm < 1 - LEVEL
 
     @property
-    def models_told_apart(self) -> bool:
-        """Whether the *trained models* differ on examples like these; other seeds may make other models."""
+    def models_differ(self) -> bool:
+        """Whether the *trained models* differ significantly on such examples; other seeds may make other models."""
         return self.p_examples_holm < 1 - LEVEL
 
     @property
-    def apart(self) -> bool:
-        """Whether there is a difference in what can be told: of the methods, or with one seed of their two models."""
-        return self.told_apart if self.interval.seeds > 1 else self.models_told_apart
+    def significant(self) -> bool:
+        """Whether the methods differ significantly, or with one seed their two models."""
+        return self.methods_differ if self.interval.seeds > 1 else self.models_differ
 
     @property
-    def above(self) -> bool:
-        """Whether the first row is the better one, and told apart."""
-        return self.apart and self.interval.mean > 0
+    def significantly_better(self) -> bool:
+        """Whether the first row is significantly better."""
+        return self.significant and self.interval.mean > 0
 
     @property
     def p_shown(self) -> float:
-        """The adjusted p-value that decides whether they are told `apart`."""
+        """The adjusted p-value that decides whether the difference is `significant`."""
         return self.p_holm if self.interval.seeds > 1 else self.p_examples_holm
 
     def turned(self) -> Difference:
@@ -110,7 +110,7 @@ def compute_intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Inte
     ]
 
 
-def seed_interval(values: Sequence[float]) -> Interval | None:
+def compute_seed_interval(values: Sequence[float]) -> Interval | None:
     """Interval over seeds alone, for what is measured once per seed (time, memory); `None` where no two differ.
 
     Student's t: it holds where seeds spread like a normal distribution, which a handful of values cannot show.
@@ -167,7 +167,7 @@ def compare_rows(
 def rank_rows(names: Sequence[str], above: Callable[[str, str], bool]) -> dict[str, int]:
     """Rank of each row: one more than the number of rows that are above it, so that rows may share one (1, 1, 3).
 
-    `above(a, b)` says that a is better than b and told apart from it.
+    `above(a, b)` says that a is significantly better than b.
     """
     return {name: 1 + sum(above(other, name) for other in names if other != name) for name in names}
 

@@ -100,18 +100,18 @@ class Table:
         return tuple(sorted({record.seed for record in self.records if record.role != "base"}))
 
 
-def tables(records: Iterable[Record]) -> tuple[Table, ...]:
+def build_tables(records: Iterable[Record]) -> tuple[Table, ...]:
     """Tables in the order of model, task and key. A base stands in every table that it can be compared with."""
     bases: dict[str, list[Record]] = {}
     groups: dict[str, list[Record]] = {}
     tries: dict[str, list[Record]] = {}
-    for record in unique(records):
+    for record in keep_latest_records(records):
         if record.split != "test":  # the tries of a search stand for nothing but what it chose
-            tries.setdefault(_text(comparison_key(record)), []).append(record)
+            tries.setdefault(_text(build_comparison_key(record)), []).append(record)
         elif record.role == "base":
             bases.setdefault(_text(_base_key(record)), []).append(record)
         else:
-            groups.setdefault(_text(comparison_key(record)), []).append(record)
+            groups.setdefault(_text(build_comparison_key(record)), []).append(record)
     made = [
         dataclasses.replace(_table(group, bases.get(_text(_base_key(group[0])), [])), tries=tuple(tries.get(key, ())))
         for key, group in groups.items()
@@ -121,7 +121,7 @@ def tables(records: Iterable[Record]) -> tuple[Table, ...]:
     return tuple(sorted(made, key=lambda t: (t.records[0].model.name, t.records[0].task.name, _text(t.key))))
 
 
-def unique(records: Iterable[Record]) -> list[Record]:
+def keep_latest_records(records: Iterable[Record]) -> list[Record]:
     """One record per trial id, by id: one that is ok where there is one, the latest among equals."""
     best: dict[str, Record] = {}
     for record in records:
@@ -131,7 +131,7 @@ def unique(records: Iterable[Record]) -> list[Record]:
     return [best[trial_id] for trial_id in sorted(best)]
 
 
-def comparison_key(record: Record) -> dict[str, Any]:
+def build_comparison_key(record: Record) -> dict[str, Any]:
     """Everything that must agree before two records may stand in one table."""
     return {
         **_base_key(record),
@@ -140,7 +140,7 @@ def comparison_key(record: Record) -> dict[str, Any]:
     }
 
 
-def differences(keys: Sequence[Mapping[str, Any]]) -> list[str]:
+def find_differing_fields(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """Dotted names of the fields in which keys differ."""
     flat = [flatten(key) for key in keys]
     names = dict.fromkeys(name for fields in flat for name in fields)
@@ -180,14 +180,14 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     given = {variant: {_given(r) for r in records if r.variant == variant} for variant in {r.variant for r in records}}
     for record in sorted(records, key=lambda r: (r.variant, r.seed, r.trial_id)):
         # The same variant may have learned from other pairs or another reward, or have another setting where it was
-        # searched for twice: rows of their own, told apart by name.
+        # searched for twice: rows of their own, with names that differ.
         several = len(given[record.variant]) > 1
         rows.setdefault(f"{record.variant} ({_given(record)})" if several else record.variant, []).append(record)
     # Two bases in one table were made with different code; the latest is shown.
     base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
-    key = comparison_key(records[0]) if records else _base_key(bases[0])
+    key = build_comparison_key(records[0]) if records else _base_key(bases[0])
     latest = tuple(_latest_code(variant, group) for variant, group in sorted(rows.items()))
-    return alike(
+    return drop_differing_general_text(
         Table(
             key=key,
             base=Row(base.variant, (base,)) if base is not None else None,
@@ -197,9 +197,9 @@ def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     )
 
 
-def alike(table: Table) -> Table:
+def drop_differing_general_text(table: Table) -> Table:
     """The table without what was measured on general text, where that was not the same text for all rows."""
-    if len(general_text.of(table.records)) < 2:
+    if len(general_text.list_texts(table.records)) < 2:
         return table
     return dataclasses.replace(
         table,
@@ -210,7 +210,7 @@ def alike(table: Table) -> Table:
 
 
 def _without_general_text(row: Row) -> Row:
-    return dataclasses.replace(row, records=tuple(map(general_text.without, row.records)))
+    return dataclasses.replace(row, records=tuple(map(general_text.drop_measurements, row.records)))
 
 
 def _given(record: Record) -> str:

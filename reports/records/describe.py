@@ -18,20 +18,21 @@ from reports.records.record import SCHEMA_VERSION, Environment, ModelInfo, Phase
 
 RUN_DIRECTORY: Mapping[str, str] = {
     "records/ID.json": "The record of a trial. Its fields are below.",
-    "predictions/ID.jsonl": "A line for each evaluated example: `id`, `references`, `prediction`, generated `tokens`, "
-    "`finished` (an end token came before the length limit) and `scores` by metric.",
+    "predictions/ID.jsonl": "One line for each evaluated example: `id`, `references`, `prediction`, `tokens` "
+    "(generated), `finished` (an end token came before the length limit) and `scores` by metric.",
     "logs/ID.log": "What the worker and its libraries printed, without secrets: the first 32 MiB and the last 1 MiB.",
     "leaderboard.md": "The leaderboard for people, as Markdown.",
     "leaderboard.html": "The same as one HTML page, with tables that can be sorted.",
     "leaderboard.csv": "The same as numbers: a line for each variant, means over seeds.",
     "differences.csv": "Every pair of variants: difference, interval, p-values.",
     "records.csv": "A line for each trial, with every field of its record but the scores of single examples.",
-    "trade-offs.svg": "Quality against each cost; of several tables they are numbered (`trade-offs-2.svg`).",
+    "trade-offs.svg": "Quality against each cost. Plots of several tables are numbered: `trade-offs-2.svg`.",
     "learning-curve.svg": "Quality over training tokens, where some trial has a learning curve.",
     "reward-kl.svg": "Reward against KL, where some trial optimised a policy.",
     "artifacts/ID/": "What the method ships. Kept with `--save-models`, and while another trial starts from it.",
     "stages/ID/": "Pairs and samples of methods that train in stages, for people to read.",
-    "checkpoints/ID.safetensors": "What a trial in training needs to go on after a crash. Removed when it ends.",
+    "checkpoints/ID.safetensors": "What a trial in training needs to go on after a crash. "
+    "Removed when it has finished.",
     "superseded/": "Records that a later try of the same trial replaced.",
     "set-aside/": "Files that were found among the records and are none.",
     "rerun.json": "Trials that `--rerun` has still to reach.",

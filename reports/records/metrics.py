@@ -301,7 +301,7 @@ RESERVED = frozenset({"gain"})
 """Names that tables have for columns of their own."""
 
 
-def known(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
+def collect_metrics(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
     """`METRICS`, and after them what the records declare besides; of two that say different things the first counts."""
     found = dict(METRICS)
     for record in records:
@@ -311,7 +311,7 @@ def known(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
     return found
 
 
-def contested(records: Iterable[DeclaresMetrics]) -> list[str]:
+def find_contested_metrics(records: Iterable[DeclaresMetrics]) -> list[str]:
     """Names under which records measured different things, such as by other versions of a library."""
     formulas: dict[str, set[str]] = {}
     for record in records:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reports.analysis.standing import Place, Standing
 from reports.analysis.tables import Row, flatten
-from reports.records.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, PRIMARY, known
+from reports.records.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING, PRIMARY, collect_metrics
 from reports.records.record import Record
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _names(trials: Sequence[Record]) -> list[str]:
     """Metrics with a column: those that every method can have, and of the others those that a trial has."""
     had = {name for record in trials for name, value in record.metrics.items() if value is not None}
     always = METRICS.keys() - PREFERENCE_LEARNING - LEARNING_CURVES
-    return [name for name in known(trials) if name in always or name in had]
+    return [name for name in collect_metrics(trials) if name in always or name in had]
 
 
 def _row(number: int, standing: Standing, place: Place, names: Sequence[str]) -> dict[str, Any]:
@@ -110,8 +110,8 @@ def _pairs(number: int, standing: Standing) -> Iterator[dict[str, object]]:
             "p_examples_holm": found.p_examples_holm,
             "effect_size": found.effect,
             "probability_of_improvement": found.improvement,
-            "told_apart": found.told_apart,
-            "models_told_apart": found.models_told_apart,
+            "told_apart": found.methods_differ,
+            "models_told_apart": found.models_differ,
         }
 
 

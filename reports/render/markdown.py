@@ -14,7 +14,7 @@ _OPENING = re.compile(r"^(\d{1,9}(?=[.)](?: |$))|(?=[-#>+|~=_:\[]))")
 """Begins a list, a heading, a quotation, a table, a fence, a rule or the target of a link."""
 
 
-def render(sections: Sequence[Section]) -> str:
+def render_markdown(sections: Sequence[Section]) -> str:
     """The whole file, with a newline at its end."""
     blocks = [f"# {TITLE}"]
     for section in sections:
@@ -26,7 +26,7 @@ SHORT = ("rank", "method", "seeds", "ROUGE-L", "gain in ROUGE-L", "held-out loss
 """Columns of the ranking that a terminal has room for."""
 
 
-def short(section: Section) -> str:
+def render_summary(section: Section) -> str:
     """Heading, answer and the narrow columns of the ranking."""
     grid = section.ranking
     chosen = [column for column, title in enumerate(grid.header) if title in SHORT]

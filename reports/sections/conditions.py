@@ -13,14 +13,14 @@ _SPLITS = ("train", "validation", "test")
 _ALIKE = ", the same for every method"
 
 
-def of(table: Table) -> tuple[tuple[str, str], ...]:
+def list_conditions(table: Table) -> tuple[tuple[str, str], ...]:
     """(label, text) pairs that hold for every row of the table; empty ones are left out.
 
     Of a table with parts each text is given of all of them.
     """
     if table.parts:
         texts: dict[str, list[str]] = {}
-        for label, text in (pair for part in table.parts for pair in of(part)):
+        for label, text in (pair for part in table.parts for pair in list_conditions(part)):
             texts.setdefault(label, []).append(text.removesuffix(_ALIKE))
         return tuple((label, " · ".join(dict.fromkeys(told))) for label, told in texts.items())
     record = next((r for r in table.records if r.role != "base"), table.records[0])
@@ -40,13 +40,13 @@ def of(table: Table) -> tuple[tuple[str, str], ...]:
     return tuple((label, text) for label, text in pairs if text)
 
 
-def most_cut(records: Sequence[Record]) -> dict[str, int]:
+def count_cut_examples(records: Sequence[Record]) -> dict[str, int]:
     """Split → most examples that a trial cut to the token limits; methods write prompts of different lengths."""
     splits = {split for record in records for split in record.task.cut}
     return {split: max(record.task.cut.get(split, 0) for record in records) for split in _SPLITS if split in splits}
 
 
-def examples_seen(records: Sequence[Record], split: str) -> int:
+def count_examples_seen(records: Sequence[Record], split: str) -> int:
     """Examples that a trial took from a split; in training one that comes again counts again."""
     if split == "train":
         return max((int(record.training.get("examples") or 0) for record in records), default=0)
@@ -74,10 +74,12 @@ def _data(record: Record) -> str:
 
 def _cut(table: Table) -> str:
     done = [record for record in table.records if record.ok]
-    cut = {split: count for split, count in most_cut(done).items() if examples_seen(done, split)}
+    cut = {split: count for split, count in count_cut_examples(done).items() if count_examples_seen(done, split)}
     if not any(cut.values()):
         return "none" if cut else ""
-    return "at most " + ", ".join(f"{n:,} of {examples_seen(done, split):,} in {split}" for split, n in cut.items())
+    return "at most " + ", ".join(
+        f"{n:,} of {count_examples_seen(done, split):,} in {split}" for split, n in cut.items()
+    )
 
 
 def _budget(record: Record) -> str:
@@ -140,7 +142,7 @@ def _code(record: Record) -> str:
     return f"source {code['hash']}" if code.get("hash") else ""
 
 
-def smaller_batches(record: Record) -> str | None:
+def describe_smaller_batches(record: Record) -> str | None:
     """A sentence where a trial was done with smaller batches than asked for, for want of memory."""
     told = record.details.get("smaller_batches")
     used = told.get("used") if isinstance(told, Mapping) else None

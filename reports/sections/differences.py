@@ -17,7 +17,7 @@ _MANY = 12
 """Rows from which on the matrix would be wider than a page; the file of all pairs has them."""
 
 
-def chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
+def build_chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
     """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
     if standing.table.parts:  # of rows that cannot be compared there is nothing to say
         return None
@@ -52,16 +52,22 @@ def _sentence(standing: Standing, better: Row, worse: Row) -> str | None:
         f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_shown)})"
     )
     pair = f"{better.variant} and {worse.variant}"
-    if found.told_apart:
-        return f"{better.variant} scores higher than {worse.variant}: by {amount}, over {interval.seeds} seeds."
-    if interval.seeds > 1:
-        return f"{pair} are not told apart: a difference of {amount}, over {interval.seeds} seeds, may be chance."
-    if found.models_told_apart:
+    if found.methods_differ:
         return (
-            f"{pair}: with one seed only these two trained models are told apart, by {amount}; "
+            f"{better.variant} scores significantly higher than {worse.variant}: by {amount}, "
+            f"over {interval.seeds} seeds."
+        )
+    if interval.seeds > 1:
+        return (
+            f"{pair} are not significantly different: a difference of {amount}, over {interval.seeds} seeds, "
+            "may be chance."
+        )
+    if found.models_differ:
+        return (
+            f"{pair}: with one seed only these two trained models are significantly different, by {amount}; "
             "trained with another seed, the methods may come out the other way round."
         )
-    return f"{pair}: with one seed, not even these two trained models are told apart: {amount}."
+    return f"{pair}: with one seed, not even these two trained models are significantly different: {amount}."
 
 
 def _p(value: float) -> str:
@@ -83,7 +89,7 @@ def _chance(standing: Standing, row: Row, other: Row) -> str:
     found = standing.difference(row.variant, other.variant)
     if found is None:
         return "" if row is not other else "·"
-    return f"{found.improvement:.2f}{'*' if found.told_apart else ''}"
+    return f"{found.improvement:.2f}{'*' if found.methods_differ else ''}"
 
 
 def _intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
@@ -97,7 +103,7 @@ def _intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
 
 
-def over(found: Interval) -> str:
+def describe_scope(found: Interval) -> str:
     """What an interval of scores is over, in brackets; empty where it is over seeds as well."""
     return " (examples)" if found.seeds < 2 else ""
 
@@ -107,7 +113,7 @@ def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
         return format_value(row.mean(metric.name), metric.unit)
     deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, metric.unit).lstrip('+')}"
     low, high = (format_value(end, metric.unit) for end in (found.low, found.high))
-    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{over(found)}"
+    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{describe_scope(found)}"
 
 
 def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
@@ -118,12 +124,12 @@ def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
         notes.append(
             "Paired on the same examples and on the seeds that both rows have. An interval is of its pair alone; "
             f"p-values, of {test}, count all {pairs} pairs of the table (Holm): an interval may leave out 0 although "
-            "the pair is not told apart. differences.csv has every pair."
+            "the pair is not significantly different. differences.csv has every pair."
         )
         few = len({name for pair in standing.differences for name in pair}) <= _MANY
         notes.append(
             "The probability of improvement is the chance that the row scores higher than the column on an example, "
-            "each with any of its seeds; ties count half; * means told apart."
+            "each with any of its seeds; ties count half; * means significantly different."
             if few
             else "The matrix of probabilities of improvement is too wide to be shown; differences.csv has them."
         )

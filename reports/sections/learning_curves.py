@@ -12,13 +12,13 @@ from reports.records.metrics import METRICS, PRIMARY
 from reports.records.record import Record
 from reports.sections.chapter import Chapter, Figure
 from reports.sections.grid import Grid
-from reports.svg.curves import Panel, Plot, Point, Series, drawable
+from reports.svg.curves import Panel, Plot, Point, Series, is_drawable
 
 _TARGETS = ("seconds_to_quality", "tokens_to_quality")
 _SCALES = ((1e9, " (billions)"), (1e6, " (millions)"), (1e3, " (thousands)"), (1.0, ""))
 
 
-def chapter(rows: Sequence[Row], file: str) -> Chapter | None:
+def build_chapter(rows: Sequence[Row], file: str) -> Chapter | None:
     """On those rows which have learning curves, `None` where none has; `file` is the plot's."""
     curved = [row for row in rows if any(map(_points, row.ok))]
     if not curved:
@@ -31,7 +31,7 @@ def _points(record: Record) -> list[Mapping[str, float]]:
     """The points of a curve that can be drawn."""
     names = ("step", "tokens", PRIMARY)
     found = [{name: point.get(name) for name in names} for point in record.learning_curve]
-    return [{n: v for n, v in p.items() if drawable(v)} for p in found if all(map(drawable, p.values()))]
+    return [{n: v for n, v in p.items() if is_drawable(v)} for p in found if all(map(is_drawable, p.values()))]
 
 
 def _figure(rows: Sequence[Row], file: str) -> Figure:
@@ -81,7 +81,7 @@ def _line(row: Row, *, aimed: bool) -> tuple[str, ...]:
     )
     if not aimed:
         return cells
-    wanted = [value for record in row.ok if drawable(value := _told_of(record, "target_quality"))]
+    wanted = [value for record in row.ok if is_drawable(value := _told_of(record, "target_quality"))]
     return (*cells, _span(wanted), *(_reached(row, name) for name in _TARGETS))
 
 
@@ -102,7 +102,7 @@ def _span(values: Sequence[float]) -> str:
 
 
 def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
-    examples = [n for row in rows for record in row.ok if drawable(n := _told_of(record, "examples"))]
+    examples = [n for row in rows for record in row.ok if is_drawable(n := _told_of(record, "examples"))]
     first = f"the first {_span(examples)}" if examples else "the first"
     return (
         f"Measured on {first} validation examples, which are none of the test split; the time of these evaluations is "

@@ -22,7 +22,7 @@ NOTE = (
 )
 
 
-def chapter(rows: Sequence[Row]) -> Chapter | None:
+def build_chapter(rows: Sequence[Row]) -> Chapter | None:
     """One line a row, means over seeds; `None` where nothing was generated."""
     shown = [row for row in rows if any(row.mean(name) is not None for name in NAMES)]
     if not shown:

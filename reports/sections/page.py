@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reports.analysis import general_text, mixed
 from reports.analysis.standing import Place, Standing
 from reports.analysis.tables import Table
-from reports.analysis.tables import differences as differing_fields
+from reports.analysis.tables import find_differing_fields as differing_fields
 from reports.format import format_gain, format_value
-from reports.records.metrics import METRICS, PRIMARY, Metric, contested
+from reports.records.metrics import METRICS, PRIMARY, Metric, find_contested_metrics
 from reports.records.record import Record
 from reports.sections import (
     conditions,
@@ -76,7 +76,7 @@ class Section:
     warnings: tuple[str, ...]
 
 
-def sections(standings: Sequence[Standing], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
+def build_sections(standings: Sequence[Standing], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
     """One section per table; several are numbered, and each says in what it differs from the others.
 
     `traded` are the metrics whose Pareto front is shown, the usual ones if not given.
@@ -95,22 +95,22 @@ def _section(
     rows = [place.row for place in order]
     names = [name for name in _columns(metrics) if _measured(name, order)]
     notes = [note for record in first for note in (record.model.note, record.task.note) if note]
-    notes += preference_learning.notes(rows)
+    notes += preference_learning.list_notes(rows)
     if of > 1:
         heading = f"{number}. {heading}"
-        notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
+        notes.append(f"This table is separate because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
-        answer=" ".join(filter(None, (mixed.warning(table), summary.of(standing)))),
+        answer=" ".join(filter(None, (mixed.describe_mixture(table), summary.summarize(standing)))),
         notes=tuple(dict.fromkeys(notes)),
-        facts=conditions.of(table),
+        facts=conditions.list_conditions(table),
         ranking=_ranking(standing, names),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
         footnotes=_footnotes(standing, names),
         chapters=_chapters(standing, names, traded, "" if of == 1 else f"-{number}"),
         failures=_failures(table),
-        settings=settings.of(table),
-        warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
+        settings=settings.build_settings_grid(table),
+        warnings=(*preference_learning.list_warnings(rows), *tuning.list_warnings(rows), *_warnings(table)),
     )
 
 
@@ -120,16 +120,16 @@ def _chapters(
     traded: Sequence[Metric] | None,
     suffix: str,
 ) -> tuple[Chapter, ...]:
-    """What there is to say beside the ranking; `suffix` tells the plots of several tables apart."""
+    """What there is to say beside the ranking; `suffix` ends the names of its plots."""
     rows = [place.row for place in standing.places]
     metrics = standing.metrics
     parts = (
-        differences.chapter(standing, [metrics[name] for name in names if name in metrics]),
-        trade_offs.chapter(standing, traded, f"trade-offs{suffix}.svg"),
-        tuning.chapter(rows, standing.table.tries),
-        outputs.chapter(rows),
-        preference_learning.chapter(rows, f"reward-kl{suffix}.svg"),
-        learning_curves.chapter(rows, f"learning-curve{suffix}.svg"),
+        differences.build_chapter(standing, [metrics[name] for name in names if name in metrics]),
+        trade_offs.build_chapter(standing, traded, f"trade-offs{suffix}.svg"),
+        tuning.build_chapter(rows, standing.table.tries),
+        outputs.build_chapter(rows),
+        preference_learning.build_chapter(rows, f"reward-kl{suffix}.svg"),
+        learning_curves.build_chapter(rows, f"learning-curve{suffix}.svg"),
     )
     return tuple(part for part in parts if part is not None)
 
@@ -156,7 +156,7 @@ def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
     rows = []
     for place in order:
         cells = [_cell(standing, place, name) for name in names]
-        rows.append((_rank(table, place), place.row.variant, summary.seeds_of(place.row), *cells))
+        rows.append((_rank(table, place), place.row.variant, summary.count_seeds(place.row), *cells))
     return Grid(
         header,
         (True, False, *(True for _ in header[2:])),
@@ -215,9 +215,13 @@ def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
         notes.append("± is the standard deviation over seeds.")
     if standing.differences:
         what = "methods" if len(table.seeds) > 1 else "these trained models, not of the methods"
-        notes.append(f"A rank is 1 more than the number of rows that are better and told apart: ranks are of {what}.")
+        notes.append(
+            f"A rank is 1 more than the number of rows that are significantly better: ranks are of {what}. Two rows "
+            "are significantly different where, if they were equal, a difference this large would be found in fewer "
+            "than 5% of such tables (p < 0.05, adjusted for all pairs)."
+        )
     if "forgetting" in names:
-        notes.append(general_text.note(table.records))
+        notes.append(general_text.describe_texts(table.records))
     return tuple(notes)
 
 
@@ -228,7 +232,7 @@ def _why_not(name: str, table: Table) -> str:
         "peak_device_allocated_bytes": "" if accelerator else "no accelerator",
         "peak_tensor_bytes": "counted only without an accelerator" if accelerator else "",
         "energy_joules": "no energy counter",
-        "forgetting": general_text.why_not(table.records),
+        "forgetting": general_text.explain_absence(table.records),
         "cost": "no --price-per-hour",
     }
     return f" ({reasons[name]})" if reasons.get(name) else ""
@@ -238,13 +242,13 @@ def _warnings(table: Table) -> tuple[str, ...]:
     """What should make a reader doubt the numbers."""
     cut: dict[str, list[str]] = {}
     for row in table.all_rows:
-        for split, count in conditions.most_cut(row.ok).items():
-            seen = conditions.examples_seen(row.ok, split)
+        for split, count in conditions.count_cut_examples(row.ok).items():
+            seen = conditions.count_examples_seen(row.ok, split)
             if seen and count > _MUCH_CUT * seen:
                 said = f"{count:,} of {seen:,} {split} examples were cut to the token limits."
                 cut.setdefault(said, []).append(row.variant)
     warnings = [f"{', '.join(variants)}: {said}" for said, variants in cut.items()]
-    warnings += filter(None, map(conditions.smaller_batches, table.records))
+    warnings += filter(None, map(conditions.describe_smaller_batches, table.records))
     seeds = {tuple(record.seed for record in row.ok) for row in table.rows if row.ok}
     if len(seeds) > 1 and not table.parts:
         warnings.append(
@@ -256,7 +260,7 @@ def _warnings(table: Table) -> tuple[str, ...]:
         warnings.append(
             "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
         )
-    if changed := contested(table.records):
+    if changed := find_contested_metrics(table.records):
         warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")
     if table.superseded:
         warnings.append(
@@ -278,7 +282,7 @@ def _failure(record: Record) -> tuple[str, ...]:
     return record.variant, str(record.seed), record.status, where, record.log or "", record.message or ""
 
 
-def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Section, ...]:
+def add_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Section, ...]:
     """The sections, the first of which names the files that were set aside."""
     if not problems or not made:
         return tuple(made)

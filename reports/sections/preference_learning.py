@@ -47,7 +47,7 @@ _POOR_JUDGE = 0.6
 """Pair accuracy below which a reward model says little; 0.5 is chance."""
 
 
-def chapter(rows: Sequence[Row], file: str) -> Chapter | None:
+def build_chapter(rows: Sequence[Row], file: str) -> Chapter | None:
     """On those rows which learned from preferences or rewards, `None` where none did; `file` is the plot's."""
     learned = [row for row in rows if _learned(row)]
     grids = (
@@ -62,13 +62,13 @@ def chapter(rows: Sequence[Row], file: str) -> Chapter | None:
     return Chapter("Preference learning", grids=shown, footnotes=_footnotes(learned), figures=figures)
 
 
-def notes(rows: Sequence[Row]) -> tuple[str, ...]:
+def list_notes(rows: Sequence[Row]) -> tuple[str, ...]:
     """What must stand at the top of every report with these rows."""
     names = [row.variant for row in rows if any(_detail(r, "preferences").get("derived") is True for r in row.ok)]
     return (f"{', '.join(names)}: derived preferences, no human judged them.",) if names else ()
 
 
-def warnings(rows: Sequence[Row]) -> tuple[str, ...]:
+def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     """A sentence for each row whose reward may be hacked, and for each whose reward model is close to chance."""
     said = []
     for row in rows:
@@ -215,11 +215,13 @@ def _points(record: Record) -> tuple[curves.Point, ...]:
     """What of a trial's curve can be drawn, in its own order."""
     curve = _detail(record, "policy").get("curve")
     points = [(point.get("kl"), point.get("reward")) for point in _items(curve) if isinstance(point, Mapping)]
-    return tuple((float(kl), float(reward)) for kl, reward in points if curves.drawable(kl) and curves.drawable(reward))
+    return tuple(
+        (float(kl), float(reward)) for kl, reward in points if curves.is_drawable(kl) and curves.is_drawable(reward)
+    )
 
 
 def _path(panel: curves.Panel, series: curves.Series) -> str:
-    (first_kl, first), (last_kl, last) = (curves.trend(series.points)[index] for index in (0, -1))
+    (first_kl, first), (last_kl, last) = (curves.smooth(series.points)[index] for index in (0, -1))
     return (
         f"{panel.title} {series.name}: from {format_value(first, 'reward')} at {format_value(first_kl, 'nats')} nats "
         f"to {format_value(last, 'reward')} at {format_value(last_kl, 'nats')} nats."

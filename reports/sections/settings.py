@@ -8,7 +8,7 @@ from reports.analysis.tables import Table
 from reports.sections.grid import Grid
 
 
-def of(table: Table) -> Grid | None:
+def build_settings_grid(table: Table) -> Grid | None:
     """Knobs that several methods share and that differ in columns of their own; all others in one."""
     rows = [row for row in table.rows if row.records[0].settings]
     if not rows:

@@ -15,7 +15,7 @@ _NAMED = 8
 _MORE_SEEDS = "Run it again with --seeds 0,1,2 or more: what is finished is kept."
 
 
-def of(standing: Standing) -> str:
+def summarize(standing: Standing) -> str:
     """Which methods are best, and whether that is more than chance."""
     ranked = [place for place in standing.places if place.rank is not None]
     if not ranked:
@@ -26,16 +26,20 @@ def of(standing: Standing) -> str:
     return " ".join(filter(None, (_highest(standing, ranked, equal), _certainty(standing, first.row, others))))
 
 
-def over_base(standing: Standing, place: Place) -> str:
+def describe_gain(standing: Standing, place: Place) -> str:
     """A row's gain over the base, and whether it may be chance; empty where there is no gain."""
     if place.gain is None:
         return ""
     found = standing.difference_from_base(place.row)
-    chance = f", not told apart from it: p = {found.p_shown:.2g}" if found is not None and not found.apart else ""
+    chance = (
+        f", not significantly different from it: p = {found.p_shown:.2g}"
+        if found is not None and not found.significant
+        else ""
+    )
     return f"{format_gain(place.gain)} {'over' if place.gain > 0 else 'against'} the base{chance}"
 
 
-def seeds_of(row: Row) -> str:
+def count_seeds(row: Row) -> str:
     """How many seeds a row's mean is of, and of how many that were tried where some failed."""
     done = len(row.ok)
     return f"{done} of {done + len(row.failed)}" if done and row.failed else str(done or "")
@@ -44,8 +48,8 @@ def seeds_of(row: Row) -> str:
 def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
     first = ranked[0]
     names = " and ".join(place.row.variant for place in equal)
-    score, over = format_value(first.row.mean(PRIMARY), "score"), over_base(standing, first)
-    failed = f" {seeds_of(first.row)} seeds ended ok." if first.row.failed else ""
+    score, over = format_value(first.row.mean(PRIMARY), "score"), describe_gain(standing, first)
+    failed = f" {count_seeds(first.row)} seeds ended ok." if first.row.failed else ""
     if first.gain is not None and first.gain <= 0:
         return f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({over}).{failed}"
     lead = "Highest ROUGE-L"
@@ -55,7 +59,7 @@ def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]
 
 
 def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
-    """Which rows are told apart from the first one, by the seeds that each has in common with it."""
+    """Which rows are significantly different from the first one, by the seeds that each has in common with it."""
     if not others or standing.table.parts:
         return ""
     found = {row.variant: standing.difference(first.variant, row.variant) for row in others}
@@ -76,18 +80,20 @@ def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
 
 def _by_verdict(found: Mapping[str, Difference | None]) -> str:
     several = {name: difference for name, difference in found.items() if difference and difference.interval.seeds > 1}
-    apart = [name for name, difference in several.items() if difference.told_apart]
+    different = [name for name, difference in several.items() if difference.methods_differ]
     groups = {
-        "Not told apart from it": [name for name in several if name not in apart],
-        "Told apart from it": apart,
+        "Not significantly different from it": [name for name in several if name not in different],
+        "Significantly different from it": different,
         "Not compared, for want of two seeds in common": [name for name in found if name not in several],
     }
     said = [f"{what}: {_listed(names)}." for what, names in groups.items() if names]
     counts = sorted({difference.interval.seeds for difference in several.values()})
     seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     said.append(f"({seeds} seeds, 95% level, all pairs accounted for.)")
-    if counts[-1] == 2 and not apart:  # the spread of seeds is known from one difference, and Holm asks for a tiny p
-        said.append("Two seeds can hardly tell anything apart; three or more can.")
+    if (
+        counts[-1] == 2 and not different
+    ):  # the spread of seeds is known from one difference, and Holm asks for a tiny p
+        said.append("With two seeds hardly any difference is significant; three or more are needed.")
     return " ".join(said)
 
 

@@ -20,19 +20,19 @@ _RULE = (
 )
 
 
-def chapter(standing: Standing, chosen: Sequence[Metric] | None, file: str) -> Chapter | None:
+def build_chapter(standing: Standing, chosen: Sequence[Metric] | None, file: str) -> Chapter | None:
     """On these metrics, the usual ones for `None`; nothing where fewer than two candidates have two of them.
 
     The base is shown for comparison. It needs no training, so it would be on every front.
     """
     rows = [place.row for place in standing.places]
     candidates = [row for row in rows if row.role == "candidate" and row.ok]
-    wanted = pareto.usual(candidates) if chosen is None else chosen
+    wanted = pareto.choose_usual_metrics(candidates) if chosen is None else chosen
     metrics = [metric for metric in wanted if any(row.mean(metric.name) is not None for row in candidates)]
-    points = pareto.values(candidates, metrics)
+    points = pareto.find_points(candidates, metrics)
     if len(points) < 2 or len(metrics) < 2:
         return None
-    beaten = pareto.dominators(points, metrics)
+    beaten = pareto.find_dominators(points, metrics)
     shown = [row for row in rows if row.role == "base" or row in candidates]
     body = [(row.variant, *_cells(row, metrics), _verdict(row, standing, metrics, beaten)) for row in shown]
     first, *others = metrics

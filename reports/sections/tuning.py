@@ -13,7 +13,7 @@ from reports.sections.chapter import Chapter
 from reports.sections.grid import Grid
 
 
-def chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | None:
+def build_chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | None:
     """A line for each row that a search has chosen the setting of; `tries` are the trials of all searches."""
     found = [(row, told) for row in rows if (told := _told(row))]
     if not found:
@@ -43,7 +43,7 @@ def chapter(rows: Sequence[Row], tries: Sequence[Record]) -> Chapter | None:
     return Chapter("Tuning", grids=(("", Grid(header, right, tuple(body))),), footnotes=tuple(notes))
 
 
-def warnings(rows: Sequence[Row]) -> tuple[str, ...]:
+def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     """What a reader should know of choices on the edge of their range, and of tries that were not as many for all."""
     said = []
     for row in rows:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports.records.metrics import Metric, Unit
-from reports.svg.axes import BOTTOM, LEFT, RIGHT, TOP, cut, frame, page, place, safe, span
+from reports.svg.axes import BOTTOM, LEFT, RIGHT, TOP, draw_frame, draw_page, escape_text, fit_axis, locate, shorten
 
 _COLOUR = "var(--c0)"
 _NAME = 24
@@ -58,12 +58,12 @@ class Scatter:
 
     def svg(self, *, alone: bool) -> str:
         """One SVG element; `alone` as a file with a style of its own, else for a page that has `axes.STYLE`."""
-        return svg(self, alone=alone)
+        return draw_scatter(self, alone=alone)
 
 
-def svg(plot: Scatter, *, alone: bool) -> str:
+def draw_scatter(plot: Scatter, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `axes.STYLE`."""
-    return page(_legend(plot), [_panel(panel) for panel in plot.panels], plot.description, alone=alone)
+    return draw_page(_legend(plot), [_panel(panel) for panel in plot.panels], plot.description, alone=alone)
 
 
 def _legend(plot: Scatter) -> list[str]:
@@ -80,12 +80,12 @@ def _panel(panel: Panel) -> list[str]:
         _scaled(panel.x, [dot.x for dot in panel.dots]),
         _scaled(panel.y, [dot.y for dot in panel.dots]),
     )
-    xs = span([dot.x / by_x for dot in panel.dots])
-    ys = span([y / by_y for y in (*levels, *(dot.y for dot in panel.dots))])
-    at = [(place(dot.x / by_x, xs, LEFT, RIGHT), place(dot.y / by_y, ys, BOTTOM, TOP)) for dot in panel.dots]
+    xs = fit_axis([dot.x / by_x for dot in panel.dots])
+    ys = fit_axis([y / by_y for y in (*levels, *(dot.y for dot in panel.dots))])
+    at = [(locate(dot.x / by_x, xs, LEFT, RIGHT), locate(dot.y / by_y, ys, BOTTOM, TOP)) for dot in panel.dots]
     return [
-        *frame(f"{panel.y.title} against {panel.x.title}", x_label, y_label, xs, ys),
-        *(_base(place(level / by_y, ys, BOTTOM, TOP), LEFT, RIGHT) for level in levels),
+        *draw_frame(f"{panel.y.title} against {panel.x.title}", x_label, y_label, xs, ys),
+        *(_base(locate(level / by_y, ys, BOTTOM, TOP), LEFT, RIGHT) for level in levels),
         *(_dot(x, y, dot.front, dot.name) for dot, (x, y) in zip(panel.dots, at, strict=True)),
         *_names(_shown(panel.dots), at),
     ]
@@ -120,14 +120,14 @@ def _names(names: Sequence[str], at: Sequence[tuple[float, float]]) -> list[str]
             y = math.floor(y) + 1
         taken.append((start, start + width, y))
         anchor = ' text-anchor="end"' if left else ""
-        parts.append(f'<text x="{x - 9 if left else x + 9:g}" y="{y:g}" dy="4"{anchor}>{cut(name, _NAME)}</text>')
+        parts.append(f'<text x="{x - 9 if left else x + 9:g}" y="{y:g}" dy="4"{anchor}>{shorten(name, _NAME)}</text>')
     return parts
 
 
 def _dot(x: float, y: float, front: bool, name: str = "") -> str:
     """A dot, with its whole name under the pointer."""
     look = f'class="last" fill="{_COLOUR}" r="5"' if front else f'class="first" stroke="{_COLOUR}" r="4"'
-    title = f"<title>{safe(name)}</title>" if name else ""
+    title = f"<title>{escape_text(name)}</title>" if name else ""
     return f'<circle {look} cx="{x:g}" cy="{y:g}">{title}</circle>'
 
 

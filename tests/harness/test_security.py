@@ -16,13 +16,13 @@ from harness.cli import main
 from harness.cli.run_command import resume_command
 from harness.errors import ModelError
 from harness.feedback.rewards import resolve as resolve_reward
-from harness.launchers.local import worker_environment
+from harness.launchers.local import build_worker_environment
 from harness.launchers.log import LONGEST_LINE, Log
 from harness.models.source import EMBEDDED_FOLDER, resolve
 from harness.names import slug
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.worker.stages import TrialObserver
+from harness.worker.observer import TrialObserver
 from reports.errors import StoreError
 from reports.records.record import dump
 from reports.records.secrets import Redactor
@@ -153,7 +153,7 @@ def test_a_secret_across_the_parts_of_an_endless_line(tmp_path):
 def test_a_worker_is_told_no_secret():
     """It has no need of them: what a hub asks a token for is downloaded when the run is planned."""
     given = {**SECRETS, "HF_HOME": "/cache", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "0", "HF_API_KEY": "x" * 9}
-    told = worker_environment(given)
+    told = build_worker_environment(given)
     assert not {*SECRETS, "HF_API_KEY"} & set(told)
     assert {"HF_HOME", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES"} <= set(told)
 

@@ -142,7 +142,7 @@ def equal(case: Case, seeds: int, simulations: int) -> Rates:
 
 
 def family(case: Case, seeds: int, simulations: int) -> float:
-    """Share of the simulations in which any two of six equal methods were told apart."""
+    """Share of the simulations in which any two of six equal methods were significantly different."""
     smallest = [
         min(_holm([found.p for found in pairs]))
         for rows, resampler in batches(case, 6, seeds, simulations)
@@ -152,7 +152,7 @@ def family(case: Case, seeds: int, simulations: int) -> float:
 
 
 def power(case: Case, seeds: int, simulations: int, better: float) -> float:
-    """Share of the simulations in which a method that is better by so much was told apart as the better one."""
+    """Share of the simulations in which a method that is better by so much was found significantly better."""
     p = []
     for rows, resampler in batches(case, 2, seeds, simulations):
         rows[:, 0] += better

@@ -28,7 +28,7 @@ TOY = ("run", "--model=toy", "--task=toy")
 FILE = ("run", "--model=toy", "--task=file", "--input-field=text", "--target-field=label", f"--methods={TWINS}")
 AT_LEAST = 2_000
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.own]
 
 refused: Counter[str] = Counter()
 tracebacks: Counter[str] = Counter()

@@ -13,12 +13,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from harness.launchers.local import LocalLauncher, worker_environment
+from harness.launchers.local import LocalLauncher, build_worker_environment
 from harness.outcome import Outcome
 from harness.planning.planner import make_plan
 from harness.request import Places, TrialRequest
 from harness.spec.spec import build_spec
 from reports.records.record import Phase
+
+pytestmark = pytest.mark.own
 
 
 def toy_request(tmp_path: Path, **settings) -> TrialRequest:
@@ -68,7 +70,7 @@ def test_a_trial_past_its_time_is_ended_with_all_that_it_started(tmp_path):
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize(("who", "said"), [("worker", "from outside"), ("keeper", "keeper of the worker")])
+@pytest.mark.parametrize(("who", "said"), [("worker", "from outside"), ("supervisor", "worker's supervisor")])
 def test_a_process_that_is_killed_leaves_an_outcome_and_no_other_process(tmp_path, who, said):
     found = {}
 
@@ -79,7 +81,7 @@ def test_a_process_that_is_killed_leaves_an_outcome_and_no_other_process(tmp_pat
 
     request = toy_request(tmp_path, seconds_per_step=0.3)
     outcome = LocalLauncher().launch(request, tmp_path / "log", kill)
-    assert outcome.status == "error"  # the kernel counted no kill for want of memory
+    assert outcome.status == "error"  # the kernel counted no OOM kill
     assert said in outcome.message
     assert (outcome.phase, outcome.step) == ("train", 1)
     assert outcome.details["last"]["loss"] == 1.0
@@ -89,9 +91,9 @@ def test_a_process_that_is_killed_leaves_an_outcome_and_no_other_process(tmp_pat
 
 
 def processes() -> dict[str, int]:
-    """Ids of the keeper of this process, and of its worker."""
-    keeper = next(p for p in psutil.Process().children() if "harness.launchers.supervisor" in p.cmdline())
-    return {"keeper": keeper.pid, "worker": keeper.children()[0].pid}
+    """Ids of the supervisor of this process, and of its worker."""
+    supervisor = next(p for p in psutil.Process().children() if "harness.launchers.supervisor" in p.cmdline())
+    return {"supervisor": supervisor.pid, "worker": supervisor.children()[0].pid}
 
 
 def test_a_worker_that_cannot_start_leaves_an_outcome(tmp_path):
@@ -110,7 +112,7 @@ def test_the_workers_environment_is_an_allow_list():
         "HF_HOME": "/h",
         "CUDA_VISIBLE_DEVICES": "0",
     }
-    seen = worker_environment(given)
+    seen = build_worker_environment(given)
     assert {"PATH", "HF_HOME", "CUDA_VISIBLE_DEVICES"} <= set(seen)
     assert not {"AWS_SECRET_ACCESS_KEY", "WANDB_API_KEY"} & set(seen)
 

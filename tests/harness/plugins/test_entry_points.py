@@ -16,6 +16,8 @@ from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from reports.records.store import read_records
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 WHOLE = '''
 from harness.launchers.local import LocalLauncher

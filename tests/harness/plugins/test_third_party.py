@@ -14,6 +14,8 @@ from safetensors import safe_open
 from harness.cli import main
 from reports.records.store import read_records
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "harness-surgical"
 

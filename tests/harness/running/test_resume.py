@@ -14,6 +14,8 @@ import pytest
 
 from reports.records.store import RunStore
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--budget", "steps=5", "--out", "out"]
 
@@ -72,7 +74,7 @@ def test_rerun_of_one_trial_leaves_the_others(harness, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"), [("some", "give failed, all, or the id"), ("0" * 16, "no such trial; its trials are")]
+    ("wanted", "said"), [("some", "must be failed, all, or the id"), ("0" * 16, "no such trial; its trials are")]
 )
 def test_rerun_of_what_is_no_trial_is_refused(harness, tmp_path, wanted, said):
     code, _, err = harness(*TOY, "--methods", "toy", "--rerun", wanted, cwd=tmp_path)
@@ -190,7 +192,7 @@ def test_a_signal_to_every_process_ends_the_run_in_order(tmp_path):
     while "step 1 " not in process.stdout.readline():  # the worker is in training
         pass
     family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    assert len(family) == 3  # parent, keeper, worker
+    assert len(family) == 3  # parent, supervisor, worker
     for member in family:
         member.terminate()
     out, err = process.communicate(timeout=30)

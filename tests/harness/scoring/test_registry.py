@@ -15,7 +15,7 @@ from harness.scoring.overlap import ExactMatch
 from methods.errors import InvalidSettingError, UnknownKnobError
 
 
-@pytest.mark.parametrize("name", list(harness.metrics.METRICS))
+@pytest.mark.parametrize("name", list(harness.scoring.METRICS))
 def test_every_registered_name_is_a_usable_metric(name):
     assert registry.get(name).name == name
 
@@ -64,7 +64,7 @@ def test_a_metric_without_a_summary_is_refused():
 
 def test_a_name_taken_twice_is_refused_with_both_origins(install):
     install("elsewhere", {"harness.metrics": {"chrf": "elsewhere:Chrf"}})
-    with pytest.raises(MetricError, match=r"taken twice: by harness\.metrics\.sacre:Chrf and by elsewhere:Chrf"):
+    with pytest.raises(MetricError, match=r"taken twice: by harness\.scoring\.sacre:Chrf and by elsewhere:Chrf"):
         registry.get("chrf")
     assert registry.get("bleu").name == "bleu"
 

@@ -19,8 +19,12 @@ from harness.outcome import INTERRUPTED
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from harness.worker import tensor_file
-from harness.worker.checkpoint import Interrupted, Stop, TrialCheckpoint
+from harness.worker.carried_state import CarriedState
+from harness.worker.checkpoint import TrialCheckpoint
+from harness.worker.stop_signal import Interrupted, StopSignal
 from methods.types import Budget, State
+
+pytestmark = pytest.mark.own
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
@@ -33,6 +37,17 @@ SMALL = {
 }
 MEASURED = ("seconds", "bytes", "per_second", "cost", "energy")
 """Parts of the names of metrics that differ from run to run; shipped bytes aside."""
+
+
+CARRIED = CarriedState(
+    started_at="2026-01-01T00:00:00+00:00",
+    done={"steps": 3, "tokens": 30, "examples": 6},
+    cut={"train": 1},
+    meter={"total_seconds": 1.5},
+    learning_curve={"points": []},
+    metrics={"reward_accuracy": None},
+    details={"pairs": 2},
+)
 
 
 def file_of(request) -> Path:
@@ -148,8 +163,9 @@ def make_checkpoint(tmp_path, place):
         )
         batches = dataclasses.replace(request.training, batch_size=effective // 2, accumulation=2)
         request = dataclasses.replace(request, trial_id="0" * 16, training=batches, checkpoint_every=Budget("steps", 1))
-        carry = lambda: {"told": "all"}  # noqa: E731
-        return TrialCheckpoint(request, Stop(), carry=carry, note=lambda *what: notes.append(what)), notes
+        return TrialCheckpoint(
+            request, StopSignal(), carry=lambda: CARRIED, note=lambda *what: notes.append(what)
+        ), notes
 
     return make
 
@@ -189,7 +205,7 @@ def test_what_cannot_be_trusted_is_set_aside(make_checkpoint, tmp_path, damage, 
     assert str(tmp_path) not in said
     assert [path.name for path in tmp_path.iterdir()] == ["trial.safetensors.damaged"]
     keep(checkpoint)  # and a new one takes its place
-    assert make_checkpoint()[0].open() == {"told": "all"}
+    assert make_checkpoint()[0].open() == CARRIED
 
 
 def test_what_was_kept_comes_back(make_checkpoint):
@@ -201,7 +217,7 @@ def test_what_was_kept_comes_back(make_checkpoint):
     torch.rand(5)
     expected = torch.rand(1)
     second, notes = make_checkpoint()
-    assert second.open() == {"told": "all"}
+    assert second.open() == CARRIED
     assert second.steps == 3
     assert second.kept().values == {"steps": 3}
     assert torch.equal(second.kept().tensors["moment"], torch.ones(40))
@@ -302,7 +318,7 @@ def test_a_file_that_is_replaced_can_still_be_read(tmp_path):
 
 def test_a_stop_waits_for_a_step_that_keeps_a_checkpoint(monkeypatch):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    stop = Stop()
+    stop = StopSignal()
     stop.check()
     stop.deferred = True
     stop()
@@ -311,7 +327,7 @@ def test_a_stop_waits_for_a_step_that_keeps_a_checkpoint(monkeypatch):
     with pytest.raises(Interrupted):
         stop.check()
     with pytest.raises(Interrupted):
-        Stop()()
+        StopSignal()()
 
 
 # --- through real processes

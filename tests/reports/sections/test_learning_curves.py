@@ -10,7 +10,7 @@ import pytest
 
 from reports.leaderboard import compare, render, write
 from reports.records.store import RunStore
-from reports.sections.page import sections
+from reports.sections.page import build_sections
 
 SPACE = "{http://www.w3.org/2000/svg}"
 
@@ -49,7 +49,7 @@ def records(make, curved):
 
 
 def part(records):
-    [section] = sections(compare(records))
+    [section] = build_sections(compare(records))
     return next((part for part in section.chapters if part.heading == "Learning curves"), None)
 
 

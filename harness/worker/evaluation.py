@@ -24,17 +24,17 @@ class Evaluation:
 
     metrics: dict[str, float | None]
     scores: dict[str, list[float]]
-    """Of metrics that are means over examples: the examples' values."""
+    """Metric → value of each example, for metrics that are means over examples."""
     rows: list[dict[str, Any]]
     cut: int
-    """Examples whose input or target was cut to the limits."""
+    """Number of examples whose input or target was cut to the limits."""
     declared: dict[str, Metric] = field(default_factory=dict)
-    """What metrics say of their numbers that do not come with the harness."""
+    """Declarations of metrics that do not come with the harness."""
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Evaluates a model on any examples, always with the task's first phrasing."""
+    """Evaluates a model on examples, always with the task's first prompt template."""
 
     backend: Backend
     method: Method
@@ -46,7 +46,7 @@ class Evaluator:
     def evaluate(self, examples: Sequence[Example], on_progress: Callable[[float], None]) -> Evaluation:
         """Generate for every example, score against all its references, and measure the loss on the first.
 
-        `on_progress` is told the share of examples that have their answer.
+        `on_progress` is called with the share of examples that have been answered.
         """
         texts = [self.method.write(example, self.templates, 0) for example in examples]
         prompts = self.backend.encode(self.loaded, texts, self.limits)
@@ -64,7 +64,7 @@ def summarise(
     loss: list[float] | None,
     cut: int,
 ) -> Evaluation:
-    """Score the answers and gather metrics and prediction rows."""
+    """Score the answers, and collect metrics and prediction rows."""
     texts, inputs = [g.text for g in generations], [example.input for example in examples]
     found = Rouge().score(texts, [example.references for example in examples], inputs)
     count = len(examples)
@@ -87,15 +87,15 @@ def summarise(
             "prediction": generation.text,
             "tokens": generation.tokens,
             "finished": generation.finished,
-            "scores": _rounded(row),
+            "scores": _round_scores(row),
         }
         for example, generation, row in zip(examples, generations, found, strict=True)
     ]
     return Evaluation(metrics, scores, rows, cut)
 
 
-def with_metric(evaluation: Evaluation, measured: Measured) -> Evaluation:
-    """The evaluation with the numbers of another metric in it: as means, as scores and in the rows."""
+def add_metric(evaluation: Evaluation, measured: Measured) -> Evaluation:
+    """Return the evaluation with another metric added: to the means, the scores and the rows."""
     found = {name: [row[name] for row in measured.rows] for name in measured.declared}
     means = {name: math.fsum(values) / len(values) for name, values in found.items()}
     return replace(
@@ -103,12 +103,13 @@ def with_metric(evaluation: Evaluation, measured: Measured) -> Evaluation:
         metrics={**evaluation.metrics, **means},
         scores={**evaluation.scores, **found},
         rows=[
-            {**old, "scores": {**old["scores"], **_rounded(new)}}
+            {**old, "scores": {**old["scores"], **_round_scores(new)}}
             for old, new in zip(evaluation.rows, measured.rows, strict=True)
         ],
-        declared=evaluation.declared | {name: told for name, told in measured.declared.items() if name not in METRICS},
+        declared=evaluation.declared
+        | {name: declaration for name, declaration in measured.declared.items() if name not in METRICS},
     )
 
 
-def _rounded(row: Mapping[str, float]) -> dict[str, float]:
+def _round_scores(row: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 6) for name, value in row.items()}

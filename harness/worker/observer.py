@@ -1,4 +1,4 @@
-"""What a staged method tells of itself, measured and kept by the worker."""
+"""Records what a method reports while it trains: its stages, metrics, details, rows and intermediate models."""
 
 from __future__ import annotations
 
@@ -19,47 +19,46 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 class TrialObserver(Observer):
     """Measures stages as phases `train.NAME`, gathers metrics and details, writes rows to `stages/ID/NAME.jsonl`."""
 
-    def __init__(self, meter: Meter, folder: Path, *, keep_models: bool, tell: Callable[[str], None]) -> None:
-        self.told: dict[str, float | None] = {}
-        """Metrics that the method gave."""
-        self.details_told: dict[str, Any] = {}
+    def __init__(self, meter: Meter, folder: Path, *, keep_models: bool, on_stage: Callable[[str], None]) -> None:
+        self.reported_metrics: dict[str, float | None] = {}
+        self.reported_details: dict[str, Any] = {}
         self._meter = meter
         self._folder = folder
         self._keep_models = keep_models
-        self._tell = tell
+        self._on_stage = on_stage
 
-    def begin(self) -> None:
-        """Remove what an earlier run of the trial has left, since none of it is gone on from."""
+    def clear_folder(self) -> None:
+        """Remove what an earlier run of the trial left; this run starts from the beginning."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure a stage; its name is told to whoever watches."""
-        self._tell(_checked(name))
-        with self._meter.phase(f"train.{name}"):
+        """Measure what happens inside as a stage, and announce its name."""
+        self._on_stage(_require_stage_name(name))
+        with self._meter.measure_phase(f"train.{name}"):
             yield
 
     def metrics(self, values: Mapping[str, float | None]) -> None:
         """Numbers for the record's metrics."""
-        self.told.update(values)
+        self.reported_metrics.update(values)
 
     def details(self, values: Mapping[str, Any]) -> None:
         """JSON values for the record's details."""
         for name, value in values.items():
-            held = self.details_told.get(name)
+            held = self.reported_details.get(name)
             if isinstance(held, dict) and isinstance(value, Mapping):
-                self.details_told[name] = {**held, **value}
+                self.reported_details[name] = {**held, **value}
             else:
-                self.details_told[name] = value
+                self.reported_details[name] = value
 
     def rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as JSONL, whole or not at all."""
-        files.write_json_lines(self._folder / f"{_checked(name)}.jsonl", rows)
+        files.write_json_lines(self._folder / f"{_require_stage_name(name)}.jsonl", rows)
 
     @contextlib.contextmanager
     def keep(self, name: str) -> Iterator[Path | None]:
-        """Give a folder for a stage's model, if models are kept; it is there once it is whole."""
-        folder = self._folder / _checked(name)
+        """Give a folder for a stage's model, or None if models are not kept. It appears only once it is complete."""
+        folder = self._folder / _require_stage_name(name)
         if not self._keep_models:
             yield None
             return
@@ -68,8 +67,8 @@ class TrialObserver(Observer):
             yield draft
 
 
-def _checked(name: str) -> str:
-    """The name of a stage, which becomes a file name. Raises `ValueError` for what no stage should be called."""
+def _require_stage_name(name: str) -> str:
+    """Return the name of a stage, which becomes a file name. Raises `ValueError` for an invalid one."""
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name of a stage: lower-case letters, digits and underscores")
+        raise ValueError(f"{name!r} is not a valid stage name: use lower-case letters, digits and underscores")
     return name

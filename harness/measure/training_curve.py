@@ -12,7 +12,7 @@ MOST_POINTS = 200
 Point = dict[str, float]
 
 
-class Curve:
+class TrainingCurve:
     """Points of `step`, `progress`, mean `loss`, `learning_rate` and cumulative `tokens`.
 
     Each point stands for the same number of steps and holds the mean of their losses; when there are too many
@@ -47,11 +47,11 @@ class Curve:
             self._points = [{**late, "loss": (early["loss"] + late["loss"]) / 2} for early, late in pairs]
             self._stride *= 2
 
-    def points(self) -> list[Point]:
+    def read_points(self) -> list[Point]:
         """The points so far; steps that do not fill a point yet make a last one."""
         return [*self._points, *([self._last] if self._losses else [])]
 
-    def state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, Any]:
         """All of it as JSON types, for a checkpoint."""
         return {name: getattr(self, name) for name in _STATE}
 
