@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.cli.help import add_command
 from harness.errors import SpecError
-from harness.spec.variants import typed
+from harness.spec.variants import format_knob
 
 PRESETS_DIFFER = ("", "A preset may set other learning rates that suit its model: docs/models.md")
 EXAMPLES = """examples:
@@ -35,11 +35,11 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     group = parser.add_argument_group("flags")
     group.add_argument("--knobs", action="store_true", help="with methods: knobs and defaults; of one, meanings")
     group.add_argument("--plugin", action="append", metavar="FILE", help="list what a Python file brings, too")
-    parser.set_defaults(action=show)
+    parser.set_defaults(action=print_list)
     return parser
 
 
-def show(arguments: argparse.Namespace) -> int:
+def print_list(arguments: argparse.Namespace) -> int:
     """Print names and one line each; a plugin that cannot be used is listed with the reason."""
     if arguments.plugin:
         from harness.plugins.files import add_files
@@ -47,14 +47,16 @@ def show(arguments: argparse.Namespace) -> int:
         add_files(arguments.plugin)
     if arguments.name and arguments.what != "methods":
         raise SpecError(f"list {arguments.what} takes no name; list methods does")
-    rows = list(_method(arguments.name, arguments.knobs) if arguments.name else ROWS[arguments.what](arguments.knobs))
+    rows = list(
+        _describe_method(arguments.name, arguments.knobs) if arguments.name else ROWS[arguments.what](arguments.knobs)
+    )
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
         print(f"{name:<{width}}  {' '.join(text.split())}".rstrip())  # what others say of theirs may have line ends
     return 0
 
 
-def _methods(knobs: bool) -> Iterable[tuple[str, str]]:
+def _list_methods(knobs: bool) -> Iterable[tuple[str, str]]:
     from methods.registry import all_methods
 
     for name, found in all_methods():
@@ -63,12 +65,12 @@ def _methods(knobs: bool) -> Iterable[tuple[str, str]]:
         elif found.role != "fake":
             yield name, found.summary
             if knobs:
-                yield from ((f"  {name}.{knob}", typed(value)) for knob, value in found().settings().items())
+                yield from ((f"  {name}.{knob}", format_knob(value)) for knob, value in found().settings().items())
     if knobs:
         yield PRESETS_DIFFER
 
 
-def _method(name: str, knobs: bool) -> Iterable[tuple[str, str]]:
+def _describe_method(name: str, knobs: bool) -> Iterable[tuple[str, str]]:
     """One method, with what its knobs mean. Raises `MethodError` for a name of none and for one that cannot be used."""
     from methods.registry import get
 
@@ -78,11 +80,13 @@ def _method(name: str, knobs: bool) -> Iterable[tuple[str, str]]:
         from methods.knobs import explain_knobs
 
         texts = explain_knobs(found.Config)
-        yield from ((f"  {name}.{knob}={typed(value)}", texts[knob]) for knob, value in found().settings().items())
+        yield from (
+            (f"  {name}.{knob}={format_knob(value)}", texts[knob]) for knob, value in found().settings().items()
+        )
         yield PRESETS_DIFFER
 
 
-def _models(_: bool) -> Iterable[tuple[str, str]]:
+def _list_models(_: bool) -> Iterable[tuple[str, str]]:
     from harness.models.presets import PRESETS
 
     yield from ((preset.name, preset.summary) for preset in PRESETS.values() if not preset.hidden)
@@ -90,13 +94,13 @@ def _models(_: bool) -> Iterable[tuple[str, str]]:
     yield "ORG/NAME[@REVISION]", "a model on the hub"
 
 
-def _tasks(_: bool) -> Iterable[tuple[str, str]]:
+def _list_tasks(_: bool) -> Iterable[tuple[str, str]]:
     from harness.tasks import summaries
 
     yield from summaries().items()
 
 
-def _metrics(_: bool) -> Iterable[tuple[str, str]]:
+def _list_metrics(_: bool) -> Iterable[tuple[str, str]]:
     from harness.scoring.registry import all_metrics
 
     for name, found in all_metrics():
@@ -109,11 +113,17 @@ def _metrics(_: bool) -> Iterable[tuple[str, str]]:
     yield "evaluate:DIR_OR_NAME", "a metric script of Hugging Face's evaluate, here or on the hub: docs/metrics.md"
 
 
-def _launchers(_: bool) -> Iterable[tuple[str, str]]:
+def _list_launchers(_: bool) -> Iterable[tuple[str, str]]:
     from harness.launchers.registry import list_launchers
 
     for name, found in list_launchers():
         yield name, f"cannot be used: {found}" if isinstance(found, Exception) else found.summary
 
 
-ROWS = {"methods": _methods, "models": _models, "tasks": _tasks, "metrics": _metrics, "launchers": _launchers}
+ROWS = {
+    "methods": _list_methods,
+    "models": _list_models,
+    "tasks": _list_tasks,
+    "metrics": _list_metrics,
+    "launchers": _list_launchers,
+}

@@ -33,21 +33,21 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     group.add_argument("what", choices=["method"], metavar="method", help="what the package brings")
     group.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
     group.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (default harness-NAME)")
-    parser.set_defaults(action=new)
+    parser.set_defaults(action=create_package)
     return parser
 
 
-def new(arguments: argparse.Namespace) -> int:
+def create_package(arguments: argparse.Namespace) -> int:
     """Write a package that works and passes its own tests. Raises `SpecError` for a bad name or place."""
-    words = names(arguments.name)
+    words = derive_names(arguments.name)
     folder = arguments.out or Path(words["package"])
-    files = write(folder, words)
+    files = write_skeleton(folder, words)
     print("\n".join(f"wrote {folder / file}" for file in files))
     print(f"next: cd {folder}, then what README.md says")
     return 0
 
 
-def names(name: str) -> dict[str, str]:
+def derive_names(name: str) -> dict[str, str]:
     """What the skeleton calls things, by the method's name. Raises `SpecError` for a bad or a taken name."""
     from harness.errors import SpecError
     from methods.registry import CATALOGUE
@@ -68,13 +68,13 @@ def names(name: str) -> dict[str, str]:
     }
 
 
-def write(folder: Path, words: dict[str, str]) -> list[str]:
+def write_skeleton(folder: Path, words: dict[str, str]) -> list[str]:
     """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
     from harness.errors import SpecError
-    from harness.names import is_path
+    from harness.names import is_valid_path
     from reports.files import draft_folder, write_text
 
-    if not is_path(str(folder)):
+    if not is_valid_path(str(folder)):
         raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")
     if os.path.lexists(folder):
         raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out")

@@ -28,7 +28,7 @@ NAMED: tuple[tuple[str, Literal["min", "max"], tuple[str, ...], str], ...] = (
 )
 
 
-def flags() -> Iterator[tuple[str, Literal["min", "max"], tuple[str, ...], str]]:
+def list_limit_flags() -> Iterator[tuple[str, Literal["min", "max"], tuple[str, ...], str]]:
     """(flag, side, metrics, help) of every limit; those with an empty help are not listed one by one."""
     yield from NAMED
     taken = {flag for flag, *_ in NAMED}
@@ -51,7 +51,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
     group.add_argument("--allow-mixed", action="store_true", help="choose among what cannot be compared")
     group = parser.add_argument_group("limits")
-    for flag, _, _, text in flags():
+    for flag, _, _, text in list_limit_flags():
         group.add_argument(flag, dest=flag, metavar="LIMIT", help=text or argparse.SUPPRESS)
     group = parser.add_argument_group("choice")
     group.add_argument(
@@ -71,7 +71,11 @@ def recommend(arguments: argparse.Namespace) -> int:
     from reports.recommend import answers
 
     given = vars(arguments)
-    limits = [parse(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None]
+    limits = [
+        parse(flag, side, names, text)
+        for flag, side, names, _ in list_limit_flags()
+        if (text := given[flag]) is not None
+    ]
     records, _ = read(arguments.directories)
     made = answers(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
     print("\n\n".join(map(str, made)))

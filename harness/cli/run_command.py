@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.help import add_command
-from harness.cli.run_flags import add_flags, request_of
+from harness.cli.run_flags import add_flags, read_request
 
 if TYPE_CHECKING:
     from harness.planning.plan import Plan
@@ -48,17 +48,17 @@ def run(arguments: argparse.Namespace) -> int:
     from harness.launchers.interruption import turn_signals_into_keyboard_interrupt
     from harness.spec.spec import build_spec
 
-    spec = build_spec(request_of(arguments))
+    spec = build_spec(read_request(arguments))
 
-    from harness.planning.planner import prepare
+    from harness.planning.planner import build_planner
     from harness.running.progress import say
     from reports.store import RunStore
 
     with turn_signals_into_keyboard_interrupt():
-        planner = prepare(spec)
+        planner = build_planner(spec)
         plan = planner.plan()  # whatever is wrong with it is said before anything runs
         store = RunStore(spec.directory)
-        chosen = to_rerun(spec, plan, store)
+        chosen = choose_reruns(spec, plan, store)
         with store.lock():
             for sentence in store.tidy():
                 say(f"set aside: {sentence}")
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
                 store.ask_again(store.asked_again() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
-            return _run(planner, plan, store, resume_command(arguments.words))
+            return _run(planner, plan, store, build_resume_command(arguments.words))
 
 
 def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
@@ -75,8 +75,8 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
 
     from harness.launchers.interruption import Interruption
     from harness.launchers.registry import build_launcher
-    from harness.running.knob_search import count_trials, tuned
-    from harness.running.progress import progress_for, say
+    from harness.running.knob_search import count_trials, search_and_plan
+    from harness.running.progress import choose_progress, say
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
@@ -94,9 +94,9 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
         launcher = build_launcher(spec.launcher, spec.trial_timeout, interruption)
         try:
             try:
-                with progress_for(count, Console()) as progress:
-                    runner = Runner(store, launcher, progress, asked_to_end=lambda: interruption.asked)
-                    records = runner.run(tuned(planner, runner) if spec.tune else plan)
+                with choose_progress(count, Console()) as progress:
+                    runner = Runner(store, launcher, progress, stop_requested=lambda: interruption.asked)
+                    records = runner.run(search_and_plan(planner, runner) if spec.tune else plan)
             except KeyboardInterrupt:
                 interrupted = True
             if not interruption.at_once and (not interrupted or store.read()[0]):
@@ -114,7 +114,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     return 0 if all(record.ok for record in records) else 1
 
 
-def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
+def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
     """Ids of the finished trials that are to run again. Raises `SpecError` for an id that is none of the plan's.
 
     What a search will ask for cannot be known before; there it must be one that has a record.
@@ -133,7 +133,7 @@ def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
     return frozenset(known if wanted == "all" else [wanted])
 
 
-def resume_command(given: Sequence[str]) -> str:
+def build_resume_command(given: Sequence[str]) -> str:
     """The command that resumes what these words started; without `--rerun`, which the run directory remembers."""
     from reports.secrets import ours
 

@@ -44,11 +44,11 @@ class Flag:
 
     def describe(self) -> str:
         """The help with choices and default, both read from the spec."""
-        from harness.spec.spec import choices_of, default_of
+        from harness.spec.spec import format_default, list_choices
 
-        *others, last = choices_of(self.key) or ("",)
+        *others, last = list_choices(self.key) or ("",)
         text = self.help.replace("{choices}", f"{', '.join(others)} or {last}")
-        default = default_of(self.key) or self.unset
+        default = format_default(self.key) or self.unset
         return f"{text} (default {default})" if default else text
 
 
@@ -137,7 +137,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             group.add_argument("--config", type=Path, metavar="FILE", help="YAML with the same keys; flags override it")
 
 
-def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
+def read_request(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """The request as keys and values: the YAML file's, and the flags' over them."""
     from harness.names import load_yaml, parse_changes
 

@@ -60,7 +60,7 @@ class Worker:
         if request.places is None:
             raise ValueError("the request names no places")
         self.places = request.places
-        self.facts = request.model.facts(request.device)
+        self.facts = request.model.get_facts(request.device)
         self.backend = find_backend(request.model.backend)
         self.meter = Meter(self.facts.device if self.backend.watched else "none", age=process_age())
         self.phase_name = "start"

@@ -10,7 +10,7 @@ import pytest
 from harness.cli import build_parser, main
 from harness.cli.run_flags import FLAGS, GROUPS
 from harness.request import TaskRequest
-from harness.spec.spec import KEYS, Spec, build_spec, choices_of, default_of
+from harness.spec.spec import KEYS, Spec, build_spec, format_default, list_choices
 
 COMMANDS = ("run", "list", "report", "recommend", "models", "new")
 
@@ -38,7 +38,7 @@ def test_every_key_of_the_spec_has_one_flag():
 
 @pytest.mark.parametrize("key", sorted(FLAGS))
 def test_a_printed_default_is_what_the_spec_does_without_the_flag(key):
-    default = default_of(key)
+    default = format_default(key)
     needs = {"methods": "lora"} | ({"evaluate_every": "steps=1"} if key == "curve_examples" else {})
     if default:
         assert f"(default {default})" in FLAGS[key].describe()
@@ -49,9 +49,9 @@ def test_a_printed_default_is_what_the_spec_does_without_the_flag(key):
 
 
 def test_choices_are_those_of_the_spec():
-    assert choices_of("on_oom") == ("record", "halve-batch")
-    assert choices_of("model") == choices_of("task") == choices_of("methods") == ()
-    assert {key for key in FLAGS if choices_of(key)} == {key for key in FLAGS if "{choices}" in FLAGS[key].help}
+    assert list_choices("on_oom") == ("record", "halve-batch")
+    assert list_choices("model") == list_choices("task") == list_choices("methods") == ()
+    assert {key for key in FLAGS if list_choices(key)} == {key for key in FLAGS if "{choices}" in FLAGS[key].help}
     assert FLAGS["device"].describe() == "auto, cpu, cuda or mps (default auto)"
 
 

@@ -52,7 +52,7 @@ def test_a_device_that_is_not_there_is_refused():
 
 def test_the_description_is_complete_and_tells_nothing_private(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_verysecretvalue")
-    block = environment.describe("cpu")
+    block = environment.describe_environment("cpu")
     assert block.versions["python"] == platform.python_version()
     assert block.versions["torch"]
     assert block.hardware["cores"] >= 1
@@ -70,10 +70,10 @@ def test_the_source_hash_changes_with_the_source(monkeypatch, tmp_path):
     (tmp_path / "harness").mkdir()
     (tmp_path / "harness" / "a.py").write_text("x = 1\n")
     monkeypatch.setattr(environment, "_SOURCE", tmp_path)
-    environment.source_hash.cache_clear()
-    first = environment.source_hash()
+    environment.hash_source_files.cache_clear()
+    first = environment.hash_source_files()
     (tmp_path / "harness" / "a.py").write_text("x = 2\n")
-    environment.source_hash.cache_clear()
-    second = environment.source_hash()
-    environment.source_hash.cache_clear()
+    environment.hash_source_files.cache_clear()
+    second = environment.hash_source_files()
+    environment.hash_source_files.cache_clear()
     assert first != second

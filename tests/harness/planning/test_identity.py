@@ -129,7 +129,7 @@ def test_a_changed_docstring_changes_neither_id_nor_scoring(copy):
         assert text.startswith('"""')
         file.write_text('"""Other words. ' + text.removeprefix('"""') + "\n# and a comment\n")
     assert run(copy, code) == before
-    file = copy / "harness" / "rouge.py"
+    file = copy / "harness" / "scoring" / "rouge_scores.py"
     file.write_text(file.read_text() + "\nADDED = 1\n")
     after = run(copy, code)
     assert after != before

@@ -11,7 +11,7 @@ import pytest
 from harness.errors import SpecError
 from harness.models.source import resolve
 from harness.planning.identity import hash_training_code
-from harness.planning.plan import in_order
+from harness.planning.plan import order_variants
 from harness.planning.planner import make_plan
 from harness.request import TrialRequest
 from harness.spec.spec import build_spec
@@ -176,7 +176,7 @@ def test_a_start_comes_first_and_its_id_counts(plugin, monkeypatch):
 
 def test_variants_keep_their_order_but_for_starts():
     def order(starts):
-        made = in_order([Variant(method=name) for name in starts], starts)
+        made = order_variants([Variant(method=name) for name in starts], starts)
         assert all(starts[variant.method] == start for variant, start in made)
         return "".join(variant.method for variant, _ in made)
 

@@ -22,11 +22,11 @@ def start(*arguments: str, cwd: Path) -> subprocess.Popen:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "harness", *arguments]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=cwd, env=environment, **pipes, text=True, preexec_fn=hear_signals)
+    return subprocess.Popen(command, cwd=cwd, env=environment, **pipes, text=True, preexec_fn=reset_signals)
 
 
-def hear_signals() -> None:
-    """Undo what `nohup` or a shell's background job had this process ignore, which its children would ignore, too."""
+def reset_signals() -> None:
+    """Restore signals that `nohup` or a shell ignores for background jobs; children would inherit that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
@@ -97,7 +97,7 @@ def test_what_failed_runs_again_and_what_is_damaged_is_set_aside(harness, tmp_pa
     assert {file.name for file in (out / "set-aside").iterdir()} == {path.name, "notes.json"}
 
 
-def test_want_of_memory_is_met_with_smaller_batches_where_asked(harness, tmp_path):
+def test_out_of_memory_is_retried_with_smaller_batches_where_asked(harness, tmp_path):
     arguments = [*TOY, "--methods", "toy[ending=oom],toy", "--batch-size", "6", "--accumulation", "2"]
     code, _, _ = harness(*arguments, "--on-oom", "halve-batch", cwd=tmp_path)
     assert code == 1
@@ -148,7 +148,7 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path):
     process = start(*slow, cwd=tmp_path)
     wait_for_training(process)
     process.send_signal(signal.SIGINT)
-    time.sleep(0.1)  # the two are to be heard apart
+    time.sleep(0.1)  # so that the two signals are handled separately
     asked = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
@@ -159,10 +159,10 @@ def test_a_second_signal_ends_the_run_at_once(tmp_path):
 
 
 def test_the_resume_command_has_no_rerun_in_it():
-    from harness.cli.run_command import resume_command
+    from harness.cli.run_command import build_resume_command
 
     given = ["run", "--rerun", "all", "--methods", "lora", "--rerun=failed"]
-    assert resume_command(given) == "python -m harness run --methods lora"
+    assert build_resume_command(given) == "python -m harness run --methods lora"
 
 
 def test_an_interrupted_rerun_goes_on_with_what_it_had_not_reached(harness, tmp_path):
@@ -207,7 +207,7 @@ def test_a_reader_that_goes_away_does_not_end_the_run(tmp_path):
     process.stdout.close()
     assert process.wait(60) == 0
     assert process.stderr is not None
-    assert process.stderr.read() == "warning: nobody takes the output (Broken pipe); the run goes on\n"
+    assert process.stderr.read() == "warning: the output cannot be written (Broken pipe); the run goes on without it\n"
     assert {record["status"] for record in records(tmp_path / "out").values()} == {"ok"}
 
 

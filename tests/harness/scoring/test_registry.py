@@ -15,7 +15,7 @@ from harness.scoring.overlap import ExactMatch
 from methods.errors import InvalidSettingError, UnknownKnobError
 
 
-@pytest.mark.parametrize("name", list(harness.metrics.METRICS))
+@pytest.mark.parametrize("name", list(harness.scoring.METRICS))
 def test_every_registered_name_is_a_usable_metric(name):
     assert registry.get(name).name == name
 

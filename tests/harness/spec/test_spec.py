@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError, SpecError
-from harness.names import load_yaml, parse_budget, parse_seeds, read_hub_id, slug, split_outside_brackets
+from harness.names import load_yaml, make_file_name, parse_budget, parse_seeds, read_hub_id, split_outside_brackets
 from harness.spec.spec import KEYS, build_spec
 from methods.base import Budget
 from methods.errors import MethodError
@@ -154,8 +154,8 @@ def test_small_parsers():
     assert split_outside_brackets("a],b") == ["a]", "b"]
     assert parse_seeds(3) == (3,)
     assert parse_budget("minutes=0.5") == Budget("minutes", 0.5)
-    assert slug("google/flan-t5-base@main") == "google-flan-t5-base-main"
-    assert slug("../../etc") == "etc"
+    assert make_file_name("google/flan-t5-base@main") == "google-flan-t5-base-main"
+    assert make_file_name("../../etc") == "etc"
 
 
 VALUES = st.recursive(

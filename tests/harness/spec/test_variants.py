@@ -15,7 +15,7 @@ from harness.errors import SpecError
 from harness.names import parse_changes
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.spec.variants import LIMIT, parse_variants, written
+from harness.spec.variants import MOST_VARIANTS, format_variant, parse_variants
 from methods.errors import InvalidSettingError, MethodError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -112,10 +112,10 @@ def test_a_value_with_a_comma_is_given_by_set_or_in_yaml():
     [
         ("lora[r=8|08]", r"the variant 'lora\[r=8\]' is named twice"),
         ("lora[r=8],lora[r=4|8.0]", r"the variant 'lora\[r=8\]' is named twice"),
-        ("lora[r=4,r=8]", "a knob stands twice"),
+        ("lora[r=4,r=8]", "a knob is given twice"),
         (
             "zero-shot[template=Summarize, briefly: {input}]",
-            r"write NAME\[knob=value,knob=value\]; a value with a comma is given by --set, or in YAML$",
+            r"write NAME\[knob=value,knob=value\]; give a value that contains a comma by --set or in YAML$",
         ),
         ("lora[r=4|]", r"a value is missing beside a | in 'lora\[r=4|\]'"),
         ("lora[r=|]", "a value is missing"),
@@ -129,15 +129,15 @@ def test_a_value_with_a_comma_is_given_by_set_or_in_yaml():
         ([{"lora": {"r": [[4]]}}], r"cannot read lora\.r"),
         ([{"lora": {"r": None}}], r"cannot read lora\.r"),
         ([{"lora": {"r": True}}], r"lora\.r: must be a number \(given: True\)"),
-        ([{"lora": {"r": "4|8"}}], r"must be a whole number \(given: '4|8'\); a grid stands in --methods"),
+        ([{"lora": {"r": "4|8"}}], r"must be a whole number \(given: '4|8'\); give a grid in --methods"),
         ([{"lora": []}], "cannot read the method 'lora': give it a mapping of knobs"),
         ([{"lora": 5}], "cannot read the method 'lora'"),
         ([{5: {"r": 4}}], "cannot read the method 5"),
         ([{}], "cannot read the methods"),
         ([["lora"]], "cannot read the methods"),
         ([{"base": None}], "leave it out"),
-        ("follower[start=" * 9 + "x[y=1|2]" + "]" * 9, "inside each other's brackets"),
-        ("follower[start=" * 400 + "x" + "]" * 400, "inside each other's brackets"),
+        ("follower[start=" * 9 + "x[y=1|2]" + "]" * 9, "nested in each other's brackets"),
+        ("follower[start=" * 400 + "x" + "]" * 400, "nested in each other's brackets"),
     ],
 )
 def test_what_cannot_be_read_gets_one_sentence(plugin, methods, sentence):
@@ -151,27 +151,27 @@ def test_a_variant_that_starts_from_itself_by_a_setting_is_refused(plugin):
 
 
 def test_a_grid_among_the_settings_is_told_where_it_belongs():
-    with pytest.raises(InvalidSettingError, match=r"lora\.r: must be a whole .*; a grid stands in --methods"):
+    with pytest.raises(InvalidSettingError, match=r"lora\.r: must be a whole .*; give a grid in --methods"):
         build_spec({"methods": "lora", "set": ["lora.r=4|8"]})
 
 
 def test_a_grid_that_can_only_be_a_slip_is_refused_before_it_is_made():
-    ranks = "|".join(map(str, range(1, LIMIT + 1)))
-    assert len(parse_variants(f"lora[r={ranks}]", {})) == LIMIT
+    ranks = "|".join(map(str, range(1, MOST_VARIANTS + 1)))
+    assert len(parse_variants(f"lora[r={ranks}]", {})) == MOST_VARIANTS
     for methods in (
-        f"lora[r={ranks}|{LIMIT + 1}]",
+        f"lora[r={ranks}|{MOST_VARIANTS + 1}]",
         f"lora[r={ranks}],full",
         "lora[" + ",".join(f"k{i}=1|2" for i in range(300)) + "]",  # more than there are atoms
-        [{"lora": {"r": list(range(1, LIMIT + 2))}}],
+        [{"lora": {"r": list(range(1, MOST_VARIANTS + 2))}}],
         f"rlhf[start=lora[r={ranks},alpha=1|2]]",
     ):
-        with pytest.raises(SpecError, match=f"for more than {LIMIT:,} variants; give fewer values, or search"):
+        with pytest.raises(SpecError, match=f"for more than {MOST_VARIANTS:,} variants; give fewer values, or search"):
             parse_variants(methods, {})
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2, unique=True))
 def test_two_numbers_have_two_names(values):
-    one, other = (written("m", {"x": value}) for value in values)
+    one, other = (format_variant("m", {"x": value}) for value in values)
     assert one != other
     assert [float(text[4:-1]) for text in (one, other)] == values
 
