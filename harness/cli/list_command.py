@@ -1,4 +1,4 @@
-"""`list`: what there is to choose from."""
+"""`list`: prints the methods, models, tasks, metrics or launchers that can be chosen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.cli.help import add_command
 from harness.errors import SpecError
 from harness.spec.variants import format_knob
 
-PRESETS_DIFFER = ("", "A preset may set other learning rates that suit its model: docs/models.md")
+PRESETS_DIFFER = ("", "A model preset may set other learning rates: docs/models.md")
 EXAMPLES = """examples:
   python -m harness list methods
   python -m harness list methods --knobs
@@ -31,28 +31,30 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     )
     group = parser.add_argument_group("what")
     group.add_argument("what", choices=list(ROWS), metavar="WHAT", help=", ".join(ROWS))
-    group.add_argument("name", nargs="?", metavar="METHOD", help="with methods: this one alone")
+    group.add_argument("name", nargs="?", metavar="METHOD", help="with methods: only this method")
     group = parser.add_argument_group("flags")
-    group.add_argument("--knobs", action="store_true", help="with methods: knobs and defaults; of one, meanings")
-    group.add_argument("--plugin", action="append", metavar="FILE", help="list what a Python file brings, too")
+    group.add_argument("--knobs", action="store_true", help="with methods: also their knobs and defaults")
+    group.add_argument("--plugin", action="append", metavar="FILE", help="also list what a Python file defines")
     parser.set_defaults(action=print_list)
     return parser
 
 
 def print_list(arguments: argparse.Namespace) -> int:
-    """Print names and one line each; a plugin that cannot be used is listed with the reason."""
+    """Print each name with one line of description; a plugin that cannot be used is listed with the reason."""
     if arguments.plugin:
         from harness.plugins.files import add_files
 
         add_files(arguments.plugin)
     if arguments.name and arguments.what != "methods":
-        raise SpecError(f"list {arguments.what} takes no name; list methods does")
+        raise SpecError(f"list {arguments.what} takes no name; only list methods does")
     rows = list(
         _describe_method(arguments.name, arguments.knobs) if arguments.name else ROWS[arguments.what](arguments.knobs)
     )
     width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        print(f"{name:<{width}}  {' '.join(text.split())}".rstrip())  # what others say of theirs may have line ends
+        print(
+            f"{name:<{width}}  {' '.join(text.split())}".rstrip()
+        )  # texts of third-party plugins may contain line breaks
     return 0
 
 
@@ -71,7 +73,7 @@ def _list_methods(knobs: bool) -> Iterable[tuple[str, str]]:
 
 
 def _describe_method(name: str, knobs: bool) -> Iterable[tuple[str, str]]:
-    """One method, with what its knobs mean. Raises `MethodError` for a name of none and for one that cannot be used."""
+    """One method with the meaning of its knobs. Raises `MethodError` for an unknown or unusable method."""
     from methods.registry import get
 
     found = get(name)
@@ -109,8 +111,8 @@ def _list_metrics(_: bool) -> Iterable[tuple[str, str]]:
         else:
             missing = found.missing()
             yield name, found.summary + (f' (not installed: pip install "{missing}")' if missing else "")
-    yield "MODULE:FUNCTION", "a function of yours: docs/metrics.md"
-    yield "evaluate:DIR_OR_NAME", "a metric script of Hugging Face's evaluate, here or on the hub: docs/metrics.md"
+    yield "MODULE:FUNCTION", "a function of your own: docs/metrics.md"
+    yield "evaluate:DIR_OR_NAME", "a metric script of Hugging Face's evaluate, local or on the hub: docs/metrics.md"
 
 
 def _list_launchers(_: bool) -> Iterable[tuple[str, str]]:

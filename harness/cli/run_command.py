@@ -1,4 +1,4 @@
-"""`run`: fine-tune, evaluate and rank. The main job."""
+"""`run`: fine-tunes, evaluates and ranks methods. The main command."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, run and report; the exit code says whether every trial ended ok."""
+    """Plan, run and report; return the exit code, 0 if every trial ended ok."""
     from harness.launchers.interruption import turn_signals_into_keyboard_interrupt
     from harness.spec.spec import build_spec
 
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     with turn_signals_into_keyboard_interrupt():
         planner = build_planner(spec)
-        plan = planner.plan()  # whatever is wrong with it is said before anything runs
+        plan = planner.plan()  # reports everything wrong with the request before anything runs
         store = RunStore(spec.directory)
         chosen = choose_reruns(spec, plan, store)
         with store.lock():
@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
-    """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
+    """Run the plan and report. The exit code is not 2 from here on, since trials may have run."""
     from rich.console import Console
 
     from harness.launchers.interruption import Interruption
@@ -104,8 +104,8 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
                 say(f"\n{written.summary}\n")
                 say("\n".join(f"wrote {path}" for path in written.paths))
         except (ReportError, OSError) as error:
-            # What is finished is kept, and the same command resumes.
-            advice = f"free what is missing, then resume with: {resume}"
+            # Finished trials are kept, and the same command resumes.
+            advice = f"solve this, then resume with: {resume}"
             print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted:
@@ -115,18 +115,18 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
 
 
 def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
-    """Ids of the finished trials that are to run again. Raises `SpecError` for an id that is none of the plan's.
+    """Ids of the finished trials to run again. Raises `SpecError` for an id that is not in the plan.
 
-    What a search will ask for cannot be known before; there it must be one that has a record.
+    The tries of a search are not known in advance, so for them the id must be one that has a record.
     """
     from harness.errors import SpecError
 
     wanted, known = spec.rerun, [trial.trial_id for trial in plan.trials]
     if spec.tune and wanted == "all":
-        raise SpecError("--rerun all and --tune do not go together; choose another --out to begin anew")
+        raise SpecError("--rerun all and --tune cannot be combined; choose another --out to start again")
     if spec.tune:
         known += [record.trial_id for record in store.read()[0]]
-    if wanted == "failed":  # whatever is not ok runs again in any case
+    if wanted == "failed":  # trials that are not ok always run again
         return frozenset()
     if wanted != "all" and wanted not in known:
         raise SpecError(f"--rerun {wanted}: this command has no such trial; its trials are {', '.join(known)}")
@@ -134,7 +134,7 @@ def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
 
 
 def build_resume_command(given: Sequence[str]) -> str:
-    """The command that resumes what these words started; without `--rerun`, which the run directory remembers."""
+    """The command that resumes a run, without `--rerun`, which the run directory remembers."""
     from reports.secrets import ours
 
     words, rest = [], iter(given)

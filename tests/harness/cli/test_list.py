@@ -67,7 +67,7 @@ def test_a_wrong_name_gets_the_nearest_and_a_name_of_no_method_none(capsys):
     assert main(["list", "methods", "lroa", "--knobs"]) == 2
     assert "unknown method 'lroa' (did you mean lora" in capsys.readouterr().err
     assert main(["list", "tasks", "lora"]) == 2
-    assert capsys.readouterr().err == "error: list tasks takes no name; list methods does\n"
+    assert capsys.readouterr().err == "error: list tasks takes no name; only list methods does\n"
 
 
 def test_a_reader_who_has_seen_enough_is_told_no_error():
