@@ -72,9 +72,9 @@ def test_rerun_of_one_trial_leaves_the_others(harness, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "said"), [("some", "give failed, all, or the id"), ("0" * 16, "no such trial; its trials are")]
+    ("wanted", "said"), [("some", "must be failed, all, or the id"), ("0" * 16, "no such trial; its trials are")]
 )
-def test_rerun_of_what_is_no_trial_is_refused(harness, tmp_path, wanted, said):
+def test_a_rerun_of_an_unknown_trial_is_refused(harness, tmp_path, wanted, said):
     code, _, err = harness(*TOY, "--methods", "toy", "--rerun", wanted, cwd=tmp_path)
     assert code == 2
     assert err.startswith("error: ")
