@@ -38,7 +38,7 @@ class CurveInput:
         """Interval and examples, so that a record without a curve does not answer a request for one. The target quality
         is not part of the id, since it is compared with the curve afterwards."""
         curve = self._choose(method, split)
-        return {"learning_curve": [write_budget(curve.every), curve.examples]} if curve else {}
+        return {"learning_curve": [serialize_budget(curve.every), curve.examples]} if curve else {}
 
     def request(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The curve."""
@@ -85,6 +85,6 @@ def merge_parts(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def write_budget(budget: Budget) -> dict[str, Any]:
+def serialize_budget(budget: Budget) -> dict[str, Any]:
     """A budget or an interval as it stands in a record."""
     return {"unit": budget.unit, "amount": budget.amount}

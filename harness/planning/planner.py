@@ -15,7 +15,7 @@ from harness.hashing import hash_content
 from harness.models.source import resolve
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import hash_training_code
-from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, write_budget
+from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, serialize_budget
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
 from harness.scoring.chosen import Chosen, chosen
@@ -186,7 +186,7 @@ class Planner:
         """Everything besides the inputs that can change a trial's predictions."""
         training = {
             "seed": seed,
-            "budget": write_budget(self.spec.budget),
+            "budget": serialize_budget(self.spec.budget),
             "training": dataclasses.asdict(self.batches),
         }
         rewarded = self.given.select(method)[1] is not None
@@ -263,7 +263,7 @@ class Planner:
                 templates=tuple(task.templates),
                 note=task.note,
             ),
-            budget=write_budget(request.budget),
+            budget=serialize_budget(request.budget),
             training=dataclasses.asdict(request.training),
             decoding=dataclasses.asdict(request.decoding),
             environment=self.environment,

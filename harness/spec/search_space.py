@@ -109,8 +109,8 @@ def require_knobs(wanted: tuple[TunedKnob, ...], methods: Mapping[str, Method]) 
         able = [methods[item.method]] if item.method else list(methods.values())
         knobs = {knob for method in able for knob in method.settings()}
         if item.knob not in knobs:
-            nobody = f"{item.method} has no such knob" if item.method else "no method of this run has such a knob"
-            raise SpecError(f"--tune {item.knob}: {nobody}{nearest(item.knob, knobs)}")
+            reason = f"{item.method} has no such knob" if item.method else "no method of this run has such a knob"
+            raise SpecError(f"--tune {item.knob}: {reason}{nearest(item.knob, knobs)}")
 
 
 def _parse_item(item: str) -> TunedKnob:

@@ -118,8 +118,8 @@ def _read_methods(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(item, str):
             yield from _expand_text(item.strip(), 0)
         elif isinstance(item, Mapping) and item:
-            for method, told in item.items():
-                yield from _expand_mapping(method, told)
+            for method, given in item.items():
+                yield from _expand_mapping(method, given)
         else:
             raise SpecError(
                 f"cannot read the methods {value!r}: give names separated by commas, such as lora,qlora, or a list of "
@@ -149,9 +149,9 @@ def _expand_value(value: str, depth: int) -> Iterator[str]:
     return (f"{method}[{','.join(f'{knob}={text}' for knob, text in knobs.items())}]" for method, knobs in inner)
 
 
-def _expand_mapping(method: Any, told: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _expand_mapping(method: Any, given: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Expand `NAME: {knob: value, knob: [values]}`, or a list of such mappings, to its variants."""
-    for each in told if isinstance(told, list) and told else [told]:
+    for each in given if isinstance(given, list) and given else [given]:
         knobs = {} if each is None else each
         if not isinstance(method, str) or not isinstance(knobs, Mapping):
             raise SpecError(f"cannot read the method {method!r}: give it a mapping of knobs, such as {{r: [4, 16]}}")

@@ -15,18 +15,18 @@ from .malformed import VALID, refused, tracebacks
 
 @pytest.fixture
 def refuse(tmp_path, monkeypatch, request):
-    """A function that runs a command line in an empty directory and makes sure that it is refused as it should be."""
+    """A function that runs a command line in an empty directory and checks that it is refused correctly."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     kind = request.node.originalname
 
     def refuse(*arguments: str) -> str:
-        errors = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")  # as the real one: it never fails
+        errors = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")  # never raises, as stderr does
         usage = False
         try:
             with contextlib.redirect_stderr(errors), contextlib.redirect_stdout(io.StringIO()):
                 code = main(arguments)
-        except SystemExit as end:  # argparse has said it in its own words
+        except SystemExit as end:  # argparse prints its own message
             code, usage = end.code, True
         except Exception:
             tracebacks[kind] += 1

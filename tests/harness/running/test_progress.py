@@ -1,4 +1,4 @@
-"""What both displays show of a trial: phases, steps, evaluation, and its end."""
+"""Both progress displays show phases, steps, evaluation and the outcome of a trial."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def trial():
     return make_plan(spec).trials[1]
 
 
-def test_plain_lines_tell_phases_tenths_of_training_and_quarters_of_evaluation(trial):
+def test_plain_lines_show_phases_tenths_of_training_and_quarters_of_evaluation(trial):
     lines = []
     progress = PlainProgress(2, lines.append)
     progress.show_start(trial)
@@ -70,5 +70,5 @@ def test_the_live_bar_follows_training_and_evaluation(trial, width):
     assert "step 50" in shown
 
 
-def test_output_that_is_no_terminal_gets_plain_lines():
+def test_output_to_a_file_gets_plain_lines():
     assert isinstance(choose_progress(1, Console(file=io.StringIO())), PlainProgress)
