@@ -77,7 +77,8 @@ records of versions 1 to {SCHEMA_VERSION} can be read.
 
 DETAILS_SECTION = """### Details
 
-Topics under `details` that the harness and its own methods use.
+Topics under `details` that the harness and its own methods use. `reports/records/details.py` has the types of those that
+reports read.
 """
 
 METRICS_SECTION = """## Metrics
