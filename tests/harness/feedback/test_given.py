@@ -98,7 +98,8 @@ def test_a_start_that_failed_is_named(trials_here, here, capsys):
     record = records(here)[f"follower[start={start}]", 0]
     assert (record["status"], record["phase"]) == ("error", "start")
     assert record["message"] == (
-        "toy[ending=error] seed 0, from which this trial starts, ended error: RuntimeError: the toy was told to fail"
+        "toy[ending=error] seed 0, from which this trial starts, ended with status error: "
+        "RuntimeError: the toy was told to fail"
     )
 
 

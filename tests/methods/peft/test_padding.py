@@ -28,7 +28,7 @@ def test_scores_with_pads_behind_and_before_the_prompt(name):
     import torch
 
     source, task = resolve("embedded"), load_task(TaskRequest(name="embedded"))
-    told = source.facts("cpu")
+    told = source.get_facts("cpu")
     limits = Limits(task.limits.input_tokens, task.limits.target_tokens)
     torch.manual_seed(0)
     model, tokenizer = load(source, device="cpu", dtype=torch.float32, options={}, trust_remote_code=False)
