@@ -95,12 +95,12 @@ def test_a_worker_that_starts_others(prepare, figures, tmp_path, who):
         f"{name_faulty(tmp_path, 'fork')},toy", "--set", "faulty.seconds_per_step=0.02", "--budget", "steps=40"
     )
     with run.start() as process:
-        while (
-            sum(line.startswith("sleep") for line in run.find_processes().values()) < 2 or len(run.find_processes()) < 6
-        ):
+        found = run.find_processes()
+        while sum(line.startswith("sleep") for line in found.values()) < 2 or len(found) < 6:
             assert process.poll() is None, run.printed
             time.sleep(0.01)
-        of_trial = set(run.find_processes()) - {process.pid}
+            found = run.find_processes()
+        of_trial = set(found) - {process.pid}
         if who:
             os.kill(process.pid if who == "parent" else getattr(run, f"find_{who}")(process.pid), signal.SIGKILL)
         figures.faults["worker: fork" + (f", and SIGKILL of the {who}" if who else "")] += 1
