@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reports.decoding import Number, Whole, decode
-from reports.metrics import Metric
-from reports.record import Phase, Record, Status
+from reports.records.decoding import Number, Whole, decode
+from reports.records.metrics import Metric
+from reports.records.record import Phase, Record, Status
 
 INTERRUPTED = "interrupted; the same command resumes"
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from harness.errors import SpecError
 from methods.types import Budget, Family, Limits, ModelFacts
-from reports.decoding import decode
+from reports.records.decoding import decode
 
 ModelKind = Literal["embedded", "directory", "hub", "wheel", "toy"]
 Split = Literal["test", "validation"]

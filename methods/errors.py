@@ -1,4 +1,4 @@
-"""Errors that a method raises; each carries one sentence for the user.
+"""Errors that a method raises, each with one sentence for the user, and helpers that describe errors.
 
 MethodError
 ├── UnknownMethodError    no such name; the nearest names are in the sentence
@@ -6,7 +6,7 @@ MethodError
 ├── UnknownKnobError      a setting that the method's config does not have
 ├── InvalidSettingError   a setting of the wrong type or out of range
 ├── UnsupportedError      this method cannot serve this model, machine or task
-├── RewardModelError      a reward model that learned nothing worth optimising
+├── RewardModelError      a reward model that is too inaccurate to optimise
 ├── DivergedError         the loss became NaN or infinite
 └── RewardError           a reward that raises, or gives something else than one finite number for each response
 """
@@ -82,23 +82,23 @@ def describe_error_with_type(error: BaseException, most: int | None = 200) -> st
     return kind if said == kind else f"{kind}: {said}"
 
 
-def missing(module: str, package: str) -> str | None:
-    """What to install where a module is missing, to be said after the name of what needs it; None where it is there."""
+def explain_missing_package(module: str, package: str) -> str | None:
+    """Say which package to install if a module is missing, as the end of a sentence; None if it is installed."""
     if importlib.util.find_spec(module) is not None:
         return None
     return f"needs the package {package}: pip install {package}"
 
 
-def near_names(name: str, known: Iterable[str]) -> list[str]:
+def find_near_names(name: str, known: Iterable[str]) -> list[str]:
     """At most three of the known names that look like this one, the most alike first."""
     small = {other.lower(): other for other in sorted(known)}  # capitals should lead nobody astray
     return [small[other] for other in difflib.get_close_matches(name.lower(), small, n=3, cutoff=0.5)]
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def suggest_names(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean a, b?)` with the nearest known names, or ` (known: …)` where none is near."""
     names = sorted(known)
-    close = near_names(name, names)
+    close = find_near_names(name, names)
     return f" (did you mean {', '.join(close)}?)" if close else f" (known: {', '.join(names) or 'none'})"
 
 
@@ -121,8 +121,8 @@ _BOUNDS = {
 """Kind of error → words for it, and where its bound stands in what pydantic tells."""
 
 
-def wanted(error: Mapping[str, Any]) -> str:
-    """What one of pydantic's errors asks for and what it was given, in words for someone who never saw pydantic."""
+def describe_pydantic_error(error: Mapping[str, Any]) -> str:
+    """Describe one of pydantic's errors for users who do not know pydantic: what is allowed, and what was given."""
     kind = str(error["type"])
     if kind == "literal_error":
         reason = f"must be {error['ctx']['expected']}"
@@ -138,15 +138,15 @@ _MEMORY = re.compile(
     r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
     re.IGNORECASE,
 )
-"""How allocators of the host, of CUDA and its libraries, and of other devices say it."""
+"""Messages of the allocators of host, CUDA, its libraries and other devices."""
 
 
-def is_want_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, here or in what the error was raised from; PyTorch tells it by a `RuntimeError`."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error, or one that it was raised from, means out of memory; PyTorch's may be a `RuntimeError`."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
     if isinstance(error, RuntimeError | OSError) and _MEMORY.search(describe_error(error, None)):
         return True
-    return error.__cause__ is not None and is_want_of_memory(error.__cause__)
+    return error.__cause__ is not None and is_out_of_memory(error.__cause__)

@@ -1,4 +1,4 @@
-"""What methods that learn from preferences or rewards are given, and to whom staged methods tell how they fare."""
+"""Preferences and rewards that methods can learn from, and the observer that methods in stages report to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from methods.errors import RewardError
-from methods.user_functions import FaultError, call, number, place
+from methods.user_functions import FaultError, call_checked, describe_place, read_number
 
 DERIVED_NOTE = "derived preferences, no human judged them"
 
@@ -20,11 +20,11 @@ Score = Callable[[Sequence[str], Sequence[str], Sequence[tuple[str, ...]]], Sequ
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """One comparison: of two responses to a prompt, the one that is preferred."""
+    """Two responses to one prompt: the preferred one and the rejected one."""
 
     id: str
     prompt: str
-    """What stands in the place of an example's `input`: the task's phrasing is put around it."""
+    """Takes the place of an example's `input`: the task's phrasing is put around it."""
     chosen: str
     rejected: str
     origin: str = "given"
@@ -34,7 +34,7 @@ class Preference:
 
 @dataclass(frozen=True, slots=True)
 class Scorer:
-    """A named way to score responses. Foreign code may be behind it, so that each result is checked."""
+    """A named function that scores responses. It may be a user's function, so each result is checked."""
 
     name: str
     score: Score
@@ -44,13 +44,14 @@ class Scorer:
     ) -> list[float]:
         """One finite number for each response; higher is better.
 
-        Raises `RewardError` with the reason and the sample that caused it. Want of memory passes through as it is.
+        Raises `RewardError` with the reason and the sample that caused it. Out-of-memory errors
+        are raised unchanged.
         """
         samples = list(zip(prompts, responses, references, strict=True))
         try:
-            return call(self.score, samples, number)
+            return call_checked(self.score, samples, read_number)
         except FaultError as fault:
-            where = place(fault, "sample", samples, ("prompt", "response"))
+            where = describe_place(fault, "sample", samples, ("prompt", "response"))
             raise RewardError(f"the reward {self.name!r} {fault} {where}") from (fault.__cause__ or fault)
 
 
@@ -59,33 +60,33 @@ class Feedback:
     """Judgements on responses, beyond the reference texts."""
 
     preferences: tuple[Preference, ...] = ()
-    """Given pairs to learn from; empty where pairs are to be derived."""
+    """Given pairs to learn from; empty if pairs have to be derived."""
     heldout: tuple[Preference, ...] = ()
     """Given pairs to measure on; they share no prompt with `preferences`."""
     reward: Scorer | None = None
     """Replaces the learned reward model."""
     quality: Scorer | None = None
-    """The task's own metric (ROUGE-L): tells whether a reward is being hacked."""
+    """The task's own metric (ROUGE-L), which shows reward hacking."""
     start: Path | None = None
-    """What the trial shipped that `Method.starts_from` names; None where there is none."""
+    """Folder with the result of the trial that `Method.starts_from` names; None if there is none."""
 
 
 class Observer:
-    """Takes what a staged method tells. This one takes it in silence; the worker's measures and records it."""
+    """Receives what a method in stages reports. This class ignores it; the worker's subclass records it."""
 
     def stage(self, name: str) -> AbstractContextManager[None]:
-        """Measure what happens inside as a stage of training, with time and memory of its own."""
+        """Measure time and memory of what happens in this context, as one stage of the training."""
         return contextlib.nullcontext()
 
     def metrics(self, values: Mapping[str, float | None]) -> None:
-        """Numbers for the record, by names that `reports.metrics` declares."""
+        """Add numbers to the record, under names that `reports.metrics` declares."""
 
     def details(self, values: Mapping[str, Any]) -> None:
-        """JSON values for the record's `details`; a mapping under a name that is there already is merged into it."""
+        """Add JSON values to the record's `details`. A mapping is merged into one of the same name."""
 
     def rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Rows for people to inspect, such as pairs or samples; kept as JSONL beside the predictions."""
+        """Save rows for people to inspect, such as pairs or samples, as JSONL beside the predictions."""
 
     def keep(self, name: str) -> AbstractContextManager[Path | None]:
-        """Give a folder to write a stage's model into, or None where models are not to be kept."""
+        """Give a folder to save a stage's model in, or None if models are not to be saved."""
         return contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""Knobs: fields of a config that say in their metadata what they mean and where their default comes from."""
+"""Knobs: config fields whose metadata says what they mean and where their default comes from."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _HELP, _SOURCE = "help", "source"
 
 
 def knob(default: Value, help: str = "", *, source: str = "") -> Value:
-    """Declare a field of a config dataclass, which `list methods METHOD --knobs` then explains.
+    """Declare a field of a config dataclass together with the text that `list methods METHOD --knobs` prints.
 
     `help` says what the knob means and in which unit; `source` says where the default comes from. A subclass that only
-    changes the default gives no `help`, which is inherited, and a `source` of its own.
+    changes the default gives no `help`, which is inherited, but a `source` of its own.
     """
     # Typed as the value, as `dataclasses.field` is: this stands where a class body has the default.
     field: Value = dataclasses.field(default=default, metadata={_HELP: help, _SOURCE: source})
@@ -23,7 +23,7 @@ def knob(default: Value, help: str = "", *, source: str = "") -> Value:
 
 
 def explain_knobs(config: type) -> Mapping[str, str]:
-    """Knob → what it means, then where the default comes from; an empty text for a field that says neither."""
+    """Map each knob to what it means and where its default comes from; to an empty text if the field says neither."""
     texts = {}
     for field in dataclasses.fields(config):
         source = field.metadata.get(_SOURCE, "")
@@ -33,6 +33,6 @@ def explain_knobs(config: type) -> Mapping[str, str]:
 
 
 def _find_help(config: type, name: str) -> str:
-    """The help of a knob, or of the one that it replaces in the nearest class that explains it."""
+    """Find the help of a knob in the nearest class that gives one."""
     declared = (vars(cls).get("__dataclass_fields__", {}).get(name) for cls in config.__mro__)
     return next((text for field in declared if field and (text := field.metadata.get(_HELP, ""))), "")

@@ -1,5 +1,5 @@
-"""`toy`: a torch-free fake for tests of the harness. It takes real steps through the real doors, learns nothing of
-value, and is never ranked."""
+"""`toy`: a fake method without torch, for tests of the harness. It emits real step events, learns nothing useful, and
+is never ranked."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Toy(Method):
     role = "fake"
 
     def prepare(self, model: Any, setting: Setting) -> Any:
-        """Nothing to wrap."""
+        """Return the model as it is."""
         return model
 
     def train(self, job: TrainingJob) -> None:

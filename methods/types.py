@@ -1,7 +1,7 @@
-"""What crosses between the harness and a method: examples, facts, budgets, steps, and a training with all it needs.
+"""The values that the harness and a method exchange: examples, model facts, budgets, step events and training jobs.
 
-Frozen values and the few interfaces that a method is given. Nothing heavy is imported, so that methods can be listed
-and their settings checked in milliseconds.
+Frozen dataclasses, and the few interfaces that a method gets. Nothing heavy is imported, so methods can be listed and
+their settings checked in milliseconds.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Example:
     input: str
     references: tuple[str, ...]
     facts: tuple[tuple[str, str], ...] = ()
-    """(name, value) pairs that the references state, where the task knows them; what preferences are derived from."""
+    """(name, value) pairs that the references state, if the task knows them; derived preferences use them."""
 
     @property
     def target(self) -> str:
-        """The text that training teaches."""
+        """The text that training teaches: the first reference."""
         return self.references[0]
 
 
@@ -53,7 +53,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What is known of a base model before its weights are loaded."""
+    """What is known about a base model before its weights are loaded."""
 
     name: str
     family: Family
@@ -68,9 +68,9 @@ class Limits:
     """Sequence limits, in tokens of the base model's tokenizer."""
 
     input_tokens: int
-    """The whole prompt; a longer one loses the end of its input text, never its instruction."""
+    """Maximum for the whole prompt. A longer prompt loses the end of its input text, never its instruction."""
     target_tokens: int
-    """Target with its end token; a longer target is cut before the end token."""
+    """Maximum for the target with its end token. A longer target is cut and keeps its end token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Budget:
     amount: float
 
     def progress(self, *, steps: int, epochs: float, tokens: int, seconds: float) -> float:
-        """Share of the budget that is spent, from 0 to 1 and beyond.
+        """Share of the budget that is used: 0 at the start, 1 at the end, more if a step went beyond it.
 
         `tokens` are real (non-padding) training tokens; `seconds` is time spent training.
         """
@@ -94,38 +94,38 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class StepEvent:
-    """What the engine tells after each optimiser step. Counts are of this step alone, padding left out."""
+    """What a training reports after each optimiser step. Counts are of this step only, without padding."""
 
     step: int
-    """Steps done, from 1."""
+    """Number of this step, counted from 1."""
     progress: float
-    """Share of the budget spent, 0 to 1."""
+    """Share of the budget used, 0 to 1."""
     loss: float
     """Mean cross-entropy per target token, in nats."""
     learning_rate: float
     tokens: int
-    """Real tokens that went through the model: prompt and target of decoder-only, encoder and decoder else."""
+    """Non-padding tokens that the model processed: prompt and target, in one row or in encoder and decoder."""
     target_tokens: int
-    """Tokens that carried loss."""
+    """Tokens that the loss is computed on."""
     examples: int
     cut: int = 0
-    """Examples whose input or target was cut to the limits."""
+    """Examples whose input or target exceeded the limits and was cut."""
     stage: str = ""
-    """Which stage of a staged method stepped. `loss` of other stages than a supervised one is the stage's own."""
+    """The stage that this step belongs to, for methods in stages. `loss` is that of the stage."""
     evaluable: bool = True
-    """Whether the job's model can be evaluated now; not while another, such as a reward model, plays in its place."""
+    """Whether the job's model can be evaluated now. It cannot while a reward model is trained."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What a method may know while it wraps the model."""
+    """What a method gets when it wraps the model."""
 
     facts: ModelFacts
     dtype: torch.dtype
     """Compute dtype; frozen weights are held in it, trainable ones in float32."""
     tokenizer: Any
     examples: Sequence[Example]
-    """Training examples, for methods whose start depends on data."""
+    """Training examples, for methods whose initial weights depend on data."""
     templates: Sequence[str]
     limits: Limits
     seed: int
@@ -133,32 +133,32 @@ class Setting:
 
 @dataclass(frozen=True)
 class State:
-    """What has to be kept of something: tensors and JSON values, by name."""
+    """What a checkpoint saves of one part of a training: tensors and JSON values, by name."""
 
     tensors: Mapping[str, torch.Tensor] = field(default_factory=dict)
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Checkpoint:
-    """Keeps a training's state from time to time. This one keeps nothing; the worker's writes a file."""
+    """Saves a training's state from time to time. This class saves nothing; the worker's subclass writes a file."""
 
     def kept(self) -> State | None:
-        """What an interrupted run of this training has kept; `None` where it begins at the beginning."""
+        """The state that an interrupted run of this training saved, or `None` if there is none."""
         return None
 
     def resume(self) -> None:
-        """Bring back the weights and random numbers that belong to `kept`; to be called where the training goes on."""
+        """Restore the weights and random state that belong to `kept`. Call it right before the training continues."""
 
     def step(self, state: Callable[[], State]) -> None:
-        """An optimiser step is done, all of it: keep the state, if it is time to. May end the trial after it."""
+        """Call it after each complete optimiser step: saves the state if it is time to, and may then end the trial."""
 
     def ended(self, state: Callable[[], State]) -> None:
-        """The training, or a stage of it, is over: keep that, if the trial is long enough to keep anything."""
+        """Call it when the training, or a stage of it, is over: saves the state if the trial is long enough."""
 
 
 @dataclass(frozen=True)
 class TrainingJob:
-    """All that training needs; given to `Method.train` once the model is wrapped."""
+    """Everything that a training needs. `Method.train` gets it after the model is wrapped."""
 
     model: Any
     tokenizer: Any
@@ -177,32 +177,34 @@ class TrainingJob:
     dtype: torch.dtype
     emit: Callable[[StepEvent], None]
     clock: Callable[[], float]
-    """Monotonic seconds, which stand still while a checkpoint is written or the learning curve gets a point; only a
-    budget in minutes depends on it."""
+    """Monotonic seconds. The clock stops while a checkpoint is written or the learning curve is measured; only a budget
+    in minutes depends on it."""
     feedback: Feedback = Feedback()
-    """What methods that learn from preferences or rewards are given besides the examples."""
+    """Preferences and rewards, for methods that learn from more than examples."""
     observer: Observer = Observer()
-    """Takes what a staged method tells of its stages."""
+    """Receives what a method in stages reports about them."""
     checkpoint: Checkpoint = Checkpoint()
-    """Keeps the state of a long training, and gives back that of one that was interrupted."""
+    """Saves the state of a long training, and returns the state of an interrupted one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """Knobs of the supervised engine, shared by every method that trains with it.
+    """Knobs of the supervised training loop, shared by every method that trains with it.
 
-    The rules of optimisation are those of BERT-style fine-tuning that Transformers' `Trainer` also defaults to:
-    AdamW (Loshchilov & Hutter 2019) with betas 0.9 and 0.999, gradient norm clipped to 1.0.
+    The optimisation is that of BERT-style fine-tuning, which is also the default of Transformers' `Trainer`: AdamW
+    (Loshchilov & Hutter 2019) with betas 0.9 and 0.999, and the gradient norm clipped to 1.0.
     """
 
     learning_rate: float = knob(2e-4, "Peak learning rate.")
     warmup: float = knob(0.05, "Share of the budget over which the learning rate rises linearly.")
     schedule: Literal["cosine", "linear", "constant"] = knob(
         "cosine",
-        "Fall of the learning rate to zero after the warm-up.",
+        "How the learning rate falls to zero after the warm-up; `constant` does not fall.",
     )
-    weight_decay: float = knob(0.0, "Decoupled weight decay on matrices; `Trainer`'s default.")
-    max_grad_norm: float = knob(1.0, "Gradients are scaled down to this global norm; `Trainer`'s default.")
+    weight_decay: float = knob(0.0, "Decoupled weight decay of matrices; `Trainer`'s default.")
+    max_grad_norm: float = knob(
+        1.0, "Gradients with a larger global norm are scaled down to this norm; `Trainer`'s default."
+    )
 
     def __post_init__(self) -> None:
         require(self.learning_rate > 0, "learning_rate", "must be above 0")
@@ -212,26 +214,26 @@ class TrainingConfig:
 
 
 def require(condition: bool, knob: str, rule: str) -> None:
-    """Raise `RuleError`, a `ValueError`, unless the condition holds; for `__post_init__` of configs."""
+    """Raise `RuleError`, a `ValueError`, unless the condition holds. For `__post_init__` of configs."""
     if not condition:
         raise RuleError(knob, rule)
 
 
 class SupervisedMethod(Protocol):
-    """What the supervised engine asks of a method; `methods.base.Method` says what each of these does."""
+    """What the supervised training loop needs of a method; `methods.base.Method` documents each of these."""
 
     config: Any
 
     def write(self, example: Example, templates: Sequence[str], choice: int) -> Text:
-        """Write one example out."""
+        """Write one example as text."""
         ...
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """What takes the steps."""
+        """Return the optimiser."""
         ...
 
     def penalty(self, model: Any) -> Any:
-        """What a step minimises besides the loss."""
+        """Return a term that is added to the loss."""
         ...
 
     def after_step(self, model: Any, step: int, progress: float) -> None:
@@ -239,9 +241,9 @@ class SupervisedMethod(Protocol):
         ...
 
     def state(self, model: Any) -> State:
-        """What a checkpoint keeps of the method."""
+        """Return what a checkpoint saves of the method."""
         ...
 
     def restore(self, model: Any, state: State) -> None:
-        """Take `state` back."""
+        """Restore what `state` returned."""
         ...

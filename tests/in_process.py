@@ -46,13 +46,13 @@ def launch(self, request, log, on_event):
     """Run a trial as `LocalLauncher.launch` does, but here; what it prints goes to its log."""
     from harness.outcome import Outcome
     from harness.request import TrialRequest
-    from harness.worker.checkpoint import Stop
+    from harness.worker.stop_signal import StopSignal
     from harness.worker.trial import Worker
 
     log.parent.mkdir(parents=True, exist_ok=True)
     out, err = contextlib.redirect_stdout, contextlib.redirect_stderr
     with log.open("a", encoding="utf-8") as stream, out(stream), err(stream):
-        outcome = Worker(TrialRequest.from_json(request.to_json()), Events(on_event), Stop()).run()
+        outcome = Worker(TrialRequest.from_json(request.to_json()), Events(on_event), StopSignal()).run()
     return Outcome.from_event(json.loads(outcome.to_json()))
 
 
@@ -64,7 +64,7 @@ def run(*arguments: object, cwd: Path) -> Done:
     out, err = io.StringIO(), io.StringIO()
     with (
         mock.patch("harness.launchers.local.LocalLauncher.launch", launch),
-        mock.patch("harness.worker.trial.process_age", return_value=0.0),  # that of these tests is no trial's
+        mock.patch("harness.worker.trial.read_process_age", return_value=0.0),  # that of these tests is no trial's
         mock.patch.object(sys, "argv", ["harness", *words]),
         _modules_of(cwd),
         contextlib.chdir(cwd),

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {
     "torch",

@@ -25,7 +25,7 @@ from harness.cli.help import HelpFormatter, add_help
 from harness.errors import HarnessError
 from methods.errors import MethodError
 from reports.errors import ReportError
-from reports.secrets import ours
+from reports.records.secrets import ours
 
 COMMANDS = (run_command, list_command, report_command, recommend_command, models_command, new_command)
 EXAMPLES = """examples:

@@ -72,7 +72,7 @@ def write_skeleton(folder: Path, words: dict[str, str]) -> list[str]:
     """Write the skeleton into a new folder and return the file names. Raises `SpecError` if the folder exists."""
     from harness.errors import SpecError
     from harness.names import is_valid_path
-    from reports.files import draft_folder, write_text
+    from reports.records.files import draft_folder, write_text
 
     if not is_valid_path(str(folder)):
         raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.cli.help import add_command
-from reports.limits import RESIDENT, parse
-from reports.metrics import METRICS
+from reports.analysis.limits import RESIDENT, parse_limit
 from reports.recommend import PREFERENCES
+from reports.records.metrics import METRICS
 
 EXAMPLES = """examples:
   python -m harness recommend runs/embedded-embedded
@@ -68,15 +68,15 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 def recommend(arguments: argparse.Namespace) -> int:
     """Print an answer for each table; return 1 if a table has no method to recommend."""
     from reports.leaderboard import compare, read
-    from reports.recommend import answers
+    from reports.recommend import recommend_methods
 
     given = vars(arguments)
     limits = [
-        parse(flag, side, names, text)
+        parse_limit(flag, side, names, text)
         for flag, side, names, _ in list_limit_flags()
         if (text := given[flag]) is not None
     ]
     records, _ = read(arguments.directories)
-    made = answers(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
+    made = recommend_methods(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)
     print("\n\n".join(map(str, made)))
     return 0 if made and all(answer.method for answer in made) else 1

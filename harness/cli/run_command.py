@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from harness.planning.plan import Plan
     from harness.planning.planner import Planner
     from harness.spec.spec import Spec
-    from reports.record import Record
-    from reports.store import RunStore
+    from reports.records.record import Record
+    from reports.records.store import RunStore
 
 EXAMPLES = """examples:
   python -m harness run --methods lora,qlora
@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from harness.planning.planner import build_planner
     from harness.running.progress import say
-    from reports.store import RunStore
+    from reports.records.store import RunStore
 
     with turn_signals_into_keyboard_interrupt():
         planner = build_planner(spec)
@@ -80,7 +80,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
-    from reports.secrets import ours
+    from reports.records.secrets import ours
 
     what = f"{plan.model.name} on {plan.task.name}"
     spec = planner.spec
@@ -135,7 +135,7 @@ def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
 
 def build_resume_command(given: Sequence[str]) -> str:
     """The command that resumes a run, without `--rerun`, which the run directory remembers."""
-    from reports.secrets import ours
+    from reports.records.secrets import ours
 
     words, rest = [], iter(given)
     for word in rest:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.contract import table
-from reports import files
+from reports.records import files
 
 
 def main() -> int:

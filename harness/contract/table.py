@@ -14,7 +14,7 @@ from harness.contract.cases import Case, facts
 from methods import registry
 from methods.errors import MethodError, describe_error, describe_error_with_type
 from methods.peft import PREFIX, methods
-from methods.peft.introspection import version
+from methods.peft.introspection import read_version
 from methods.types import Family
 
 STEPS = 25
@@ -96,7 +96,8 @@ def written(found: Iterable[Outcome]) -> str:
         rows.setdefault(one.tuner, {})[one.family] = one.text.replace("|", "\\|")
     working = [sum(row[family].startswith(WORKS) for row in rows.values()) for family in tiny.FAMILIES]
     lines = [
-        f"PEFT {version()}: {working[0]} of {len(rows)} work on decoder-only models, {working[1]} on encoder-decoder.",
+        f"PEFT {read_version()}: {working[0]} of {len(rows)} work on decoder-only models, "
+        f"{working[1]} on encoder-decoder.",
         "",
         "| method | what it trains | " + " | ".join(tiny.FAMILIES) + " |",
         "| --- | --- | " + " | ".join("---" for _ in tiny.FAMILIES) + " |",

@@ -19,7 +19,7 @@ from harness.tasks.base import Task, fingerprint
 from harness.tasks.checks import MOST_FIELDS, TOLERATED, Checked, Located, listed
 from harness.tasks.reading import Row, Table, file_or_hub, kind
 from harness.tasks.splits import split
-from methods.errors import nearest
+from methods.errors import suggest_names
 from methods.feedback import Preference
 from methods.types import Example
 
@@ -116,7 +116,7 @@ def _checked(table: Table, test_inputs: set[str], allow_unusable: bool) -> Check
 
 def _missing(table: Table, field: str, more: str = "") -> DataError:
     there = [repr(name) for name in table.fields[:MOST_FIELDS]] or ["none"]
-    hint = nearest(repr(field), there)
+    hint = suggest_names(repr(field), there)
     return DataError(f"{table.origin}: no field {field!r}{hint}{more}; a pair has prompt, chosen and rejected")
 
 

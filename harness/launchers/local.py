@@ -42,9 +42,6 @@ LONGEST_EVENT = 4 << 20
 LAST_MEASUREMENTS = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
 """Fields of the last step event that are kept in the record of a worker that died."""
 
-PYTHON = (sys.executable, "-P")
-"""Starts Python without the working directory on `sys.path`."""
-
 MARK = "HARNESS_TRIAL_MARK"
 """Variable that all processes of a trial inherit, so that they can be found after their supervisor was killed."""
 
@@ -144,12 +141,12 @@ class _SupervisedWorker:
         lifeline, self._lifeline = os.pipe()
         mark, self._output = uuid.uuid4().hex, b""
         self._mark = f"{MARK}={mark}"
-        command = [*PYTHON, "-m", "harness.worker", "--events", str(events)]
+        command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
             errors.write(f"--- {_format_now()}\n".encode())
             errors.flush()
             self._supervisor = subprocess.Popen(
-                [*PYTHON, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
+                [sys.executable, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.outcome import replace_non_finite
-from reports.decoding import Number, Whole, decode
 from reports.errors import RecordError
+from reports.records.decoding import Number, Whole, decode
 
 
 @dataclass(frozen=True, kw_only=True)

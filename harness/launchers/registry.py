@@ -11,8 +11,8 @@ from harness.errors import LauncherError, SpecError
 from harness.launchers import LAUNCHERS
 from harness.launchers.base import Launcher
 from harness.launchers.interruption import Interruption
-from methods.catalogue import Catalogue, usable
-from methods.errors import describe_error_with_type, nearest
+from methods.catalogue import Catalogue, check_class
+from methods.errors import describe_error_with_type, suggest_names
 
 
 def get_launcher(name: str) -> type[Launcher]:
@@ -21,12 +21,12 @@ def get_launcher(name: str) -> type[Launcher]:
 
 
 def _make_unknown_error(name: str) -> SpecError:
-    return SpecError(f"unknown launcher {name!r}{nearest(name, CATALOGUE.origins())}")
+    return SpecError(f"unknown launcher {name!r}{suggest_names(name, CATALOGUE.origins())}")
 
 
 def check_launcher(name: str, found: Any, origin: str) -> type[Launcher]:
     """Return `found` if it is a usable launcher class of this name; else raise `LauncherError`."""
-    return usable(name, found, origin, Launcher, LauncherError)  # type: ignore[type-abstract]
+    return check_class(name, found, origin, Launcher, LauncherError)  # type: ignore[type-abstract]
 
 
 CATALOGUE = Catalogue("launcher", lambda: LAUNCHERS, check_launcher, LauncherError, _make_unknown_error)

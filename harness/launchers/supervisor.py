@@ -27,7 +27,7 @@ from harness.launchers.log import Log
 from harness.launchers.oom_evidence import count_oom_kills
 from harness.launchers.orphans import find_children, kill_all
 from harness.launchers.variables import build_worker_environment
-from reports.secrets import Redactor
+from reports.records.secrets import Redactor
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.secrets import is_secret
+from reports.records.secrets import is_secret
 
 INHERITED = (
     "PATH",
@@ -39,8 +39,8 @@ PREFIXES = (
     "BNB_",
     "COVERAGE_",
 )
-ADDED_VARIABLES = {"TOKENIZERS_PARALLELISM": "false"}
-"""Variables that every worker gets.
+ADDED_VARIABLES = {"TOKENIZERS_PARALLELISM": "false", "PYTHONSAFEPATH": "1"}
+"""Variables that every worker gets. With a safe path, a file `torch.py` in the working directory is not the library.
 
 None of them makes malloc return memory sooner: resident memory would then differ more between methods, but training
 would take twice as long.

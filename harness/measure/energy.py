@@ -21,7 +21,7 @@ class EnergyCounter:
             pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
             self._handle = handle
 
-    def joules(self) -> float | None:
+    def read_joules(self) -> float | None:
         """Energy since the driver was loaded, in joules; only differences mean anything."""
         if self._handle is None:
             return None

@@ -32,7 +32,7 @@ class HostPeak:
         if self._sampler is not None:  # nobody asked for the peak so far
             self._sampler.stop()
             self._sampler = None
-        _give_back()
+        _release_unused_memory()
         try:
             _CLEAR.write_text("5")
         except OSError:
@@ -42,12 +42,12 @@ class HostPeak:
     def stop(self) -> int | None:
         """Peak bytes since `start`."""
         if self._sampler is None:
-            return high_water_bytes()
+            return read_high_water_bytes()
         peak, self._sampler = self._sampler.stop(), None
         return peak
 
 
-def high_water_bytes() -> int | None:
+def read_high_water_bytes() -> int | None:
     """VmHWM of this process in bytes; `None` where there is no /proc."""
     try:
         for line in _STATUS.read_text().splitlines():
@@ -58,13 +58,13 @@ def high_water_bytes() -> int | None:
     return None
 
 
-def _give_back() -> None:
+def _release_unused_memory() -> None:
     """Return to the system what malloc holds and nobody uses, so that a phase does not pay for the one before."""
     with contextlib.suppress(OSError, AttributeError):  # only glibc can be asked
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def resident_bytes() -> int:
+def read_resident_bytes() -> int:
     """Resident bytes of this process now."""
     import psutil
 
@@ -74,17 +74,17 @@ def resident_bytes() -> int:
 class _Sampler(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.peak = resident_bytes()
+        self.peak = read_resident_bytes()
         self.done = threading.Event()
 
     def run(self) -> None:
         while not self.done.wait(SAMPLE_SECONDS):
-            self.peak = max(self.peak, resident_bytes())
+            self.peak = max(self.peak, read_resident_bytes())
 
     def stop(self) -> int:
         self.done.set()
         self.join()
-        return max(self.peak, resident_bytes())
+        return max(self.peak, read_resident_bytes())
 
 
 class DevicePeak:
@@ -104,7 +104,7 @@ class DevicePeak:
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
 
-    def allocated(self) -> int:
+    def read_allocated(self) -> int:
         """Bytes allocated now."""
         import torch
 
@@ -124,18 +124,18 @@ class TensorPeak:
         self._known: dict[int, int] = {}
         self._mode: Any = None
 
-    def seed(self, model: torch.nn.Module) -> None:
+    def count_model(self, model: torch.nn.Module) -> None:
         """Count the parameters and buffers of a model that was loaded before or outside the mode."""
         for tensor in [*model.parameters(), *model.buffers()]:
-            self.see(tensor)
+            self.count(tensor)
 
-    def see(self, tensor: torch.Tensor) -> None:
+    def count(self, tensor: torch.Tensor) -> None:
         """Count the storage of a tensor if it is on the CPU and new."""
         if tensor.device.type != "cpu":
             return
-        if (parts := _parts(tensor)) is not None:
+        if (parts := _list_dense_parts(tensor)) is not None:
             for part in parts:
-                self.see(part)
+                self.count(part)
             return
         storage = tensor.untyped_storage()
         key = storage._cdata
@@ -163,7 +163,7 @@ class TensorPeak:
         import torch
         from torch.utils._python_dispatch import TorchDispatchMode
 
-        see, tensor_type = self.see, torch.Tensor
+        see, tensor_type = self.count, torch.Tensor
         fresh: dict[Any, bool | None] = {}  # operation → whether it returns new storage; None: it is made of others
 
         class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -193,7 +193,7 @@ class TensorPeak:
         self._mode = None
 
 
-def _parts(tensor: torch.Tensor) -> list[torch.Tensor] | None:
+def _list_dense_parts(tensor: torch.Tensor) -> list[torch.Tensor] | None:
     """The dense tensors that hold a sparse one, which has no storage itself; `None` for a dense one."""
     import torch
 

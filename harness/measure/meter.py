@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from harness.measure.curve import Curve, Point
 from harness.measure.energy import EnergyCounter
-from harness.measure.memory import DevicePeak, HostPeak, TensorPeak, resident_bytes
+from harness.measure.memory import DevicePeak, HostPeak, TensorPeak, read_resident_bytes
 from harness.measure.throughput import Throughput
+from harness.measure.training_curve import Point, TrainingCurve
 from methods.types import StepEvent
-from reports.record import Phase
+from reports.records.record import Phase
 
 if TYPE_CHECKING:
     import torch
@@ -44,37 +44,37 @@ class Meter:
         self._tensors = TensorPeak() if device == "cpu" else None
         self._device = DevicePeak() if device == "cuda" else None
         self._energy = EnergyCounter() if device == "cuda" else None
-        self._throughput = Throughput(self.now)
-        self._curve = Curve()
-        self._open: list[_Open] = []  # the phases that are under way, outermost first
+        self._throughput = Throughput(self.read_clock)
+        self._curve = TrainingCurve()
+        self._open: list[_OpenPhase] = []  # the phases that are under way, outermost first
         self._earlier: dict[str, Phase] = {}  # of the process that wrote the checkpoint this one goes on from
         self._aside_seconds = self._aside_joules = 0.0
         self._standing: tuple[float, float | None] | None = None  # clock and energy counter while they stand still
 
     @contextlib.contextmanager
-    def phase(self, name: str) -> Iterator[None]:
+    def measure_phase(self, name: str) -> Iterator[None]:
         """Measure what happens inside; a phase that fails is measured up to there.
 
         Phases nest: a stage of training, such as `train.policy`, has figures of its own and counts for `train` too.
         """
-        self._mark()
+        self._record_peaks()
         watch = self._tensors if self._tensors is not None and not self._open else contextlib.nullcontext()
-        self._open.append(_Open(name, self.now(), self._joules()))
+        self._open.append(_OpenPhase(name, self.read_clock(), self._read_joules()))
         try:
             with watch:
                 yield
         finally:
-            self.phases[name] = self._measured(self._open[-1])
+            self.phases[name] = self._measure_so_far(self._open[-1])
             self._open.pop()
 
-    def _measured(self, phase: _Open) -> Phase:
+    def _measure_so_far(self, phase: _OpenPhase) -> Phase:
         """A phase up to now, together with what an earlier process had measured of it."""
-        seconds, joules = self.now() - phase.started, self._joules()
-        self._mark()
+        seconds, joules = self.read_clock() - phase.started, self._read_joules()
+        self._record_peaks()
         spent = None if joules is None or phase.joules is None else joules - phase.joules
-        return together(self._earlier.get(phase.name), Phase(seconds=seconds, **phase.peaks, energy_joules=spent))
+        return add_phases(self._earlier.get(phase.name), Phase(seconds=seconds, **phase.peaks, energy_joules=spent))
 
-    def _mark(self) -> None:
+    def _record_peaks(self) -> None:
         """Fold the peaks since the last mark into every open phase, and start new ones."""
         if self._standing is not None:
             return
@@ -96,10 +96,10 @@ class Meter:
         if self._tensors is not None:
             self._tensors.reset_peak()
 
-    def seed(self, model: torch.nn.Module) -> None:
+    def count_model(self, model: torch.nn.Module) -> None:
         """Count the tensors of a model that no watched operation made, such as weights mapped from a file."""
         if self._tensors is not None:
-            self._tensors.seed(model)
+            self._tensors.count_model(model)
 
     def on_step(self, event: StepEvent) -> None:
         """Take in an optimiser step that has just ended."""
@@ -108,38 +108,38 @@ class Meter:
             self._curve.add(event)
 
     @contextlib.contextmanager
-    def aside(self) -> Iterator[None]:
+    def exclude(self) -> Iterator[None]:
         """What happens inside is no part of what is measured, such as the writing of a checkpoint.
 
         Clock and energy counter stand still, for phases, throughput and budgets alike, and no peak inside counts. The
         total alone goes on: it is the time that the trial takes.
         """
-        self._mark()
-        began, joules = self._standing = self.now(), self._joules()
+        self._record_peaks()
+        began, joules = self._standing = self.read_clock(), self._read_joules()
         try:
             yield
         finally:
             self._standing = None
-            self._aside_seconds += self.now() - began
-            after = self._joules()
+            self._aside_seconds += self.read_clock() - began
+            after = self._read_joules()
             if joules is not None and after is not None:
                 self._aside_joules += after - joules
             self._start_peaks()
 
-    def seconds(self, phase: str) -> float:
+    def read_seconds(self, phase: str) -> float:
         """How long a phase that is under way has taken by now, what earlier processes spent on it included."""
         started = next(held.started for held in self._open if held.name == phase)
         earlier = self._earlier.get(phase)
-        return self.now() - started + (earlier.seconds if earlier else 0.0)
+        return self.read_clock() - started + (earlier.seconds if earlier else 0.0)
 
-    def state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, Any]:
         """All that was measured up to now, as JSON types, for another process that goes on from here."""
-        under_way = {phase.name: self._measured(phase) for phase in self._open}
+        under_way = {phase.name: self._measure_so_far(phase) for phase in self._open}
         return {
             "phases": {name: dataclasses.asdict(phase) for name, phase in {**self.phases, **under_way}.items()},
             "total_seconds": self._clock() - self._started,
-            "throughput": self._throughput.state(),
-            "curve": self._curve.state(),
+            "throughput": self._throughput.get_state(),
+            "curve": self._curve.get_state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -150,34 +150,34 @@ class Meter:
         self._throughput.restore(state["throughput"])
         self._curve.restore(state["curve"])
 
-    def live(self) -> dict[str, float | int | None]:
+    def read_live_values(self) -> dict[str, float | int | None]:
         """What the progress display shows: `tokens_per_second`, `host_bytes`, `device_bytes`."""
         return {
             "tokens_per_second": self._throughput.tokens_per_second,
-            "host_bytes": resident_bytes(),
-            "device_bytes": self._device.allocated() if self._device is not None else None,
+            "host_bytes": read_resident_bytes(),
+            "device_bytes": self._device.read_allocated() if self._device is not None else None,
         }
 
     @property
     def curve(self) -> list[Point]:
         """The training curve."""
-        return self._curve.points()
+        return self._curve.read_points()
 
-    def metrics(self, price_per_hour: float | None) -> dict[str, float | None]:
-        """Every metric of `reports.metrics` that is measured here; peaks are the largest of all phases."""
+    def compute_metrics(self, price_per_hour: float | None) -> dict[str, float | None]:
+        """Every metric of `reports.records.metrics` that is measured here; peaks are the largest of all phases."""
         total = self._clock() - self._started
         joules = [phase.energy_joules for name, phase in self.phases.items() if "." not in name]
         return {
-            **{name: self._largest(name) for name in _PEAKS},
+            **{name: self._find_largest(name) for name in _PEAKS},
             "train_tokens_per_second": self._throughput.tokens_per_second,
             "train_examples_per_second": self._throughput.examples_per_second,
-            **{f"{name}_seconds": self._seconds(name) for name in ("load", "train", "evaluate")},
+            **{f"{name}_seconds": self._find_seconds(name) for name in ("load", "train", "evaluate")},
             "total_seconds": total,
             "energy_joules": sum(filter(None, joules)) if any(value is not None for value in joules) else None,
-            "cost": None if price_per_hour is None else cost(total, price_per_hour),
+            "cost": None if price_per_hour is None else compute_cost(total, price_per_hour),
         }
 
-    def now(self) -> float:
+    def read_clock(self) -> float:
         """Monotonic seconds without those set aside, read when the device has done what it was told."""
         if self._standing is not None:
             return self._standing[0]
@@ -187,22 +187,22 @@ class Meter:
             getattr(torch, self._device_name).synchronize()
         return self._clock() - self._aside_seconds
 
-    def _joules(self) -> float | None:
+    def _read_joules(self) -> float | None:
         """The energy counter without what was set aside."""
         if self._standing is not None:
             return self._standing[1]
-        joules = self._energy.joules() if self._energy is not None else None
+        joules = self._energy.read_joules() if self._energy is not None else None
         return None if joules is None else joules - self._aside_joules
 
-    def _largest(self, name: str) -> Any:
+    def _find_largest(self, name: str) -> Any:
         return max((v for phase in self.phases.values() if (v := getattr(phase, name)) is not None), default=None)
 
-    def _seconds(self, phase: str) -> float | None:
+    def _find_seconds(self, phase: str) -> float | None:
         return self.phases[phase].seconds if phase in self.phases else None
 
 
 @dataclass
-class _Open:
+class _OpenPhase:
     """A phase that is under way."""
 
     name: str
@@ -212,22 +212,22 @@ class _Open:
     peaks: dict[str, int] = field(default_factory=dict)
 
 
-def together(earlier: Phase | None, later: Phase) -> Phase:
+def add_phases(earlier: Phase | None, later: Phase) -> Phase:
     """One phase in two processes: seconds and joules add up, of the peaks the larger counts."""
     if earlier is None:
         return later
-    peaks = {name: _known(max, getattr(earlier, name), getattr(later, name)) for name in _PEAKS}
-    joules = _known(sum, earlier.energy_joules, later.energy_joules)
+    peaks = {name: _combine_known(max, getattr(earlier, name), getattr(later, name)) for name in _PEAKS}
+    joules = _combine_known(sum, earlier.energy_joules, later.energy_joules)
     return Phase(seconds=earlier.seconds + later.seconds, **peaks, energy_joules=joules)
 
 
-def _known(combine: Callable[[list[Any]], Any], *values: Any) -> Any:
+def _combine_known(combine: Callable[[list[Any]], Any], *values: Any) -> Any:
     """The values that were measured, combined; `None` where none was."""
     found = [value for value in values if value is not None]
     return combine(found) if found else None
 
 
-def cost(seconds: float, price_per_hour: float) -> float:
+def compute_cost(seconds: float, price_per_hour: float) -> float:
     """Price of so many seconds, in the currency of the price."""
     return seconds / 3600 * price_per_hour
 
@@ -235,7 +235,7 @@ def cost(seconds: float, price_per_hour: float) -> float:
 _PEAKS = ("peak_device_allocated_bytes", "peak_device_reserved_bytes", "peak_host_bytes", "peak_tensor_bytes")
 
 
-def process_age() -> float:
+def read_process_age() -> float:
     """Seconds since this process was started."""
     import psutil
 

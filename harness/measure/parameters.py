@@ -10,18 +10,18 @@ def count_parameters(model: Any) -> tuple[int, int]:
     """(trainable, total) parameters. Tied weights count once; packed 4-bit weights as the parameters they stand for."""
     trainable = total = 0
     for parameter in model.parameters():  # yields a tied weight once
-        count = _elements(parameter)
+        count = _count_elements(parameter)
         total += count
         trainable += count if parameter.requires_grad else 0
     return trainable, total
 
 
-def directory_bytes(directory: Path) -> int:
+def count_bytes(directory: Path) -> int:
     """Bytes of all files below a directory; 0 where it does not exist."""
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
-def _elements(parameter: Any) -> int:
+def _count_elements(parameter: Any) -> int:
     # bitsandbytes packs two 4-bit values into a byte and keeps the shape they stand for in the quantisation state.
     state = getattr(parameter, "quant_state", None)
     shape = getattr(state, "shape", None)

@@ -38,7 +38,7 @@ class Throughput:
             self._examples += event.examples
         self._last = now
 
-    def state(self) -> dict[str, float]:
+    def get_state(self) -> dict[str, float]:
         """The sums, for a checkpoint."""
         return {"tokens": self._tokens, "examples": self._examples, "seconds": self._seconds}
 
@@ -49,12 +49,12 @@ class Throughput:
     @property
     def tokens_per_second(self) -> float | None:
         """Real tokens per second; `None` where no step came after the warm-up."""
-        return self._rate(self._tokens)
+        return self._compute_rate(self._tokens)
 
     @property
     def examples_per_second(self) -> float | None:
         """Examples per second; `None` where no step came after the warm-up."""
-        return self._rate(self._examples)
+        return self._compute_rate(self._examples)
 
-    def _rate(self, amount: int) -> float | None:
+    def _compute_rate(self, amount: int) -> float | None:
         return amount / self._seconds if self._seconds > 0 else None

@@ -21,8 +21,8 @@ from typing import Any
 from harness.errors import ModelError
 from harness.models.hub import HubUnreachableError, snapshot
 from harness.models.presets import PRESETS, Preset, Wheel
-from methods.errors import nearest
-from reports import files
+from methods.errors import suggest_names
+from reports.records import files
 
 _SAMPLE = "What is 12 + 30?\n\tNaïve café, isn't it?"  # text that a tokenizer must give back unchanged
 
@@ -44,7 +44,7 @@ def pull(name: str) -> str:
     """Get a preset's weights and return one sentence that says what was done. Raises `ModelError`."""
     preset = PRESETS.get(name)
     if preset is None:
-        raise ModelError(f"unknown preset {name!r}{nearest(name, [p.name for p in PRESETS.values() if p.hub])}")
+        raise ModelError(f"unknown preset {name!r}{suggest_names(name, [p.name for p in PRESETS.values() if p.hub])}")
     if preset.hub is None:
         return f"{name} comes with the harness; there is nothing to pull"
     if preset.wheel is not None and converted_folder(preset.wheel).is_dir():

@@ -18,7 +18,7 @@ from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
 from harness.names import read_hub_id
 from harness.request import ModelKind, ModelSource
-from methods.errors import nearest
+from methods.errors import suggest_names
 from methods.types import Family
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
@@ -52,7 +52,7 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
     if hub_id is None:
         known = [preset.name for preset in PRESETS.values() if not preset.hidden]
         raise ModelError(
-            f"unknown model {name!r}{nearest(name, known)}; give a preset, a directory, or ORG/NAME[@REVISION] "
+            f"unknown model {name!r}{suggest_names(name, known)}; give a preset, a directory, or ORG/NAME[@REVISION] "
             "for the hub"
         )
     identity, revision = hub_id

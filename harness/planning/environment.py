@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SpecError
-from reports.record import Environment
+from reports.records.record import Environment
 
 LIBRARIES = (
     *("torch", "transformers", "peft", "bitsandbytes", "tokenizers"),

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from harness.request import CurveRequest, Split
 from methods.base import Method
 from methods.types import Budget
+from reports.records.details import CurveDetails, write_detail
 
 
 class TrialInput(Protocol):
@@ -49,8 +50,8 @@ class CurveInput:
         curve = self._choose(method, split)
         if curve is None:
             return {}
-        asked = {"every": str(curve.every), "examples": curve.examples, "target_quality": curve.target_quality}
-        return {"learning_curve": asked}
+        asked = CurveDetails(every=str(curve.every), examples=curve.examples, target_quality=curve.target_quality)
+        return {"learning_curve": write_detail(asked)}
 
     def _choose(self, method: Method, split: Split) -> CurveRequest | None:
         return self.asked if method.trains and split == "test" else None

@@ -7,7 +7,7 @@ if the worker dies. The base model comes first, once for each (model, task).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import SpecError
@@ -17,7 +17,8 @@ from harness.request import ModelSource, Split, TrialRequest
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
-from reports.record import Record, Status
+from reports.records.details import SearchDetails, write_detail
+from reports.records.record import Record, Status
 
 BASE = Variant(method="base")
 
@@ -54,14 +55,14 @@ class VariantChoice:
     """A variant with the knobs that a search chose for it; without a search, the variant unchanged."""
 
     variant: Variant
-    tuning: Mapping[str, Any] = field(default_factory=dict)
+    tuning: SearchDetails | None = None
     """The record's description of the search."""
     refused: tuple[Status, str] | None = None
     """Status and message if no try of the search ended ok."""
 
     def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The search: a different search makes a different trial, even if it chose the same knobs."""
-        return {"tuning": self.tuning} if self.tuning else {}
+        return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
     def request(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Nothing: the chosen values are in the knobs."""
@@ -69,7 +70,7 @@ class VariantChoice:
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The search and what it chose."""
-        return {"tuning": self.tuning} if self.tuning else {}
+        return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
 
 NO_CHOICE = VariantChoice(BASE)

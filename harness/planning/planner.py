@@ -27,7 +27,7 @@ from harness.tasks.general_text import NONE, GeneralText, load_general_text
 from methods import registry
 from methods.base import Method
 from methods.types import Limits
-from reports.record import Environment, ModelInfo, Record, TaskInfo
+from reports.records.record import Environment, ModelInfo, Record, TaskInfo
 
 
 def make_plan(spec: Spec) -> Plan:

@@ -19,8 +19,9 @@ from harness.planning.planner import Planner
 from harness.running.runner import Runner
 from harness.spec.search_space import Domain
 from harness.spec.variants import Variant
-from reports.metrics import PRIMARY
-from reports.record import Record
+from reports.records.details import SearchDetails
+from reports.records.metrics import PRIMARY
+from reports.records.record import Record
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -54,22 +55,22 @@ class SearchResult:
         done = [one for one in self.tries if one.score is not None]
         return max(done, key=lambda one: one.score or 0.0, default=None)
 
-    def describe(self) -> dict[str, Any]:
-        """The description of the search in records, as JSON types."""
+    def describe(self) -> SearchDetails:
+        """The description of the search in records."""
         best = self.best
         chosen = dict(best.values) if best else {}
-        return {
-            "metric": PRIMARY,
-            "split": "validation",
-            "tries": len(self.tries),
-            "failed": sum(one.score is None for one in self.tries),
-            "seed": self.seed,
-            "space": {knob: str(domain) for knob, domain in self.space.items()},
-            "chosen": chosen,
-            "score": best.score if best else None,
-            "score_as_it_stands": self.tries[0].score,
-            "edge": [knob for knob, value in chosen.items() if self.space[knob].is_at_edge(value)],
-        }
+        return SearchDetails(
+            metric=PRIMARY,
+            split="validation",
+            tries=len(self.tries),
+            failed=sum(one.score is None for one in self.tries),
+            seed=self.seed,
+            space={knob: str(domain) for knob, domain in self.space.items()},
+            chosen=chosen,
+            score=best.score if best else None,
+            score_as_it_stands=self.tries[0].score,
+            edge=tuple(knob for knob, value in chosen.items() if self.space[knob].is_at_edge(value)),
+        )
 
 
 def search_and_plan(planner: Planner, runner: Runner) -> Plan:

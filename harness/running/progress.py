@@ -17,7 +17,7 @@ from rich.table import Column
 
 from harness.planning.plan import Trial
 from reports.format import format_value
-from reports.record import Record
+from reports.records.record import Record
 
 LINES = {"step": 10, "evaluated": 4}
 """Kind of event → how many plain lines are printed for it in one phase."""

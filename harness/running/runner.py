@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.launchers.base import Launcher
-from harness.measure.meter import cost
+from harness.measure.meter import compute_cost
 from harness.measure.time_to_quality import retarget
 from harness.outcome import Outcome, finish_record
 from harness.planning.plan import Plan, Trial
 from harness.request import Places, TrialRequest
 from methods.errors import describe_error_with_type
-from reports.record import Record, redacted
-from reports.store import RunStore
+from reports.records.details import BatchSizes, OutOfMemoryTry, SmallerBatches, write_detail
+from reports.records.record import Record, redacted
+from reports.records.store import RunStore
 
 _FINAL_STATUSES = ("ok", "diverged", "unsupported")
 """Statuses after which the checkpoint is useless: running the trial again would end the same way."""
@@ -136,7 +137,7 @@ def _add_cost(record: Record, price: float | None) -> Record:
     total = record.metrics.get("total_seconds")
     if price is None or total is None:
         return record
-    return dataclasses.replace(record, metrics={**record.metrics, "cost": cost(total, price)})
+    return dataclasses.replace(record, metrics={**record.metrics, "cost": compute_cost(total, price)})
 
 
 def _try_trial(
@@ -160,20 +161,21 @@ def _try_trial(
         start=str(store.artifacts_path(trial.start).resolve()) if trial.start else None,
     )
     request = dataclasses.replace(trial.request, save_models=keep or trial.request.save_models, places=places)
-    tried: list[dict[str, Any]] = []
+    tried: list[OutOfMemoryTry] = []
     while True:
         outcome = _launch(launcher, request, store.log_path(trial.trial_id), progress.show_event)
-        smaller = halve_batch(request, outcome.phase) if outcome.status == "oom" else None
-        if smaller is None or trial.request.on_oom != "halve-batch":
+        halved = halve_batch(request, outcome.phase) if outcome.status == "oom" else None
+        if halved is None or trial.request.on_oom != "halve-batch":
             break
-        tried.append({**_read_batch_sizes(request), "phase": outcome.phase, "message": outcome.message})
-        request = smaller
+        sizes = dataclasses.asdict(_read_batch_sizes(request))
+        tried.append(OutOfMemoryTry(**sizes, phase=outcome.phase, message=outcome.message))
+        request = halved
     record = finish_record(draft, outcome)
     if not tried:
         return record
     # The record keeps the requested batch size: the trial is still comparable with those that had enough memory.
-    smaller_batches = {"tried": tried, "used": _read_batch_sizes(request)}
-    return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller_batches})
+    smaller = write_detail(SmallerBatches(tried=tuple(tried), used=_read_batch_sizes(request)))
+    return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller})
 
 
 def _launch(
@@ -212,9 +214,9 @@ def halve_batch(request: TrialRequest, phase: str | None) -> TrialRequest | None
     return dataclasses.replace(request, training=batches)
 
 
-def _read_batch_sizes(request: TrialRequest) -> dict[str, int]:
-    return {
-        "batch_size": request.training.batch_size,
-        "accumulation": request.training.accumulation,
-        "eval_batch_size": request.decoding.batch_size,
-    }
+def _read_batch_sizes(request: TrialRequest) -> BatchSizes:
+    return BatchSizes(
+        batch_size=request.training.batch_size,
+        accumulation=request.training.accumulation,
+        eval_batch_size=request.decoding.batch_size,
+    )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 References = Sequence[tuple[str, ...]]
 """Of each example one text or more; the best one counts, unless a metric says otherwise."""

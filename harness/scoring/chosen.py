@@ -25,10 +25,16 @@ from harness.user_code.functions import FUNCTION
 from methods.base import Method
 from methods.errors import MethodError, describe_error_with_type
 from methods.types import Example
-from methods.user_functions import FaultError, call, kind_of, number, place
-from reports.decoding import decode
+from methods.user_functions import (
+    FaultError,
+    call_checked,
+    describe_place,
+    describe_type,
+    read_number,
+)
 from reports.errors import RecordError
-from reports.metrics import METRICS, RESERVED, Metric, Unit
+from reports.records.decoding import decode
+from reports.records.metrics import METRICS, RESERVED, Metric, Unit
 
 _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
 
@@ -131,17 +137,17 @@ def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequ
 
     def read(row: Any) -> dict[str, float]:
         if not isinstance(row, Mapping):
-            raise FaultError(f"returned {kind_of(row)} instead of numbers by name")
+            raise FaultError(f"returned {describe_type(row)} instead of numbers by name")
         if declared and row.keys() != declared:
             raise FaultError(
                 f"returned {', '.join(map(str, row)) or 'nothing'} where it declares {', '.join(declared)}"
             )
-        return {name: number(value) for name, value in row.items()}
+        return {name: read_number(value) for name, value in row.items()}
 
     try:
-        rows = call(lambda given, inputs, wanted: plugin.score(given, wanted, inputs), samples, read)
+        rows = call_checked(lambda given, inputs, wanted: plugin.score(given, wanted, inputs), samples, read)
     except FaultError as fault:
-        where = place(fault, "example", samples, ("prediction", "input"))
+        where = describe_place(fault, "example", samples, ("prediction", "input"))
         raise MetricError(f"the metric {plugin.label} {fault} {where}") from (fault.__cause__ or fault)
     return Measured({name: _declaration(plugin, name) for name in rows[0]}, rows)
 

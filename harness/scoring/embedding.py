@@ -21,7 +21,7 @@ from harness.scoring.base import MetricPlugin, References
 from harness.tasks.reading import path_of
 from methods.errors import describe_error
 from methods.knobs import knob
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from harness.names import make_file_name, read_name
 from harness.scoring.base import MetricPlugin, References
 from harness.tasks.reading import path_of
 from methods.user_functions import FaultError
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 PREFIX = "evaluate:"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

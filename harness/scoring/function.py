@@ -8,8 +8,8 @@ from typing import Any, Literal
 from harness.errors import MetricError
 from harness.scoring.base import MetricPlugin, References
 from harness.user_code.functions import find
-from methods.user_functions import FaultError, items
-from reports.metrics import Metric
+from methods.user_functions import FaultError, read_items
+from reports.records.metrics import Metric
 
 
 class FunctionMetric(MetricPlugin):
@@ -48,11 +48,11 @@ class FunctionMetric(MetricPlugin):
         """What the function returns, its columns made into rows."""
         found = self._function(predictions, references, inputs)
         if not isinstance(found, Mapping):
-            return [{self._text: value} for value in items(found, len(predictions))]
+            return [{self._text: value} for value in read_items(found, len(predictions))]
         if not found or not all(isinstance(key, str) and key for key in found):
             raise FaultError("returned a dict whose keys are no names")
         columns = [
-            [(f"{self._text}.{key}", value) for value in items(values, len(predictions))]
+            [(f"{self._text}.{key}", value) for value in read_items(values, len(predictions))]
             for key, values in found.items()
         ]
         return [dict(row) for row in zip(*columns, strict=True)]

@@ -10,9 +10,9 @@ from typing import Any
 from harness.errors import MetricError, SpecError
 from harness.scoring import METRICS
 from harness.scoring.base import MetricPlugin
-from methods.catalogue import Catalogue, usable
-from methods.errors import nearest
-from methods.registry import configured
+from methods.catalogue import Catalogue, check_class
+from methods.errors import suggest_names
+from methods.registry import make_config
 
 
 def get(name: str) -> type[MetricPlugin]:
@@ -22,13 +22,13 @@ def get(name: str) -> type[MetricPlugin]:
 
 def _unknown(name: str) -> SpecError:
     return SpecError(
-        f"unknown metric {name!r}{nearest(name, CATALOGUE.origins())}; a function of yours is MODULE:FUNCTION"
+        f"unknown metric {name!r}{suggest_names(name, CATALOGUE.origins())}; a function of yours is MODULE:FUNCTION"
     )
 
 
 def checked(name: str, found: Any, origin: str) -> type[MetricPlugin]:
     """Return `found` if it is a usable metric class of this name; else raise `MetricError`."""
-    return usable(name, found, origin, MetricPlugin, MetricError)  # type: ignore[type-abstract]
+    return check_class(name, found, origin, MetricPlugin, MetricError)  # type: ignore[type-abstract]
 
 
 CATALOGUE = Catalogue("metric", lambda: METRICS, checked, MetricError, _unknown)
@@ -42,4 +42,4 @@ def all_metrics() -> Iterator[tuple[str, type[MetricPlugin] | Exception]]:
 def build(name: str, settings: Mapping[str, Any]) -> MetricPlugin:
     """An instance of the metric with these knobs changed. Raises `HarnessError` or `MethodError` with one sentence."""
     cls = get(name)
-    return cls(configured("metric", name, cls.Config, settings))
+    return cls(make_config("metric", name, cls.Config, settings))

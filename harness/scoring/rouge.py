@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.scoring.base import MetricPlugin, References
-from reports.metrics import METRICS
+from reports.records.metrics import METRICS
 
 
 class Rouge(MetricPlugin):

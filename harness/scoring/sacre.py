@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import Any
 
 from harness.scoring.base import MetricPlugin, References
-from reports.metrics import Metric
+from reports.records.metrics import Metric
 
 
 class _Sacre(MetricPlugin):

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from harness.errors import SpecError
 from methods import registry
 from methods.base import Method
-from methods.errors import MethodError, nearest
+from methods.errors import MethodError, suggest_names
 
 ALIASES = {"lr": "learning_rate"}
 """Short names of knobs in `--tune`."""
@@ -110,7 +110,7 @@ def require_knobs(wanted: tuple[TunedKnob, ...], methods: Mapping[str, Method]) 
         knobs = {knob for method in able for knob in method.settings()}
         if item.knob not in knobs:
             reason = f"{item.method} has no such knob" if item.method else "no method of this run has such a knob"
-            raise SpecError(f"--tune {item.knob}: {reason}{nearest(item.knob, knobs)}")
+            raise SpecError(f"--tune {item.knob}: {reason}{suggest_names(item.knob, knobs)}")
 
 
 def _parse_item(item: str) -> TunedKnob:

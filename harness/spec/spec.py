@@ -31,7 +31,7 @@ from harness.scoring.evaluate_script import comes_from_hub
 from harness.spec.search_space import TunedKnob, parse_tune, require_knobs
 from harness.spec.variants import Variant, parse_variants
 from methods import registry
-from methods.errors import nearest, wanted
+from methods.errors import describe_pydantic_error, suggest_names
 from methods.types import Budget
 
 
@@ -173,7 +173,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     """Build a validated spec from keys in `KEYS`; values may be text, as flags give them. Raises `SpecError`."""
     for key in request:
         if key not in KEYS:
-            raise SpecError(f"unknown key {key!r} in the request{nearest(str(key), KEYS)}")
+            raise SpecError(f"unknown key {key!r} in the request{suggest_names(str(key), KEYS)}")
     values = {key: value for key, value in request.items() if value is not None}
     if not str(values.get("model", "embedded")).strip():
         raise SpecError("--model is empty: give a preset, a directory or a hub id")
@@ -251,7 +251,7 @@ def _validate(cls: type, values: Mapping[str, Any]) -> Any:
         made = _build_adapter(cls).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        raise SpecError(f"{first['loc'][0]} {wanted(first)}") from error
+        raise SpecError(f"{first['loc'][0]} {describe_pydantic_error(first)}") from error
     for name, value in values.items():
         if isinstance(value, bool) and (kind := type(getattr(made, name))) in (
             int,

@@ -15,7 +15,7 @@ from harness.errors import DataError, HarnessError, SpecError
 from harness.request import TaskRequest
 from harness.tasks.base import Task, problem
 from methods.catalogue import Catalogue
-from methods.errors import describe_error_with_type, nearest
+from methods.errors import describe_error_with_type, suggest_names
 
 __all__ = ["CATALOGUE", "TASKS", "Task", "TaskRequest", "load_task", "summaries"]
 
@@ -49,7 +49,7 @@ def checked(name: str, found: Any, origin: str) -> Loader:
 
 
 def _unknown(name: str) -> SpecError:
-    return SpecError(f"unknown task {name!r}{nearest(name, CATALOGUE.origins().keys() - {'toy'})}")
+    return SpecError(f"unknown task {name!r}{suggest_names(name, CATALOGUE.origins().keys() - {'toy'})}")
 
 
 CATALOGUE = Catalogue(

@@ -13,7 +13,7 @@ from itertools import islice
 
 from harness.errors import DataError
 from harness.tasks.reading import Row, Table, kind
-from methods.errors import near_names
+from methods.errors import find_near_names
 from methods.types import Example
 
 TOLERATED = 0.01
@@ -192,7 +192,7 @@ def _encodable(text: str) -> bool:
 
 
 def _missing(where: str, field: str, present: Collection[str]) -> DataError:
-    close = near_names(field, present)
+    close = find_near_names(field, present)
     hint = f"; did you mean {close[0]!r}?" if close else "; name one of them"
     there = ", ".join(map(repr, islice(present, MOST_FIELDS))) + (", …" if len(present) > MOST_FIELDS else "")
     return DataError(f"{where}: no field {field!r}; the fields there are {there or 'none'}{hint}")

@@ -16,8 +16,8 @@ from harness.models.loading import load
 from harness.request import Decoding, TrialRequest
 from methods.base import Method
 from methods.engine.encoding import IGNORED, Encoded, Encoder
-from methods.engine.loss import row_losses
-from methods.engine.training_state import random_state, restore_random
+from methods.engine.loss import compute_row_losses
+from methods.engine.training_state import read_random_state, restore_random_state
 from methods.types import Limits, ModelFacts, Text
 
 LOSS_BATCH = 8
@@ -78,14 +78,14 @@ class TransformersBackend(Backend):
     def pause_training(self, loaded: LoadedModel) -> Iterator[None]:
         """Every module in evaluation mode, and afterwards in its own again."""
         modes = [(module, module.training) for module in loaded.model.modules()]
-        numbers = random_state(loaded.facts.device)
+        numbers = read_random_state(loaded.facts.device)
         loaded.model.eval()
         try:
             yield
         finally:
             for module, training in modes:
                 module.training = training
-            restore_random(numbers, loaded.facts.device)
+            restore_random_state(numbers, loaded.facts.device)
 
 
 def generate(
@@ -136,7 +136,7 @@ def measure_loss(model: Any, encoder: Encoder, encoded: Sequence[Encoded], batch
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         mixed = dtype != torch.float32
         with torch.inference_mode(), torch.autocast(model.device.type, dtype=dtype, enabled=mixed):
-            found = row_losses(model, batch).tolist()
+            found = compute_row_losses(model, batch).tolist()
         for i, loss, count in zip(chosen, found, targets, strict=True):
             losses[i], tokens[i] = loss, count
     return average_ratio(losses, tokens)

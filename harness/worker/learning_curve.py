@@ -1,6 +1,6 @@
 """The learning curve of a trial: quality on validation examples from time to time while it trains.
 
-It costs the trial nothing that is measured (`Meter.aside`) and changes nothing of it: modes of modules and random
+It costs the trial nothing that is measured (`Meter.exclude`) and changes nothing of it: modes of modules and random
 numbers are afterwards what they were, so that training goes on as if nobody had looked.
 """
 
@@ -15,44 +15,42 @@ from typing import Any
 from harness.measure.meter import Meter
 from harness.measure.time_to_quality import find_time_to_quality
 from harness.request import CurveRequest
-from harness.worker.checkpoint import Stop
-from harness.worker.evaluate import Evaluator
+from harness.worker.evaluation import Evaluator
+from harness.worker.stop_signal import StopSignal
 from methods.types import Example
-from reports.metrics import PRIMARY
+from reports.records.details import CurveCost, write_detail
+from reports.records.metrics import PRIMARY
 
 MOST_POINTS = 200
-"""When there are so many, every second one is dropped, and the interval doubles."""
+"""At this number, every second point is dropped and the interval doubles."""
 _SHARED_PEAKS = ("peak_host_bytes", "peak_device_reserved_bytes")
-"""Peaks that see what allocators keep for later; the others see what lives."""
+"""Peaks that include memory which an allocator keeps for later use; the other peaks count live memory only."""
 
 Point = dict[str, float | None]
 
 
 class LearningCurve:
-    """Points of `step`, `tokens`, `seconds`, `loss` and `rougeL`; none where `asked` is None.
+    """Points of `step`, `tokens`, `seconds`, `loss` and the primary metric; none where `asked` is None."""
 
-    The interval is in steps or tokens.
-    """
-
-    def __init__(self, asked: CurveRequest | None, meter: Meter, stop: Stop) -> None:
+    def __init__(self, asked: CurveRequest | None, meter: Meter, stop: StopSignal) -> None:
         self.points: list[Point] = []
         self.measuring = False
         """Whether an evaluation is under way, or has failed."""
         self._asked = asked
         self._every = asked.every.amount if asked else 1.0
         self._last = 0
-        """What was done, in the unit of the interval, when the last point was taken."""
+        """Steps or tokens (the unit of the interval) at the last point."""
         self._spent = 0.0
         self._meter = meter
         self._stop = stop
 
     def begin(self, evaluator: Evaluator, validation: Sequence[Example]) -> None:
-        """Name what evaluates the model that is about to train, and on what."""
+        """Set what evaluates the model during training, and the examples."""
         self._evaluator = evaluator
         self._examples = validation[: self._asked.examples] if self._asked else ()
 
     def after_step(self, done: Mapping[str, int]) -> None:
-        """Take a point if a multiple of the interval was passed; `done` counts `steps` and `tokens`."""
+        """Add a point if a multiple of the interval was passed; `done` counts `steps` and `tokens`."""
         if self._asked is None or self._stop.asked:
             return
         now = done[self._asked.every.unit]
@@ -62,16 +60,16 @@ class LearningCurve:
             self.points, self._every = self.points[1::2], 2 * self._every
 
     def end(self, done: Mapping[str, int]) -> None:
-        """Take the last point, unless the last step has one."""
+        """Add the last point, unless the last step has one."""
         if self._asked is not None and (not self.points or self.points[-1]["step"] != done["steps"]):
             self._measure(done)
 
     def _measure(self, done: Mapping[str, int]) -> bool:
-        """Add a point; not if the trial is asked to end in the meantime, which then need not wait for it."""
+        """Add a point and return True; if the trial is asked to end meanwhile, stop evaluating and return False."""
         began, self.measuring, evaluation = time.monotonic(), True, None
         paused = self._evaluator.backend.pause_training(self._evaluator.loaded)
-        with self._meter.aside(), contextlib.suppress(_AbandonedError), paused:
-            evaluation = self._evaluator.evaluate(self._examples, self._look)
+        with self._meter.exclude(), contextlib.suppress(_AbandonedError), paused:
+            evaluation = self._evaluator.evaluate(self._examples, self._check_stop)
         self.measuring = False
         self._spent += time.monotonic() - began
         if evaluation is None:
@@ -81,38 +79,38 @@ class LearningCurve:
             {
                 "step": done["steps"],
                 "tokens": done["tokens"],
-                "seconds": self._meter.seconds("train"),
+                "seconds": self._meter.read_seconds("train"),
                 **{name: v if v is not None and math.isfinite(v) else None for name, v in values.items()},
             }
         )
         return True
 
-    def _look(self, share: float) -> None:
+    def _check_stop(self, share: float) -> None:
         if self._stop.asked:
             self._stop.check()
             raise _AbandonedError
 
-    def metrics(self) -> dict[str, float | None]:
-        """Time and tokens to the quality that is aimed at; nothing where none is."""
+    def compute_metrics(self) -> dict[str, float | None]:
+        """Time and tokens to the target quality; nothing if there is no target."""
         target = self._asked.target_quality if self._asked else None
         return {} if target is None else find_time_to_quality(self.points, target)
 
-    def details(self) -> dict[str, Any]:
-        """What the record's details say of it beside what was asked for."""
+    def describe_cost(self) -> dict[str, Any]:
+        """What the curve cost, for the record's details."""
         if self._asked is None:
             return {}
-        cost = {"evaluation_seconds": self._spent, "peaks_that_may_include_evaluation": list(_SHARED_PEAKS)}
-        return {"learning_curve": cost}
+        cost = CurveCost(evaluation_seconds=self._spent, peaks_that_may_include_evaluation=_SHARED_PEAKS)
+        return {"learning_curve": write_detail(cost)}
 
-    def state(self) -> dict[str, Any]:
-        """All that another process needs to go on, as JSON types."""
+    def get_state(self) -> dict[str, Any]:
+        """Everything that another process needs to continue the curve, as JSON types."""
         return {"points": self.points, "every": self._every, "last": self._last, "spent": self._spent}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from where another process was."""
+        """Continue the curve of another process."""
         self.points, self._every = list(state["points"]), state["every"]
         self._last, self._spent = state["last"], state["spent"]
 
 
 class _AbandonedError(Exception):
-    """The trial was asked to end while it was evaluated."""
+    """The trial was asked to end during an evaluation."""

@@ -1,8 +1,8 @@
-"""Tensors and JSON values in one safetensors file, written whole or not at all, and never trusted without its checksum.
+"""Tensors and JSON values in one safetensors file, which is written atomically and read only if its checksum is right.
 
-The file is written here and not by the safetensors library, so that one tensor at a time is on the host, whatever
-device they are on: a checkpoint must not be what a trial's memory peaks at. Reading needs no torch until a tensor is
-asked for, and reads that one alone.
+This module writes the file itself, not through the safetensors library, to copy only one tensor at a time to the host:
+a checkpoint must not raise a trial's peak memory. Reading loads each tensor when it is accessed, and needs no torch
+before that.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from reports import files
+from reports.records import files
 
 if TYPE_CHECKING:
     import torch
 
 _BEGIN, _NO_CHECKSUM = b'{"__metadata__":{"checksum":"', b"00000000"
-"""How the header begins: the checksum, of the file as it is with zeros in its place, stands at a known position."""
+"""The start of the header. The checksum stands at a fixed position; it is computed with zeros in its place."""
 _CHUNK = 1 << 20
 _TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
@@ -31,14 +31,14 @@ _NAMES = {name: key for key, name in _TYPES.items()}
 
 
 def write(path: Path, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
-    """Write the file whole or not at all. Raises `OSError`; what was there before is then kept."""
+    """Write the file, completely or not at all. Raises `OSError`; an earlier file is then kept."""
     files.write(path, lambda stream: _fill(stream, tensors, values))
 
 
 def read(path: Path) -> tuple[Mapping[str, torch.Tensor], dict[str, Any]]:
-    """The tensors, each read when it is asked for, and the values.
+    """The tensors, each of which is read when it is accessed, and the values.
 
-    Raises `ValueError` with the reason for a file that `write` has not written like this, and `OSError`.
+    Raises `OSError`, and `ValueError` with the reason for a file that `write` did not write or that is damaged.
     """
     with path.open("rb") as stream:
         size = os.fstat(stream.fileno()).st_size
@@ -68,26 +68,26 @@ def _fill(stream: BinaryIO, tensors: Mapping[str, torch.Tensor], values: Mapping
         table[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [place, end]}
         place = end
     header = json.dumps(table, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # tensors stand at multiples of eight
+    header += b" " * (-len(header) % 8)  # aligns the tensors to eight bytes
     stream.write(len(header).to_bytes(8, "little") + header)
     checksum = zlib.crc32(header)
     for tensor in tensors.values():
-        data = _bytes(tensor.detach().cpu())
+        data = _view_as_bytes(tensor.detach().cpu())
         checksum = zlib.crc32(data, checksum)
         stream.write(data)
     stream.seek(8 + len(_BEGIN))
     stream.write(f"{checksum:08x}".encode())
 
 
-def _bytes(tensor: torch.Tensor) -> Any:
-    """The memory of a tensor, which it shares if it lies there in one piece."""
+def _view_as_bytes(tensor: torch.Tensor) -> Any:
+    """The bytes of a tensor; without a copy if it is contiguous."""
     import torch
 
     return memoryview(tensor.contiguous().reshape(-1).view(torch.uint8).numpy())  # type: ignore[arg-type]
 
 
 class _Tensors(Mapping[str, "torch.Tensor"]):
-    """The tensors of a file that stays open: what takes its place meanwhile is another file."""
+    """The tensors of a file that stays open, so that replacing the file does not change them."""
 
     def __init__(self, path: Path, start: int, table: Mapping[str, Any]) -> None:
         self._stream = path.open("rb")
@@ -101,7 +101,7 @@ class _Tensors(Mapping[str, "torch.Tensor"]):
         tensor = torch.empty(entry["shape"], dtype=getattr(torch, _TYPES[entry["dtype"]]))
         self._stream.seek(self._start + entry["data_offsets"][0])
         if tensor.numel():
-            self._stream.readinto(_bytes(tensor))
+            self._stream.readinto(_view_as_bytes(tensor))
         return tensor
 
     def __iter__(self) -> Iterator[str]:

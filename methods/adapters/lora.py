@@ -18,16 +18,16 @@ TASK_TYPES = {"decoder-only": "CAUSAL_LM", "encoder-decoder": "SEQ_2_SEQ_LM"}
 """Model family → PEFT's `TaskType`."""
 
 Init = Literal["default", "gaussian", "orthogonal", "pissa", "pissa_niter_16", "olora", "loftq"]
-PRINCIPAL: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
-"""Starts that are a part of the base weights."""
+INITS_FROM_WEIGHTS: tuple[Init, ...] = ("pissa", "pissa_niter_16", "olora")
+"""Initial adapters that are computed from the base weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAConfig(TrainingConfig):
     """Knobs of LoRA."""
 
-    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *PRINCIPAL)
-    """What `init` may be; `loftq` is for a base in 4 bits."""
+    inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", *INITS_FROM_WEIGHTS)
+    """Allowed values of `init`; `loftq` is for a base in 4 bits."""
 
     learning_rate: float = knob(
         2e-4,
@@ -35,15 +35,15 @@ class LoRAConfig(TrainingConfig):
     )
     r: int = knob(8, "Rank of the update; PEFT's default.")
     alpha: float = knob(16, "The update is scaled by alpha / r; twice the rank, as in Microsoft's `loralib` examples.")
-    dropout: float = knob(0.0, "Dropout on the adapter's input; PEFT's default.")
+    dropout: float = knob(0.0, "Dropout of the adapter's input, from 0 to 1; PEFT's default.")
     target_modules: str = knob(
         "all-linear",
         "`all-linear` (every linear layer but the output head; Dettmers et al. 2023), or names joined by `+`.",
     )
-    bias: Literal["none", "all", "lora_only"] = knob("none", "Which biases train besides; PEFT's default.")
+    bias: Literal["none", "all", "lora_only"] = knob("none", "Which biases train as well; PEFT's default.")
     use_dora: bool = knob(
         False,
-        "Whether direction and magnitude of each weight's columns train apart (DoRA, Liu et al. 2024).",
+        "Whether magnitude and direction of each weight train separately (DoRA, Liu et al. 2024).",
     )
     use_rslora: bool = knob(
         False,
@@ -52,15 +52,15 @@ class LoRAConfig(TrainingConfig):
     )
     init: Init = knob(
         "default",
-        "Where A and B start. `default`: A random, B zero, as in `loralib`; `gaussian`: A normal, as in the paper; "
-        "`orthogonal`: both random with product zero (PEFT). `pissa`: the largest singular values and vectors of the "
-        "weight (Meng et al. 2024), `pissa_niter_16` by a fast approximation of 16 iterations, `olora`: its QR "
-        "decomposition (Büyükakyüz 2024); both train a part of the weight. `loftq`: what quantisation lost (Li et al. "
-        "2024), for `qlora` alone.",
+        "Initial values of A and B. `default`: A random, B zero, as in `loralib`. `gaussian`: A normally distributed, "
+        "as in the paper. `orthogonal`: both random, with product zero (PEFT). `pissa`: the largest singular values "
+        "and vectors of the weight (Meng et al. 2024); `pissa_niter_16`: the same by a fast approximation with 16 "
+        "iterations. `olora`: the QR decomposition of the weight (Büyükakyüz 2024). With these three, a part of the "
+        "weight itself is trained. `loftq`: the error of quantisation (Li et al. 2024), for `qlora` only.",
     )
     lr_ratio: float = knob(
         1.0,
-        "Learning rate of B over that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA.",
+        "Learning rate of B divided by that of A, which is `learning_rate` (LoRA+, Hayou et al. 2024); 1 is LoRA.",
     )
 
     def __post_init__(self) -> None:
@@ -71,8 +71,8 @@ class LoRAConfig(TrainingConfig):
         require(self.lr_ratio > 0, "lr_ratio", "must be above 0")
         require(self.init in self.inits, "init", f"must be one of {', '.join(self.inits)} for this method")
         require(self.init != "orthogonal" or self.r % 2 == 0, "r", "must be even with init=orthogonal")
-        if self.init in PRINCIPAL:
-            said = f"with init={self.init}, which trains a part of the weights as they are"
+        if self.init in INITS_FROM_WEIGHTS:
+            said = f"with init={self.init}, which trains a part of the base weights"
             require(not self.dropout, "dropout", f"must be 0 {said}")
             require(self.bias == "none", "bias", f"must be none {said}")
             require(not self.use_dora, "use_dora", f"must be false {said}")
@@ -109,20 +109,21 @@ class LoRA(Method):
             from methods.errors import InvalidSettingError
 
             raise InvalidSettingError(f"{self.name}.target_modules: {str(error).splitlines()[0]}") from error
-        if init in PRINCIPAL:
-            lora_init.from_weights(model, init)
+        if init in INITS_FROM_WEIGHTS:
+            lora_init.init_from_weights(model, init)
         return keep_norms_above_zero(model, fresh=True)
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """AdamW; with an `lr_ratio`, the rate of B is so many times that of A and of all else that trains.
+        """AdamW. With an `lr_ratio`, the rate of B is that many times the rate of A and of everything else that trains.
 
-        PEFT's LoRA+ counts every vector among B, DoRA's magnitudes and biases too, and gives embeddings a fixed rate.
+        PEFT's own LoRA+ is not used: it also gives B's rate to DoRA's magnitudes and to biases, and a fixed rate to
+        embeddings.
         """
         if self.config.lr_ratio == 1:
             return super().optimizer(model)
         import torch
 
-        from methods.engine.training import parameter_groups
+        from methods.engine.training import group_by_weight_decay
 
         b: list[Any] = []
         rest: list[Any] = []
@@ -130,18 +131,18 @@ class LoRA(Method):
             if parameter.requires_grad:
                 (b if "lora_B" in name else rest).append(parameter)
         decay, ratio = self.config.weight_decay, self.config.lr_ratio
-        fast = [{**group, "rate_factor": ratio} for group in parameter_groups(b, decay)]
-        return torch.optim.AdamW([*parameter_groups(rest, decay), *fast], lr=self.config.learning_rate)
+        fast = [{**group, "rate_factor": ratio} for group in group_by_weight_decay(b, decay)]
+        return torch.optim.AdamW([*group_by_weight_decay(rest, decay), *fast], lr=self.config.learning_rate)
 
     def load(self, model: Any, directory: Path) -> Any:
-        """As it was trained."""
+        """Load the adapter, with the same protection of DoRA's norms as in training."""
         return keep_norms_above_zero(super().load(model, directory))
 
     def save(self, model: Any, directory: Path) -> None:
-        """Write the adapter; one that started from the weights as plain LoRA, for the base as it is."""
+        """Save the adapter. One that was initialised from the weights becomes plain LoRA for the unchanged base."""
         from methods.adapters import lora_init
 
-        if self.config.init in PRINCIPAL:
+        if self.config.init in INITS_FROM_WEIGHTS:
             lora_init.save_as_lora(model, directory)
         else:
             super().save(model, directory)

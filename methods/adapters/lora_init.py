@@ -1,9 +1,10 @@
-"""Starts of LoRA that are taken from the weights: PiSSA, OLoRA and LoftQ.
+"""Initial LoRA adapters that are computed from the weights: PiSSA, OLoRA and LoftQ.
 
-PiSSA and OLoRA train a part of a weight W: with that part written as s·B₀·A₀, the layer computes (W - s·B₀·A₀) + s·B·A.
-PEFT changes W itself for that. Here W stays, and a second, frozen adapter `start` holds -B₀·A₀: the sum is the same,
-the base remains the base when adapters are off, and what ships, [B, -B₀]·[A; A₀], is plain LoRA of twice the rank that
-computes what was trained, where weights have 16 bits too. The price is one more low-rank product for each layer.
+PiSSA and OLoRA train a part of a weight W: if that part is s·B₀·A₀, the layer computes (W - s·B₀·A₀) + s·B·A. PEFT
+changes W itself for that. Here W stays as it is, and a second, frozen adapter `start` holds -B₀·A₀. The sum is the
+same, but the base remains the base when adapters are switched off, and what ships, [B, -B₀]·[A; A₀], is plain LoRA of
+twice the rank that computes exactly what was trained, also if the weights have 16 bits. The cost is one more low-rank
+product for each layer.
 """
 
 from __future__ import annotations
@@ -16,84 +17,87 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-OWN, START = "default", "start"
-"""The adapter that trains, and the frozen one that takes its start away."""
+TRAINED, START = "default", "start"
+"""Names of the adapter that trains and of the frozen one that subtracts its initial value."""
 
 
-def from_weights(model: Any, init: str) -> None:
-    """Let the adapter of a PEFT model start as a part of the weights that it is to tune.
+def init_from_weights(model: Any, init: str) -> None:
+    """Initialise the adapter of a PEFT model as a part of the weights that it adapts.
 
     `init` is `pissa`, `pissa_niter_N` or `olora`. Raises `InvalidSettingError` for a rank above a weight's.
     """
     import torch
 
-    model.add_adapter(START, copy.deepcopy(model.peft_config[OWN]))
+    model.add_adapter(START, copy.deepcopy(model.peft_config[TRAINED]))
     with torch.no_grad():
-        for name, layer in _layers(model):
-            _set(name, layer, *_part(_weight(layer), layer.r[OWN], layer.scaling[OWN], init))
-            layer.lora_A[START].weight.copy_(layer.lora_A[OWN].weight)
-            layer.lora_B[START].weight.copy_(-layer.lora_B[OWN].weight)
-    model.base_model.set_adapter([OWN, START])
-    for _, layer in _layers(model):
+        for name, layer in _find_adapted_layers(model):
+            _set_factors(
+                name, layer, *_factorise(_read_base_weight(layer), layer.r[TRAINED], layer.scaling[TRAINED], init)
+            )
+            layer.lora_A[START].weight.copy_(layer.lora_A[TRAINED].weight)
+            layer.lora_B[START].weight.copy_(-layer.lora_B[TRAINED].weight)
+    model.base_model.set_adapter([TRAINED, START])
+    for _, layer in _find_adapted_layers(model):
         layer.lora_A[START].requires_grad_(False)
         layer.lora_B[START].requires_grad_(False)
 
 
-def from_error(model: Any, original: Any) -> None:
-    """Let the adapter over a base in 4 bits start as the best low-rank part of what quantisation took away.
+def init_from_quantisation_error(model: Any, original: Any) -> None:
+    """Initialise the adapter over a base in 4 bits as the best low-rank approximation of the quantisation error.
 
-    `original` is the model before quantisation. This is LoftQ with one step of its alternation, PEFT's default, which
-    leaves the quantised weights as they are. PEFT's own function wants a GPU.
+    `original` is the model before quantisation. This is LoftQ with one alternating step, PEFT's default, which leaves
+    the quantised weights unchanged. PEFT's own function needs a GPU.
     """
     import torch
     from bitsandbytes.functional import dequantize_4bit
 
     with torch.no_grad():
-        for name, layer in _layers(model):
+        for name, layer in _find_adapted_layers(model):
             held = layer.get_base_layer().weight
-            if not hasattr(held, "quant_state"):  # a layer that is kept in full, as T5's `wo`, has lost nothing
+            if not hasattr(held, "quant_state"):  # layers that are not quantised, such as T5's `wo`, have no error
                 continue
             full = original.get_submodule(name).weight.to(held.device, torch.float32)
             lost = full - dequantize_4bit(held.data, held.quant_state).to(torch.float32)
-            _set(name, layer, *_part(lost, layer.r[OWN], layer.scaling[OWN], "pissa"))
+            _set_factors(name, layer, *_factorise(lost, layer.r[TRAINED], layer.scaling[TRAINED], "pissa"))
 
 
 def save_as_lora(model: Any, directory: Path) -> None:
-    """Write the adapter and its start as one LoRA adapter of twice the rank, for the base as it is."""
+    """Save the adapter and its initial value as one LoRA adapter of twice the rank, for the unchanged base."""
     import peft
     import torch
     from safetensors.torch import save_file
 
     own, start = (
-        peft.get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False) for name in (OWN, START)
+        peft.get_peft_model_state_dict(model, adapter_name=name, save_embedding_layers=False)
+        for name in (TRAINED, START)
     )
-    # A is (r, in) and B is (out, r): the ranks are put side by side.
+    # A is (r, in) and B is (out, r): both are concatenated along the rank.
     weights = {name: torch.cat([own[name], start[name]], dim=0 if "lora_A" in name else 1) for name in own}
-    config = copy.deepcopy(model.peft_config[OWN])
+    config = copy.deepcopy(model.peft_config[TRAINED])
     config.r, config.inference_mode = 2 * config.r, True
-    config.lora_alpha *= 2**0.5 if config.use_rslora else 2  # the scale stays what it was
+    config.lora_alpha *= 2**0.5 if config.use_rslora else 2  # this keeps the scale
     directory.mkdir(parents=True, exist_ok=True)
     save_file({name: weight.contiguous() for name, weight in weights.items()}, directory / "adapter_model.safetensors")
     config.save_pretrained(directory)
 
 
-def _layers(model: Any) -> Iterator[tuple[str, Any]]:
-    """The adapted linear layers, by the names that the base model has for them."""
+def _find_adapted_layers(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the adapted linear layers with their names in the base model."""
     for name, module in model.get_base_model().named_modules():
-        if OWN in getattr(module, "lora_A", ()):
+        if TRAINED in getattr(module, "lora_A", ()):
             yield name, module
 
 
-def _weight(layer: Any) -> torch.Tensor:
-    """The base weight as (out, in) in float32; GPT-2's kind holds it the other way round."""
+def _read_base_weight(layer: Any) -> torch.Tensor:
+    """The base weight as (out, in) in float32; GPT-2's layers hold it transposed."""
     weight: torch.Tensor = layer.get_base_layer().weight.float()
     return weight.T if layer.fan_in_fan_out else weight
 
 
-def _part(weight: torch.Tensor, rank: int, scale: float, init: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """A (rank, in) and B (out, rank) such that scale·B·A is the wanted part of a weight (out, in).
+def _factorise(weight: torch.Tensor, rank: int, scale: float, init: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return A (rank, in) and B (out, rank) such that scale·B·A is the part of the weight (out, in) that `init` takes.
 
-    OLoRA's authors leave the scale out of account, and so does PEFT: the part is scale times as large there.
+    OLoRA's authors ignore the scale, and so does PEFT: with `olora` the part is scale·B·A of unscaled factors.
     """
     import torch
 
@@ -110,10 +114,12 @@ def _part(weight: torch.Tensor, rank: int, scale: float, init: str) -> tuple[tor
     return root[:, None] * vh, u * root
 
 
-def _set(name: str, layer: Any, a: torch.Tensor, b: torch.Tensor) -> None:
+def _set_factors(name: str, layer: Any, a: torch.Tensor, b: torch.Tensor) -> None:
     from methods.errors import InvalidSettingError
 
-    if len(a) < layer.r[OWN]:
-        raise InvalidSettingError(f"a rank of {layer.r[OWN]} is more than {name} has, which is {len(a)}; lower r")
-    layer.lora_A[OWN].weight.copy_(a)
-    layer.lora_B[OWN].weight.copy_(b)
+    if len(a) < layer.r[TRAINED]:
+        raise InvalidSettingError(
+            f"the rank {layer.r[TRAINED]} is above the rank of {name}, which is {len(a)}; lower r"
+        )
+    layer.lora_A[TRAINED].weight.copy_(a)
+    layer.lora_B[TRAINED].weight.copy_(b)

@@ -1,4 +1,4 @@
-"""LoRA's relatives under the names that papers give them: `lora` or `qlora` with other defaults."""
+"""Variants of LoRA under the names of their papers: `lora` or `qlora` with other defaults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DoRA(LoRA):
     """Weight-decomposed low-rank adaptation."""
 
     name = "dora"
-    summary = "lora that trains magnitude and direction of weights apart (Liu et al. 2024)"
+    summary = "lora that trains magnitude and direction of weights separately (Liu et al. 2024)"
     Config = DoRAConfig
 
 
@@ -56,13 +56,13 @@ class PiSSA(LoRA):
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAPlusConfig(LoRAConfig):
-    """LoRA's knobs with rates of their own for A and B."""
+    """LoRA's knobs with different learning rates of A and B."""
 
     learning_rate: float = knob(
         1e-4,
-        source="1e-4, of A: half of LoRA's, since B's is so much higher; PEFT's documentation advises that.",
+        source="1e-4 for A: half of LoRA's, since B's is much higher; PEFT's documentation advises a lower rate.",
     )
-    lr_ratio: float = knob(16, "Learning rate of B over that of A; Hayou et al. 2024 advise about 2⁴.")
+    lr_ratio: float = knob(16, "Learning rate of B divided by that of A; Hayou et al. 2024 advise about 2⁴.")
 
 
 class LoRAPlus(LoRA):
@@ -81,8 +81,8 @@ class LoftQConfig(QLoRAConfig):
 
 
 class LoftQ(QLoRA):
-    """LoRA-aware quantisation, with the 4-bit weights as they are."""
+    """LoftQ, with the same 4-bit weights as `qlora`."""
 
     name = "loftq"
-    summary = "qlora that starts from what quantisation lost (Li et al. 2024)"
+    summary = "qlora that starts from the quantisation error (Li et al. 2024)"
     Config = LoftQConfig

@@ -18,7 +18,7 @@ class PrefixConfig(TrainingConfig):
 
     learning_rate: float = knob(
         5e-3,
-        source="5e-3, as PEFT's method comparison uses for prefix tuning; a prefix wants far more than LoRA.",
+        source="5e-3, as in PEFT's method comparison; prefix tuning needs a far higher rate than LoRA.",
     )
     virtual_tokens: int = knob(
         20,
@@ -26,8 +26,8 @@ class PrefixConfig(TrainingConfig):
     )
     init: Literal["text", "random"] = knob(
         "text",
-        "Start: the base model's own keys and values of a training prompt (better with little data, Li & Liang "
-        "section 7.4), or random.",
+        "Initial prefix. `text`: the base model's own keys and values of a training prompt, which is better with "
+        "little data (Li & Liang, section 7.4). `random`: random values.",
     )
 
     def __post_init__(self) -> None:
@@ -43,16 +43,16 @@ class Prefix(Method):
     Config = PrefixConfig
 
     def prepare(self, model: Any, setting: Setting) -> Any:
-        """Wrap the model with PEFT's prefix tuning, starting from the cache of real text or at random."""
+        """Wrap the model with PEFT's prefix tuning; the prefix starts as the cache of real text or as random values."""
         import peft
 
-        start = cache_of_text(self, model, setting, self.config.virtual_tokens)
+        start = compute_text_cache(self, model, setting, self.config.virtual_tokens)
         _, layers, heads, width = start.shape
         config = peft.PrefixTuningConfig(
             task_type=TASK_TYPES[setting.facts.family],
             num_virtual_tokens=self.config.virtual_tokens,
-            # Read off a real cache: PEFT's own reading takes T5's layers from the encoder and is wrong
-            # where heads × head width is not the model width (flan-t5-small).
+            # Taken from a real cache. PEFT would count T5's layers in the encoder, and would be wrong if
+            # heads × head width is not the model width (flan-t5-small).
             num_layers=layers // 2,
             num_attention_heads=heads,
             token_dim=heads * width,
@@ -64,8 +64,8 @@ class Prefix(Method):
         return model
 
 
-def cache_of_text(method: Method, model: Any, setting: Setting, tokens: int) -> Any:
-    """Keys and values (tokens, 2 × layers, heads, head width) that the base has for training text."""
+def compute_text_cache(method: Method, model: Any, setting: Setting, tokens: int) -> Any:
+    """Compute the base model's keys and values (tokens, 2 × layers, heads, head width) of training text."""
     import torch
 
     encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)

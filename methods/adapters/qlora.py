@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.adapters.lora import Init, LoRA, LoRAConfig
 from methods.engine.layers import keep_compute_dtype
-from methods.errors import missing
+from methods.errors import explain_missing_package
 from methods.knobs import knob
 from methods.types import ModelFacts, Setting
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class QLoRAConfig(LoRAConfig):
-    """Knobs of QLoRA; those of LoRA and the quantisation, with the paper's defaults."""
+    """Knobs of QLoRA: those of LoRA, and the quantisation with the paper's defaults."""
 
     inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal", "loftq")
-    """What `init` may be. PiSSA and OLoRA take a part of the full weights, and here those are gone."""
+    """Allowed values of `init`. PiSSA and OLoRA need the full weights, which are not kept here."""
 
     quant_type: Literal["nf4", "fp4"] = knob("nf4", "4-bit data type; NF4 in the paper.")
-    double_quant: bool = knob(True, "Whether the quantisation constants are quantised too; on in the paper.")
+    double_quant: bool = knob(True, "Whether the quantisation constants are quantised too, as in the paper.")
 
 
 class QLoRA(LoRA):
@@ -35,17 +35,17 @@ class QLoRA(LoRA):
     Config = QLoRAConfig
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """4-bit needs bitsandbytes and a device that it has kernels for."""
+        """Say so if bitsandbytes is missing or has no kernels for the device."""
         if reason := super().unsupported(facts):
             return reason
         if facts.device not in ("cpu", "cuda"):
             return f"{self.name} needs 4-bit kernels, which bitsandbytes has for cpu and cuda, not for {facts.device}"
-        if lacking := missing("bitsandbytes", "bitsandbytes"):
+        if lacking := explain_missing_package("bitsandbytes", "bitsandbytes"):
             return f"{self.name} {lacking}"
         return None
 
     def load_options(self, facts: ModelFacts, dtype: torch.dtype) -> Mapping[str, Any]:
-        """Quantise while loading; matrix products run in the compute dtype."""
+        """Quantise while loading. Matrix products run in the compute dtype."""
         from transformers import BitsAndBytesConfig
 
         return {
@@ -69,6 +69,8 @@ class QLoRA(LoRA):
         if self.config.init == "loftq":
             from methods.adapters import lora_init
 
-            # Once more, in full: it lies where the quantised one came from, and is gone when this returns.
-            lora_init.from_error(model, kind.from_pretrained(place, dtype="auto", local_files_only=True))
+            # The full model is loaded once more from the same place, and freed when this returns.
+            lora_init.init_from_quantisation_error(
+                model, kind.from_pretrained(place, dtype="auto", local_files_only=True)
+            )
         return model

@@ -1,8 +1,9 @@
-"""From a written example to token ids, the same way in training and in evaluation, for both model families.
+"""Turns texts into token ids, the same way in training and in evaluation, for both model families.
 
-Completion only: a decoder-only model sees prompt and response in one row and learns the response and its end token;
-an encoder–decoder model reads the prompt and learns the response. Only the input text is ever cut: instruction,
-target and end token survive. Padding is masked everywhere and stands right in training, left in generation.
+The loss is on the response only. A decoder-only model gets prompt and response in one row and learns the response with
+its end token; an encoder–decoder model reads the prompt and learns the response. A prompt that is too long loses the
+end of its input text, never its instruction. Padding is masked; it is on the right in training and, for decoder-only
+models, on the left in generation.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ if TYPE_CHECKING:
     import torch
 
 IGNORED = -100
-"""The label that PyTorch's cross-entropy leaves out."""
+"""The label that PyTorch's cross-entropy ignores."""
 
 LENGTH_MULTIPLE = 16
-"""Training batches are padded to a multiple of this. Tensor cores want a multiple of 8; on a CPU every new shape in
-bfloat16 gets a kernel of its own, which costs time and is kept (docs/measurements.md)."""
+"""Training batches are padded to a multiple of this. Tensor cores need a multiple of 8; on a CPU PyTorch compiles a
+kernel for every new shape in bfloat16, which takes time and memory (docs/measurements.md)."""
 
-_MARK = "\ue000"  # private use: stands where the text goes while a chat template is rendered
+_MARK = "\ue000"  # private-use character: a placeholder for the text while a chat template is rendered
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class Encoder:
         return self.encode_all([text])[0]
 
     def encode_all(self, texts: Sequence[Text]) -> list[Encoded]:
-        """Token ids of prompts and responses within the limits; one call of the tokenizer for all, which is faster.
+        """Token ids of prompts and responses within the limits, with one call of the tokenizer, which is faster.
 
         Raises `UnsupportedError` if an instruction leaves no room for any input.
         """
         framed = {self._framed(text) for text in texts}
-        if len(framed) != 1:  # none, or some with the chat template and some without, which no method has needed yet
+        if len(framed) != 1:  # no text, or texts with and without the chat template
             return [encoded for text in texts for encoded in self.encode_all([text])]
         frames = [self._frame(text) for text in texts]
         whole = [before + text.input + after for text, (before, after) in zip(texts, frames, strict=True)]
@@ -93,11 +94,11 @@ class Encoder:
             inputs = [item.prompt + item.response for item in batch]
             labels = [[IGNORED] * len(item.prompt) + item.response for item in batch]
             most = self.limits.input_tokens + self.limits.target_tokens
-        width = _rounded(inputs, most)
+        width = _round_width(inputs, most)
         return {
-            "input_ids": _padded(inputs, pad, width),
-            "attention_mask": _padded([[1] * len(row) for row in inputs], 0, width),
-            "labels": _padded(labels, IGNORED, _rounded(labels, self.limits.target_tokens) if separate else width),
+            "input_ids": _pad(inputs, pad, width),
+            "attention_mask": _pad([[1] * len(row) for row in inputs], 0, width),
+            "labels": _pad(labels, IGNORED, _round_width(labels, self.limits.target_tokens) if separate else width),
         }
 
     def generation_batch(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
@@ -106,8 +107,8 @@ class Encoder:
         inputs = [item.prompt for item in batch]
         width = max(map(len, inputs))
         return {
-            "input_ids": _padded(inputs, self.tokenizer.pad_token_id, width, left),
-            "attention_mask": _padded([[1] * len(row) for row in inputs], 0, width, left),
+            "input_ids": _pad(inputs, self.tokenizer.pad_token_id, width, left),
+            "attention_mask": _pad([[1] * len(row) for row in inputs], 0, width, left),
         }
 
     def _within_limits(self, text: Text, frame: tuple[str, str], prompt: list[int], response: list[int]) -> Encoded:
@@ -119,7 +120,7 @@ class Encoder:
             def shortened(length: int) -> list[int]:
                 return self._prompts([before + text.input[:length] + after], special=not self._framed(text))[0]
 
-            prompt = shortened(_longest(lambda length: len(shortened(length)) <= limit, len(text.input)))
+            prompt = shortened(_find_longest(lambda length: len(shortened(length)) <= limit, len(text.input)))
             if len(prompt) > limit:
                 raise UnsupportedError(f"the instruction alone is {len(prompt)} tokens; the input limit is {limit}")
         end = self.end_tokens(text.chat)
@@ -131,7 +132,7 @@ class Encoder:
         return bool(text.chat and self.tokenizer.chat_template)
 
     def _frame(self, text: Text) -> tuple[str, str]:
-        """What stands before and after the input in the finished prompt."""
+        """The finished prompt before and after the input text."""
         if not self._framed(text):
             return text.before, text.after
         key = (text.before, text.after)
@@ -152,7 +153,7 @@ class Encoder:
         return ids
 
     def _prompts(self, prompts: Sequence[str], *, special: bool) -> list[list[int]]:
-        """Token ids of whole prompts; `special` where the tokenizer still has to add its special tokens."""
+        """Token ids of whole prompts. `special` says whether the tokenizer has to add its special tokens."""
         rows: list[list[int]] = self.tokenizer(list(prompts), add_special_tokens=special)["input_ids"]
         # Some tokenizers end every text with their end token; a decoder-only model must go on from the prompt.
         if special and self.family == "decoder-only":
@@ -160,8 +161,8 @@ class Encoder:
         return rows
 
 
-def _longest(fits: Any, upper: int) -> int:
-    """Largest length in 0..upper that fits, by bisection; 0 if none does."""
+def _find_longest(fits: Any, upper: int) -> int:
+    """Find the largest length from 0 to `upper` that fits, by bisection; 0 if none does."""
     low, high = 0, upper
     while low < high:
         middle = (low + high + 1) // 2
@@ -169,13 +170,13 @@ def _longest(fits: Any, upper: int) -> int:
     return low
 
 
-def _rounded(rows: Sequence[Sequence[int]], most: int) -> int:
-    """Length of the longest row, rounded up as far as `most` allows."""
+def _round_width(rows: Sequence[Sequence[int]], most: int) -> int:
+    """Length of the longest row, rounded up to `LENGTH_MULTIPLE` but not beyond `most`."""
     longest = max(map(len, rows))
     return max(longest, min(-(-longest // LENGTH_MULTIPLE) * LENGTH_MULTIPLE, most))
 
 
-def _padded(rows: Sequence[Sequence[int]], value: int, width: int, left: bool = False) -> torch.Tensor:
+def _pad(rows: Sequence[Sequence[int]], value: int, width: int, left: bool = False) -> torch.Tensor:
     import torch
 
     fill = [[value] * (width - len(row)) for row in rows]

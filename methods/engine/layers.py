@@ -1,4 +1,4 @@
-"""Layers of a model that several methods have to find or to set up."""
+"""Finds and sets up layers of a model, for several methods."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def find_linear_layers(model: Any) -> dict[str, Any]:
-    """The linear layers by name, without the output head."""
+    """Find the linear layers, by name, without the output head."""
     import torch
 
     head = model.get_output_embeddings()
@@ -14,10 +14,10 @@ def find_linear_layers(model: Any) -> dict[str, Any]:
 
 
 def keep_compute_dtype(model: Any) -> None:
-    """Keep 4-bit layers on a CPU from switching to bfloat16 by themselves.
+    """Stop 4-bit layers on a CPU from switching to bfloat16 by themselves.
 
     On CPUs with AVX512-BF16, bitsandbytes (0.49 and 0.50) repacks a 4-bit layer the first time that it is evaluated:
-    from then on it computes in bfloat16, whatever was asked for, and cannot be trained, since no gradient flows.
+    from then on it computes in bfloat16 whatever dtype was set, and it cannot be trained because no gradient flows.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):

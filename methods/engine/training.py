@@ -1,7 +1,7 @@
-"""The one supervised training engine that all supervised methods share: a plain PyTorch loop.
+"""The supervised training loop that all supervised methods share, in plain PyTorch.
 
-A loop of our own gives every budget unit one meaning and leaves clocks and memory to the harness; what it costs beside
-a bare loop is measured in tests/benchmarks. It is deterministic on a CPU given the seed.
+With a loop of our own, every unit of the budget means the same for all methods, and the harness does all measuring. Its
+overhead over a minimal loop is measured in tests/benchmarks. On a CPU it is deterministic for a given seed.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from methods.engine.encoding import IGNORED, Encoder
-from methods.engine.loss import target_loss
-from methods.engine.training_state import load_optimiser, optimiser_tensors, packed, unpacked
+from methods.engine.loss import compute_loss
+from methods.engine.training_state import load_optimiser_state, pack_states, read_optimiser_state, unpack_states
 from methods.errors import DivergedError
 from methods.types import Example, State, StepEvent, SupervisedMethod, TrainingConfig, TrainingJob
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 LENGTH_WINDOW = 50
-"""Batches among which examples are sorted by length, so that little is padded; as Transformers' grouped sampler."""
+"""Examples are sorted by length within this many batches to reduce padding, as Transformers' grouped sampler does."""
 
 
 def train_supervised(method: SupervisedMethod, job: TrainingJob) -> None:
@@ -36,64 +36,64 @@ def train_supervised(method: SupervisedMethod, job: TrainingJob) -> None:
     import torch
 
     config: TrainingConfig = method.config
-    hold_trainable_in_float32(job.model)
-    parameters = trainable_parameters(job.model)
+    cast_trainable_to_float32(job.model)
+    parameters = find_trainable_parameters(job.model)
     optimizer = method.optimizer(job.model)
     scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
     encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
     kept = {}
     if (earlier := job.checkpoint.kept()) is not None:
-        parts = unpacked(earlier)
-        load_optimiser(optimizer, parts["engine"].tensors)
+        parts = unpack_states(earlier)
+        load_optimiser_state(optimizer, parts["engine"].tensors)
         scaler.load_state_dict(parts["engine"].values["scaler"])
         method.restore(job.model, parts["method"])
         kept = parts["engine"].values["course"]
         job.checkpoint.resume()
 
     job.model.train()
-    course = Course(job, **kept)
+    done = Progress(job, **kept)
 
     def state() -> State:
-        # Once it is over, nothing will be asked of the optimiser any more.
-        tensors = {} if course.over else optimiser_tensors(optimizer)
-        own = State(tensors, {"course": course.values(), "scaler": scaler.state_dict()})
-        return packed({"engine": own, "method": method.state(job.model)})
+        # A finished training needs its optimiser no more.
+        tensors = {} if done.over else read_optimiser_state(optimizer)
+        own = State(tensors, {"course": done.values(), "scaler": scaler.state_dict()})
+        return pack_states({"engine": own, "method": method.state(job.model)})
 
-    batches = training_batches(job.examples, job.batch_size * job.accumulation, job.seed)
-    for epoch, chosen in itertools.islice(batches, course.steps, None):
-        if course.over:
+    batches = draw_batches(job.examples, job.batch_size * job.accumulation, job.seed)
+    for epoch, chosen in itertools.islice(batches, done.steps, None):
+        if done.over:
             break
-        # The middle of the step: neither the first nor the last step is spent on a learning rate of zero.
-        rate = config.learning_rate * schedule(course.middle, config.warmup, config.schedule)
+        # Taken at the middle of the step, so that neither the first nor the last step has a learning rate of zero.
+        rate = config.learning_rate * scale_learning_rate(done.middle, config.warmup, config.schedule)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
 
         encoded = encoder.encode_all(
-            [method.write(job.examples[i], job.templates, phrasing(job, epoch, i)) for i in chosen]
+            [method.write(job.examples[i], job.templates, choose_phrasing(job, epoch, i)) for i in chosen]
         )
-        loss, tokens, targets = _backward(job, encoder, encoded, scaler)
+        loss, tokens, targets = _compute_gradients(job, encoder, encoded, scaler)
         if not math.isfinite(loss):
-            raise DivergedError(course.steps + 1, loss)
+            raise DivergedError(done.steps + 1, loss)
         if (penalty := method.penalty(job.model)) is not None:
             scaler.scale(penalty).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
         scaler.step(optimizer)
         scaler.update()
-        course.advance(examples=len(chosen), tokens=tokens)
-        method.after_step(job.model, course.steps, min(course.progress, 1.0))
+        done.advance(examples=len(chosen), tokens=tokens)
+        method.after_step(job.model, done.steps, min(done.progress, 1.0))
         optimizer.zero_grad(set_to_none=True)
 
         cut = sum(item.cut for item in encoded)
-        job.emit(StepEvent(course.steps, min(course.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
+        job.emit(StepEvent(done.steps, min(done.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
         job.checkpoint.step(state)
     job.model.eval()
     job.checkpoint.ended(state)
 
 
 @dataclass
-class Course:
-    """How far a training has come with the budget of its job; begun anew, or where an interrupted run had come to."""
+class Progress:
+    """How much of its budget a training has used. It starts at zero, or at the values of an interrupted run."""
 
     job: TrainingJob
     steps: int = 0
@@ -101,9 +101,9 @@ class Course:
     tokens: int = 0
     """Real tokens that went through the model."""
     progress: float = 0.0
-    """Share of the budget that is spent."""
+    """Share of the budget that is used, 0 to 1."""
     share: float = 0.0
-    """Share that the last step spent."""
+    """Share of the budget that the last step used."""
     seconds: float = 0.0
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class Course:
 
     @property
     def middle(self) -> float:
-        """The progress half-way through the step that comes, which is taken to spend as much as the last one did."""
+        """The share used half-way through the next step, which is assumed to use as much as the last one did."""
         budget = self.job.budget
         return self.progress + (1 / budget.amount if budget.unit == "steps" else self.share) / 2
 
@@ -134,12 +134,12 @@ class Course:
         self.share = self.progress - before
 
     def values(self) -> dict[str, Any]:
-        """What a checkpoint keeps of it: the arguments of a course that goes on from here."""
+        """The fields that a checkpoint saves, to be given to a new `Progress` as arguments."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "job"}
 
 
-def hold_trainable_in_float32(model: torch.nn.Module) -> None:
-    """Turn trainable weights to float32: small updates vanish in 16-bit weights. Frozen ones stay as they are."""
+def cast_trainable_to_float32(model: torch.nn.Module) -> None:
+    """Cast trainable weights to float32: small updates are lost in 16-bit weights. Frozen weights are left alone."""
     import torch
 
     for parameter in model.parameters():
@@ -147,8 +147,8 @@ def hold_trainable_in_float32(model: torch.nn.Module) -> None:
             parameter.data = parameter.data.float()
 
 
-def training_batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[tuple[int, list[int]]]:
-    """Yield (epoch, indices) without end; the order depends on data and seed alone, so every method gets the same.
+def draw_batches(examples: Sequence[Example], size: int, seed: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield (epoch, indices) without end. The order depends only on data and seed, so it is the same for every method.
 
     Examples are shuffled, then sorted by length in characters within windows of `LENGTH_WINDOW` batches, and the
     batches of a window are shuffled again.
@@ -167,12 +167,12 @@ def training_batches(examples: Sequence[Example], size: int, seed: int) -> Itera
         epoch += 1
 
 
-def phrasing(job: TrainingJob, epoch: int, index: int) -> int:
-    """Which of the task's phrasings an example gets in this epoch; the same for every method."""
+def choose_phrasing(job: TrainingJob, epoch: int, index: int) -> int:
+    """Choose which of the task's phrasings an example gets in this epoch; it is the same for every method."""
     return random.Random(f"phrasing/{job.seed}/{epoch}/{index}").randrange(len(job.templates))
 
 
-def schedule(progress: float, warmup: float, shape: str) -> float:
+def scale_learning_rate(progress: float, warmup: float, shape: str) -> float:
     """Factor on the peak learning rate, 0 to 1: linear warm-up, then the chosen fall to zero at progress 1."""
     progress = min(max(progress, 0.0), 1.0)
     if progress < warmup:
@@ -181,27 +181,29 @@ def schedule(progress: float, warmup: float, shape: str) -> float:
     return {"constant": 1.0, "linear": 1 - rest, "cosine": (1 + math.cos(math.pi * rest)) / 2}[shape]
 
 
-def trainable_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
-    """The weights that train, in the model's order."""
+def find_trainable_parameters(model: torch.nn.Module) -> list[torch.nn.Parameter]:
+    """The trainable weights, in the model's order."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
 
 
-def adamw(parameters: Sequence[torch.nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW over these weights, as `TrainingConfig` describes it."""
+def make_adamw(parameters: Sequence[torch.nn.Parameter], config: TrainingConfig) -> torch.optim.Optimizer:
+    """An AdamW optimiser of these weights, as `TrainingConfig` describes it."""
     import torch
 
-    return torch.optim.AdamW(parameter_groups(parameters, config.weight_decay), lr=config.learning_rate)
+    return torch.optim.AdamW(group_by_weight_decay(parameters, config.weight_decay), lr=config.learning_rate)
 
 
-def parameter_groups(parameters: Sequence[torch.nn.Parameter], decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices only; biases and norms are left out, as is usual."""
+def group_by_weight_decay(parameters: Sequence[torch.nn.Parameter], decay: float) -> list[dict[str, Any]]:
+    """Parameter groups with weight decay on matrices only: biases and norms have none, as is usual."""
     return [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
 
 
-def _backward(job: TrainingJob, encoder: Encoder, encoded: Sequence[Any], scaler: Any) -> tuple[float, int, int]:
+def _compute_gradients(
+    job: TrainingJob, encoder: Encoder, encoded: Sequence[Any], scaler: Any
+) -> tuple[float, int, int]:
     """Accumulate the gradients of one effective batch; return its loss, real tokens and target tokens."""
     import torch
 
@@ -214,7 +216,7 @@ def _backward(job: TrainingJob, encoder: Encoder, encoded: Sequence[Any], scaler
         batch = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
         share = (batch["labels"] != IGNORED).sum() / targets
         with torch.autocast(device, dtype=job.dtype, enabled=mixed):
-            loss = target_loss(job.model, batch) * share
+            loss = compute_loss(job.model, batch) * share
         scaler.scale(loss).backward()
         total += loss.item()
     return total, tokens, targets

@@ -1,7 +1,7 @@
-"""Checkpoints: what a training keeps, so that one that was killed goes on as if nothing had happened.
+"""The state of a training run, so that a run that was killed continues as if it had never stopped.
 
-A method keeps what is its own: optimiser, counts, what its stages have made. The weights that train and the random
-numbers belong to every checkpoint, whatever the method: who keeps the checkpoint adds and restores them.
+A method saves its own state: the optimiser, counters, the results of its stages. The trainable weights and the state of
+the random number generators belong to every checkpoint, whatever the method; the harness adds and restores them.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     import torch
 
 
-def packed(states: Mapping[str, State]) -> State:
-    """Several states in one, by names without slashes."""
+def pack_states(states: Mapping[str, State]) -> State:
+    """Merge several named states into one. The names must not contain slashes."""
     return State(
         {f"{name}/{key}": tensor for name, state in states.items() for key, tensor in state.tensors.items()},
         {name: state.values for name, state in states.items()},
     )
 
 
-def unpacked(state: State) -> dict[str, State]:
-    """The states that `packed` made one of, in the same order; no tensor is read before it is asked for."""
-    return {name: State(_Under(state.tensors, f"{name}/"), values) for name, values in state.values.items()}
+def unpack_states(state: State) -> dict[str, State]:
+    """Split a state that `pack_states` merged, in the same order. No tensor is read before it is accessed."""
+    return {name: State(_WithoutPrefix(state.tensors, f"{name}/"), values) for name, values in state.values.items()}
 
 
-class _Under(Mapping[str, "torch.Tensor"]):
-    """The tensors whose names begin alike, without that beginning."""
+class _WithoutPrefix(Mapping[str, "torch.Tensor"]):
+    """A view of the tensors whose names start with a prefix, by their names without it."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], prefix: str) -> None:
         self._tensors = tensors
@@ -46,13 +46,13 @@ class _Under(Mapping[str, "torch.Tensor"]):
         return sum(1 for _ in self)
 
 
-def trainable(model: Any) -> dict[str, torch.Tensor]:
-    """The weights of a model that train."""
+def find_trainable_weights(model: Any) -> dict[str, torch.Tensor]:
+    """The trainable weights of a model, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 
 def load_weights(into: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write kept weights into those of the same names, which take on their type where they were loaded in another."""
+    """Copy saved weights into the weights of the same names, which take on the saved number format."""
     for name, tensor in tensors.items():
         weight = into[name]
         if weight.dtype != tensor.dtype:
@@ -60,10 +60,10 @@ def load_weights(into: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.T
         weight.data.copy_(tensor)
 
 
-def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """What an optimiser remembers of each of its weights, such as AdamW's moments; numbers as tensors, and marked.
+def read_optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """An optimiser's state of each weight, such as AdamW's moments. Numbers become tensors with a marked name.
 
-    It may be nested, as that of bitsandbytes is. Raises `TypeError` for what is neither.
+    The state may be nested, as in bitsandbytes. Raises `TypeError` for a value that is neither tensor nor number.
     """
     import torch
 
@@ -85,8 +85,8 @@ def optimiser_tensors(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tenso
     return found
 
 
-def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Give a fresh optimiser of the same weights what `optimiser_tensors` kept."""
+def load_optimiser_state(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch.Tensor]) -> None:
+    """Load what `read_optimiser_state` returned into a new optimiser of the same weights."""
     remembered: dict[Any, Any] = {}
     for name in tensors:
         if name.startswith(_OPTIMISER):
@@ -101,8 +101,8 @@ def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, torch
 _OPTIMISER, _NUMBER = "optimiser.", "#"
 
 
-def random_state(device: str) -> State:
-    """The state of every source of random numbers: Python, NumPy, PyTorch, and PyTorch on its device."""
+def read_random_state(device: str) -> State:
+    """The state of every random number generator: Python, NumPy, PyTorch, and PyTorch on the device."""
     import numpy
     import torch
 
@@ -114,8 +114,8 @@ def random_state(device: str) -> State:
     return State(tensors, {"python": random.getstate(), "numpy": [name, keys.tolist(), *rest]})
 
 
-def restore_random(state: State, device: str) -> None:
-    """Go on drawing where `random_state` was taken."""
+def restore_random_state(state: State, device: str) -> None:
+    """Set every random number generator to a state that `read_random_state` returned."""
     import numpy
     import torch
 

@@ -1,4 +1,4 @@
-"""`bitfit`: only biases train (Ben Zaken et al. 2022), added at zero where a model has none."""
+"""`bitfit`: only biases train (Ben Zaken et al. 2022). Linear layers without a bias get one that starts at zero."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class BitFitConfig(TrainingConfig):
     learning_rate: float = knob(1e-3, source="1e-3, the upper end of what Ben Zaken et al. 2022 search (1e-4 to 1e-3).")
     add: bool = knob(
         True,
-        "Whether every linear layer but the output head that has no bias gets one, which starts at zero and so "
-        "changes nothing by itself. The paper's models (BERT, RoBERTa) have all of them; Llama, T5 and most models "
-        "since have few or none. `false` is the paper's method to the letter, and unsupported on a model without "
+        "Whether linear layers without a bias get one, except the output head. It starts at zero and so does not "
+        "change the model by itself. The paper's models (BERT, RoBERTa) have biases everywhere; Llama, T5 and most "
+        "later models have few or none. `false` is exactly the paper's method, and unsupported on a model without "
         "biases.",
     )
 
 
 class BitFit(Partial):
-    """Bias terms alone."""
+    """Trains biases only."""
 
     name = "bitfit"
     summary = "only biases, added at zero where a model has none (Ben Zaken et al. 2022)"
     Config = BitFitConfig
 
     def choose(self, model: Any) -> Iterable[Any]:
-        """Every bias. Raises `UnsupportedError` where there is none and none is added."""
+        """Return every bias. Raises `UnsupportedError` if there is none and none is added."""
         from methods.errors import UnsupportedError
 
         if self.config.add:

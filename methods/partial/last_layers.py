@@ -14,12 +14,13 @@ from methods.whole.full import FullConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LastLayersConfig(FullConfig):
-    """Knobs of training the last layers; the learning rate is that of full fine-tuning."""
+    """Knobs of training the last layers. The learning rate is that of full fine-tuning."""
 
     n: int = knob(
         2,
-        "Transformer blocks that train, counted from the output; of the decoder in an encoder–decoder model. Lee et "
-        "al. 2019 keep nine tenths of the quality with a quarter of BERT's and RoBERTa's blocks; 2 is a sixth of 12.",
+        "Number of transformer blocks to train, counted from the output; of the decoder in an encoder–decoder model. "
+        "Lee et al. 2019 reach nine tenths of the quality with a quarter of BERT's and RoBERTa's blocks; 2 of 12 is a "
+        "sixth.",
     )
 
     def __post_init__(self) -> None:
@@ -28,14 +29,14 @@ class LastLayersConfig(FullConfig):
 
 
 class LastLayers(Partial):
-    """The end of the stack; embeddings and output head stay as they are."""
+    """Trains the last blocks. Embeddings and output head stay frozen."""
 
     name = "last-layers"
     summary = "the last n transformer blocks and the final norm (Lee et al. 2019)"
     Config = LastLayersConfig
 
     def choose(self, model: Any) -> Iterable[Any]:
-        """The last blocks and the norms beside them. Raises `UnsupportedError` for more blocks than there are."""
+        """Return the weights of the last blocks and the final norm. Raises `UnsupportedError` if n is too large."""
         from methods.errors import UnsupportedError
 
         parent, blocks = find_blocks(model)
@@ -44,7 +45,7 @@ class LastLayers(Partial):
         if self.config.n > len(blocks):
             of = "decoder blocks" if model.config.is_encoder_decoder else "blocks"
             raise UnsupportedError(f"{self.name}.n is {self.config.n}, and the model has {len(blocks)} {of}")
-        # BART's kind has a norm of its embeddings beside the blocks, too.
+        # Models such as BART also have a norm of the embeddings next to the blocks.
         norms = [
             child
             for name, child in parent.named_children()
@@ -54,9 +55,9 @@ class LastLayers(Partial):
 
 
 def find_blocks(model: Any) -> tuple[Any, Any]:
-    """(the module that holds the transformer blocks, the blocks); of an encoder–decoder model, the decoder's.
+    """Return (the module that holds the transformer blocks, the blocks); of an encoder–decoder model, the decoder's.
 
-    They are the longest `ModuleList` of those that lie least deep: blocks may have lists of their own.
+    The blocks are the longest `ModuleList` on the outermost level that has any: blocks may contain lists themselves.
     """
     import torch
 

@@ -13,23 +13,26 @@ from methods.types import TrainingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNormConfig(TrainingConfig):
-    """Knobs of tuning normalisation layers."""
+    """Knobs of training normalisation layers."""
 
     learning_rate: float = knob(
         1e-3,
-        source="1e-3, as for `bitfit`; so few weights want more than the 5e-5 of all of them.",
+        source="1e-3, as for `bitfit`; so few weights need a higher rate than the 5e-5 of full fine-tuning.",
     )
 
 
 class LayerNorm(Partial):
-    """Scale and, where there is one, shift of every normalisation layer."""
+    """Trains scale and shift, if any, of every normalisation layer."""
 
     name = "layernorm"
     summary = "only the weights of normalisation layers (Zhao et al. 2023)"
     Config = LayerNormConfig
 
     def choose(self, model: Any) -> Iterable[Any]:
-        """What belongs to layers whose class ends in `Norm`: `LayerNorm`, `LlamaRMSNorm`, `T5LayerNorm` and others."""
+        """Return the weights of layers whose class name ends in `Norm`: `LayerNorm`, `LlamaRMSNorm`, `T5LayerNorm`, ….
+
+        Raises `UnsupportedError` if there are none.
+        """
         from methods.errors import UnsupportedError
 
         norms = [module for module in model.modules() if type(module).__name__.endswith("Norm")]

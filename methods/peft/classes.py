@@ -1,4 +1,4 @@
-"""A class for every tuner, made when it is asked for: `methods.peft.classes:vera` is the method `peft:vera`."""
+"""A class for every tuner, created on first access: `methods.peft.classes:vera` is the method `peft:vera`."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import importlib
 from functools import cache
 
 from methods.peft import PREFIX
-from methods.peft.config_knobs import config_class
-from methods.peft.introspection import fields, registered
+from methods.peft.config_knobs import make_config_class
+from methods.peft.introspection import list_tuners, read_fields
 from methods.peft.method import PeftMethod
-from methods.peft.tuners import known
+from methods.peft.tuners import find_tuner
 
 
 @cache
 def __getattr__(name: str) -> type[PeftMethod]:
-    tuner = known(name)
+    tuner = find_tuner(name)
     kind = tuner.type or name
-    if kind not in registered():
+    if kind not in list_tuners():
         raise AttributeError(f"the installed PEFT registers no tuner {kind!r}")
     module, _, attribute = tuner.driver.partition(":")
     driver: type[PeftMethod] = getattr(importlib.import_module(module), attribute)
-    read = {knob: field for knob, field in fields(registered()[kind]).items() if knob not in tuner.hidden}
+    read = {knob: field for knob, field in read_fields(list_tuners()[kind]).items() if knob not in tuner.hidden}
     auto = [knob for knob in tuner.auto if knob in read]
     defaults = {"learning_rate": tuner.learning_rate, **tuner.defaults}
-    config = config_class(name, driver.Knobs, read, defaults, auto, tuner.source)
+    config = make_config_class(name, driver.Knobs, read, defaults, auto, tuner.source)
     made: type[PeftMethod] = type(
         name,
         (driver,),

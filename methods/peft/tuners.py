@@ -1,7 +1,7 @@
-"""What is known of PEFT's tuners, as plain data: what they are, how they are driven, and where they cannot serve.
+"""A table of PEFT's tuners: what they are, their defaults, which class runs them, and where they do not work.
 
-A tuner that the installed PEFT registers and that stands here nowhere still works, with PEFT's own defaults. Names are
-PEFT's types in lower case; names of settings of a type (`dora` is LoRA with `use_dora`) stand beside them.
+A tuner that the installed PEFT registers but this table lacks still works, with PEFT's own defaults. Names are PEFT's
+types in lower case, and names for certain settings of a type (`dora` is LoRA with `use_dora`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from methods.types import Family
 BOTH: tuple[Family, ...] = ("decoder-only", "encoder-decoder")
 DECODER: tuple[Family, ...] = ("decoder-only",)
 COMPARISON = "PEFT's method comparison"
-USUAL = f"the rate at which {COMPARISON} runs tuners that name none of their own"
+USUAL = f"the rate of {COMPARISON} for tuners without one of their own"
 LINEAR = {"target_modules": "all-linear"}
-"""Every linear layer but the output head, as `lora` has it, so that tuners differ in what they put there alone."""
+"""Every linear layer except the output head, as in `lora`, so that tuners differ only in what they add there."""
 VIRTUAL = {"num_virtual_tokens": 20}
 """As many as `prefix` has."""
 
@@ -35,34 +35,34 @@ class Tuner:
     source: str = USUAL
     """Where the learning rate comes from."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Knobs whose default is not PEFT's."""
+    """Defaults that differ from PEFT's."""
     auto: Mapping[str, str] = field(default_factory=dict)
-    """Knob → rule of `methods.peft.derived_knobs` that takes it from model and data, unless the user gives it."""
+    """Knob → function of `methods.peft.derived_knobs` that chooses it from model and data, unless the user sets it."""
     families: tuple[Family, ...] = BOTH
     architectures: tuple[str, ...] = ()
-    """The only ones that PEFT has it for; empty where it looks for layers by itself."""
+    """The only architectures that PEFT supports it for; empty if PEFT finds the layers itself."""
     needs: tuple[str, ...] = ()
-    """Modules beyond the harness's own that it needs."""
+    """Modules that it needs and the harness does not depend on."""
     impossible: str = ""
-    """Why a trial cannot serve it at all."""
+    """Why it cannot be trained in a trial at all; empty if it can."""
     driver: str = "methods.peft.method:PeftMethod"
-    """The class with the steps that it needs besides wrapping and training."""
+    """The class that runs it."""
     type: str = ""
-    """PEFT's type, where the name is one of a setting."""
+    """PEFT's type, if the name stands for certain settings of a type."""
     full_precision: tuple[str, ...] = ()
-    """PEFT's modules that compute in float32 under mixed precision too, which has no kernels for what they do."""
+    """PEFT's modules that compute in float32 under mixed precision too, since there are no kernels for what they do."""
     mixed: bool = False
-    """Whether it generates in mixed precision too: its float32 outputs do not fit the next layer of a 16-bit base."""
+    """Whether generation needs mixed precision too, since its float32 outputs do not fit the next 16-bit layer."""
     hidden: tuple[str, ...] = ()
-    """Fields that are no knobs: the harness fills them, or they do nothing here."""
+    """Fields that are not knobs: the harness sets them, or they have no effect here."""
     only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Knob → another, and the values of that one, as flags have them, with which alone the first does anything."""
+    """Knob → (another knob, the values of that knob with which the first has an effect)."""
     either: tuple[str, ...] = ()
-    """Two knobs that exclude each other: where one is given, the other is 0 and not PEFT's default."""
+    """Two knobs that exclude each other: if one is set, the other is 0 instead of PEFT's default."""
 
 
 PACKAGES: Mapping[str, str] = {"sklearn": "scikit-learn"}
-"""Module → package on the index."""
+"""Module → name of its package on PyPI."""
 
 
 _START = "init_lora_weights"
@@ -80,7 +80,7 @@ _OF_TEXT = {"prompt_tuning_init_text": ("prompt_tuning_init", "TEXT")}
 _SOURCES = ("AVERAGE_SOURCE_TASKS", "EXACT_SOURCE_TASK", "ONLY_SOURCE_SHARED")
 
 
-def _lora(summary: str, learning_rate: float = 2e-4, source: str = "as LoRA", **set: Any) -> Tuner:
+def _lora_tuner(summary: str, learning_rate: float = 2e-4, source: str = "as LoRA", **set: Any) -> Tuner:
     defaults = {**LINEAR, **set}
     return Tuner(
         *(summary, learning_rate, source, defaults), driver=_LORA, type="lora", hidden=_NEVER, only_with=_OF_STARTS
@@ -88,22 +88,24 @@ def _lora(summary: str, learning_rate: float = 2e-4, source: str = "as LoRA", **
 
 
 TUNERS: Mapping[str, Tuner] = {
-    "lora": _lora("low-rank adapters (Hu et al. 2022)", source="Dettmers et al. 2023, table 9"),
-    "dora": _lora(
+    "lora": _lora_tuner("low-rank adapters (Hu et al. 2022)", source="Dettmers et al. 2023, table 9"),
+    "dora": _lora_tuner(
         "LoRA with magnitude and direction apart (Liu et al. 2024)",
         source="Liu et al. 2024 for LLaMA-7B",
         use_dora=True,
     ),
-    "rslora": _lora("LoRA scaled by alpha / sqrt(r) (Kalajdzievski 2023)", use_rslora=True),
-    "pissa": _lora("LoRA on the principal singular directions (Meng et al. 2024)", init_lora_weights="pissa"),
-    "olora": _lora("LoRA that starts from a QR decomposition (Büyükakyüz 2024)", init_lora_weights="olora"),
-    "mica": _lora("LoRA on the minor singular directions", init_lora_weights="mica"),
-    "eva": _lora("LoRA on the directions in which activations vary (Paischer et al. 2024)", init_lora_weights="eva"),
-    "corda": _lora(
+    "rslora": _lora_tuner("LoRA scaled by alpha / sqrt(r) (Kalajdzievski 2023)", use_rslora=True),
+    "pissa": _lora_tuner("LoRA on the principal singular directions (Meng et al. 2024)", init_lora_weights="pissa"),
+    "olora": _lora_tuner("LoRA that starts from a QR decomposition (Büyükakyüz 2024)", init_lora_weights="olora"),
+    "mica": _lora_tuner("LoRA on the minor singular directions", init_lora_weights="mica"),
+    "eva": _lora_tuner(
+        "LoRA on the directions in which activations vary (Paischer et al. 2024)", init_lora_weights="eva"
+    ),
+    "corda": _lora_tuner(
         "LoRA on directions that the data's covariance weighs (Yang et al. 2024)", init_lora_weights="corda"
     ),
-    "lora_ga": _lora("LoRA that starts along the first gradient (Wang et al. 2024)", init_lora_weights="lora_ga"),
-    "loftq": _lora("LoRA that makes up for a quantised base (Li et al. 2024)", init_lora_weights="loftq"),
+    "lora_ga": _lora_tuner("LoRA that starts along the first gradient (Wang et al. 2024)", init_lora_weights="lora_ga"),
+    "loftq": _lora_tuner("LoRA that makes up for a quantised base (Li et al. 2024)", init_lora_weights="loftq"),
     "adalora": Tuner(
         "LoRA whose rank moves to where it matters (Zhang et al. 2023)",
         source=COMPARISON,
@@ -127,7 +129,7 @@ TUNERS: Mapping[str, Tuner] = {
         9e-3,
         "the paper's base rate",
         {"adapter_len": 10},
-        auto={"adapter_layers": "upper_layers"},
+        auto={"adapter_layers": "choose_upper_layers"},
         families=DECODER,
         architectures=("GPT2LMHeadModel", "LlamaForCausalLM", "MistralForCausalLM"),
         mixed=True,
@@ -139,7 +141,9 @@ TUNERS: Mapping[str, Tuner] = {
         full_precision=("BOFTLayer",),
         either=("boft_block_size", "boft_block_num"),
     ),
-    "c3a": Tuner("block-circulant updates (Chen et al. 2024)", 0.3, COMPARISON, LINEAR, auto={"block_size": "divisor"}),
+    "c3a": Tuner(
+        "block-circulant updates (Chen et al. 2024)", 0.3, COMPARISON, LINEAR, auto={"block_size": "choose_block_size"}
+    ),
     "cartridge": Tuner(
         "a trained key-value cache before the text (Eyuboglu et al. 2025)",
         5e-3,
@@ -182,14 +186,14 @@ TUNERS: Mapping[str, Tuner] = {
         "shards of a weight share one trained matrix (arXiv:2409.15371)",
         source=COMPARISON,
         defaults=LINEAR,
-        auto={"r": "rank"},
+        auto={"r": "choose_rank"},
     ),
     "multitask_prompt_tuning": Tuner(
         "a shared prompt times a low-rank one per task (Wang et al. 2023)",
         3e-2,
         "as prompt tuning",
         VIRTUAL,
-        driver=_SOFT + "TaskPrompt",
+        driver=_SOFT + "MultitaskPrompt",
         hidden=("tokenizer_name_or_path",),
         only_with={
             **_OF_TEXT,
@@ -222,7 +226,7 @@ TUNERS: Mapping[str, Tuner] = {
     "poly": Tuner(
         "a routed mixture of low-rank skills (Ponti et al. 2023)",
         defaults=LINEAR,
-        driver="methods.peft.method:OfTask",
+        driver="methods.peft.method:SingleTaskMethod",
     ),
     "prefix_tuning": Tuner(
         "trained keys and values before every layer's own (Li & Liang 2021)",
@@ -251,7 +255,11 @@ TUNERS: Mapping[str, Tuner] = {
     "pvera": Tuner("VeRA with a learned distribution (arXiv:2512.07703)", 3e-3, COMPARISON, LINEAR),
     "randlora": Tuner("full-rank sums of scaled random bases (Albert et al. 2025)", defaults=LINEAR),
     "road": Tuner(
-        "rotations of pairs of outputs (Liao & Monz 2024)", 1e-3, COMPARISON, LINEAR, auto={"group_size": "divisor"}
+        "rotations of pairs of outputs (Liao & Monz 2024)",
+        1e-3,
+        COMPARISON,
+        LINEAR,
+        auto={"group_size": "choose_block_size"},
     ),
     "shadow": Tuner(
         "a small network beside the frozen one corrects its states",
@@ -263,7 +271,7 @@ TUNERS: Mapping[str, Tuner] = {
         3e-4,
         COMPARISON,
         LINEAR,
-        auto={"r": "sparse_rank"},
+        auto={"r": "choose_sparse_rank"},
     ),
     "supertuning": Tuner("the largest entries of each weight alone (arXiv:2607.09287)", defaults=LINEAR),
     "tinylora": Tuner("a handful of numbers through fixed projections (arXiv:2602.04118)", 1e-3, COMPARISON, LINEAR),
@@ -271,29 +279,31 @@ TUNERS: Mapping[str, Tuner] = {
         "embeddings of chosen tokens; by default those of the task's instructions",
         0.2,
         COMPARISON,
-        auto={"token_indices": "instruction_tokens"},
+        auto={"token_indices": "choose_instruction_tokens"},
     ),
     "unilora": Tuner("one shared vector, projected into every LoRA (arXiv:2506.00799)", defaults=LINEAR),
     "vblora": Tuner(
         "LoRA from a shared bank of vectors (Li et al. 2024)",
         source=COMPARISON,
         defaults=LINEAR,
-        auto={"vector_length": "divisor"},
+        auto={"vector_length": "choose_block_size"},
     ),
     "vera": Tuner(
         "trained scales on shared random projections (Kopiczko et al. 2024)", 4e-3, "the paper, for LLaMA", LINEAR
     ),
-    "waveft": Tuner("a few wavelet coefficients of the update", defaults=LINEAR, auto={"n_frequency": "entries"}),
+    "waveft": Tuner(
+        "a few wavelet coefficients of the update", defaults=LINEAR, auto={"n_frequency": "choose_coefficients"}
+    ),
     "xlora": Tuner(
         "a gate over LoRA adapters (Buehler & Buehler 2024)",
         impossible="mixes LoRA adapters that were trained before, and a trial begins at the base model",
     ),
 }
-"""Name → what is known of it."""
+"""Name → the tuner."""
 
-UNKNOWN = Tuner("a tuner of PEFT's that the harness knows nothing more of")
+UNKNOWN = Tuner("a tuner of PEFT that the harness has no further information about")
 
 
-def known(name: str) -> Tuner:
-    """The table's entry, or that of tuners that it does not know."""
+def find_tuner(name: str) -> Tuner:
+    """Return the table's entry, or `UNKNOWN` for a tuner that it lacks."""
     return TUNERS.get(name, UNKNOWN)

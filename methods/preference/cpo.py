@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from methods.knobs import knob
-from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, concatenated, experimental
+from methods.preference.base import (
+    PreferenceConfig,
+    PreferenceMethod,
+    TrainerSetup,
+    collate_concatenated,
+    import_experimental,
+)
 from methods.types import require
 
 
@@ -13,7 +19,7 @@ from methods.types import require
 class CPOConfig(PreferenceConfig):
     """Knobs of CPO."""
 
-    beta: float = knob(0.1, "How much a difference of log-probabilities counts; 0.1 in Xu et al. 2024.")
+    beta: float = knob(0.1, "Scale of the difference of log-probabilities in the loss; 0.1 in Xu et al. 2024.")
     supervised_weight: float = knob(
         1.0,
         "Weight of the supervised loss on the chosen response; 1 in Xu et al. 2024, TRL's `cpo_alpha`.",
@@ -25,15 +31,15 @@ class CPOConfig(PreferenceConfig):
         require(self.supervised_weight >= 0, "supervised_weight", "must not be negative")
 
 
-class CPO(PreferenceTuning):
-    """DPO without a reference, held by a supervised loss on the chosen response."""
+class CPO(PreferenceMethod):
+    """DPO without a reference, with a supervised loss on the chosen response instead."""
 
     name = "cpo"
     summary = "warm start → preferences → contrastive preference optimisation (Xu et al. 2024)"
     Config = CPOConfig
 
-    def recipe(self) -> Recipe:
+    def set_up_trainer(self) -> TrainerSetup:
         """TRL's `CPOTrainer` with its sigmoid loss."""
-        cpo = experimental("cpo")
+        cpo = import_experimental("cpo")
         settings = {"beta": self.config.beta, "cpo_alpha": self.config.supervised_weight, "max_completion_length": 1}
-        return Recipe(cpo.CPOTrainer, cpo.CPOConfig, settings, concatenated)
+        return TrainerSetup(cpo.CPOTrainer, cpo.CPOConfig, settings, collate_concatenated)

@@ -7,7 +7,7 @@ from typing import Any
 
 from methods.engine.encoding import Encoded, Encoder
 from methods.knobs import knob
-from methods.preference.base import PreferenceConfig, PreferenceTuning, Recipe, completions
+from methods.preference.base import PreferenceConfig, PreferenceMethod, TrainerSetup, collate_with_completion_mask
 from methods.types import require
 
 
@@ -17,13 +17,13 @@ class DPOConfig(PreferenceConfig):
 
     beta: float = knob(
         0.1,
-        "How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 "
-        "in Rafailov et al. 2023.",
+        "How strongly the policy is held near the warm start: the larger, the nearer it stays; 0.1 in Rafailov et al. "
+        "2023.",
     )
     supervised_weight: float = knob(
         0.0,
-        "Weight of a supervised loss on the chosen response, which keeps DPO from making that one improbable, too. "
-        "The original has none; Llama 3 has 0.2 (Dubey et al. 2024), Pang et al. 2024 have 1.",
+        "Weight of an additional supervised loss on the chosen response, which stops DPO from making the chosen "
+        "response less probable too. 0 in the original; 0.2 in Llama 3 (Dubey et al. 2024), 1 in Pang et al. 2024.",
     )
 
     def __post_init__(self) -> None:
@@ -32,7 +32,7 @@ class DPOConfig(PreferenceConfig):
         require(self.supervised_weight >= 0, "supervised_weight", "must not be negative")
 
 
-class DPO(PreferenceTuning):
+class DPO(PreferenceMethod):
     """Raises the chosen response's probability over the rejected one's, relative to the warm start."""
 
     name = "dpo"
@@ -41,15 +41,15 @@ class DPO(PreferenceTuning):
     families = ("decoder-only",)
     has_reference = True
 
-    def recipe(self) -> Recipe:
+    def set_up_trainer(self) -> TrainerSetup:
         """TRL's `DPOTrainer` with its sigmoid loss."""
         import trl
 
         settings: dict[str, Any] = {"beta": self.config.beta, "max_length": None}
         if self.config.supervised_weight:
             settings.update(loss_type=["sigmoid", "sft"], loss_weights=[1.0, self.config.supervised_weight])
-        return Recipe(trl.DPOTrainer, trl.DPOConfig, settings, _batch)
+        return TrainerSetup(trl.DPOTrainer, trl.DPOConfig, settings, _collate)
 
 
-def _batch(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
-    return completions(encoder, [*chosen, *rejected])
+def _collate(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
+    return collate_with_completion_mask(encoder, [*chosen, *rejected])

@@ -1,4 +1,4 @@
-"""`few-shot`: no weight moves; some training examples stand in the prompt (Brown et al. 2020, in-context learning)."""
+"""`few-shot`: nothing trains; the prompt contains some training examples (Brown et al. 2020, in-context learning)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from methods.prompting.base import Prompting
 from methods.types import Example, Limits, Setting, Text, require
 
 SEPARATOR = "\n\n"
-"""Stands after each example, and ends an answer: what a model writes beyond it would be an example of its own."""
-MEASURED = 200
-"""Training inputs by which it is told whether the examples leave room enough."""
-MAY_BE_CUT = 0.1
-"""Share of inputs that would fit without examples and may be cut because of them."""
+"""Follows each example, and ends an answer: what a model writes after it would be a further example."""
+MEASURED_INPUTS = 200
+"""Number of training inputs that are measured to see whether the examples leave enough room."""
+ALLOWED_CUT_SHARE = 0.1
+"""At most this share of the inputs that fit without examples may be cut because of the examples."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class FewShotConfig:
 
     k: int = knob(
         4,
-        "Training examples in the prompt, drawn by the trial's seed. Brown et al. 2020 use as many as fit, 10 to 100 "
-        "with 2,048 tokens; dialogues are long.",
+        "Number of training examples in the prompt, drawn with the trial's seed. Brown et al. 2020 use as many as fit, "
+        "10 to 100 in 2,048 tokens; dialogues are longer than their examples.",
     )
 
     def __post_init__(self) -> None:
@@ -35,14 +35,14 @@ class FewShotConfig:
 
 
 class FewShot(Prompting):
-    """The task's first phrasing, as in `base`, after k examples with their answers written in the same way."""
+    """Puts k examples with their answers before the input, all in the task's first phrasing, which `base` uses too."""
 
     name = "few-shot"
-    summary = "trains nothing: k training examples stand in the prompt (Brown et al. 2020)"
+    summary = "trains nothing: the prompt contains k training examples (Brown et al. 2020)"
     Config = FewShotConfig
 
     def compose(self, model: Any, setting: Setting) -> tuple[str, str]:
-        """Examples and phrasing. Raises `UnsupportedError` where they leave too little room for inputs."""
+        """Return examples and phrasing. Raises `UnsupportedError` if they leave too little room for inputs."""
         from methods.errors import UnsupportedError
 
         k, limit = self.config.k, setting.limits.input_tokens
@@ -51,7 +51,7 @@ class FewShot(Prompting):
         before, after = setting.templates[0].split("{input}")
         shots = random.Random(f"shots/{setting.seed}").sample(setting.examples, k)
         written = [f"{before}{shot.input}{after}{shot.target}{SEPARATOR}" for shot in shots]
-        most = _most_that_fit(setting, before, after, written)
+        most = _count_fitting_examples(setting, before, after, written)
         if most < k:
             fits = f"the most that fit is {self.name}[k={most}]" if most else "not even one fits"
             raise UnsupportedError(
@@ -63,9 +63,9 @@ class FewShot(Prompting):
         return "".join(written) + before, after
 
     def generate(self, model: Any, inputs: Mapping[str, Any], *, tokenizer: Any = None, **decoding: Any) -> Any:
-        """Generate until the end token or the separator, in the place of which an end token is put.
+        """Generate until the end token or the separator, which is replaced by an end token.
 
-        Raises `ValueError` without the tokenizer by which the separator is seen.
+        Raises `ValueError` without the tokenizer, which is needed to detect the separator.
         """
         if (stop := self._stop) is None:
             return super().generate(model, inputs, **decoding)
@@ -85,21 +85,21 @@ class FewShot(Prompting):
 
         ids = super().generate(model, inputs, stopping_criteria=StoppingCriteriaList([criterion]), **decoding)
         pads = ids.new_full((len(ids), 1), tokenizer.pad_token_id)
-        ids = torch.cat([ids, pads], dim=1)  # room for the end token of a row that ended last
+        ids = torch.cat([ids, pads], dim=1)  # room for the end token of the row that ended last
         for row, length in ended.items():
             ids[row, length] = tokenizer.eos_token_id
         return ids
 
 
-def _most_that_fit(setting: Setting, before: str, after: str, written: Sequence[str]) -> int:
-    """How many of the examples, the first ones, leave room for (nearly) all inputs that fit without them."""
+def _count_fitting_examples(setting: Setting, before: str, after: str, written: Sequence[str]) -> int:
+    """Count how many of the examples, from the first on, leave room for nearly all inputs that fit without examples."""
     encoder = Encoder(setting.tokenizer, setting.facts.family, Limits(10**9, 10**9))
-    measured: Sequence[Example] = setting.examples[:MEASURED]
+    measured: Sequence[Example] = setting.examples[:MEASURED_INPUTS]
 
     def fitting(shots: int) -> int:
         start = "".join(written[:shots]) + before
         texts = [Text(start, example.input, after, "", chat=True) for example in measured]
         return sum(len(item.prompt) <= setting.limits.input_tokens for item in encoder.encode_all(texts))
 
-    least = (1 - MAY_BE_CUT) * fitting(0)
+    least = (1 - ALLOWED_CUT_SHARE) * fitting(0)
     return next((shots for shots in range(len(written), 0, -1) if fitting(shots) >= max(least, 1)), 0)

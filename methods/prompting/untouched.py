@@ -1,4 +1,4 @@
-"""`base`: the untouched model, the row that every method is compared with. Nothing trains and nothing ships."""
+"""`base`: the untouched model, which every method is compared with. Nothing trains and nothing ships."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Untouched(Method):
     """Evaluates the base model with the task's first phrasing, zero-shot."""
 
     name = "base"
-    summary = "the untouched model, evaluated zero-shot; runs by itself in every comparison"
+    summary = "the untouched model, evaluated zero-shot; every comparison includes it"
     Config: ClassVar[type[Any]] = UntouchedConfig
     trains = False
     role: ClassVar[Literal["candidate", "base", "fake"]] = "base"
@@ -31,5 +31,5 @@ class Untouched(Method):
         return model
 
     def save(self, model: Any, directory: Path) -> None:
-        """The base ships nothing of its own; the folder stays empty."""
+        """Create an empty folder: the base model ships nothing."""
         directory.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Preference pairs of a trial: those that were given, or pairs derived from reference texts.
+"""Preference pairs of a trial: given ones, or pairs derived from reference texts.
 
-A derived pair prefers the reference; what it rejects is a response that the warm-started model sampled, or the
-reference damaged in a known way. No human judged them, and the record says so. Pairs to learn from come from the
-training split and pairs to measure on from the validation split; the test split is never touched.
+In a derived pair the reference is preferred; the rejected response is a sample of the warm-started model or the
+reference damaged in a known way. No human judged derived pairs, and the record says so. Pairs to learn from come from
+the training split, pairs to measure on from the validation split; the test split is never used.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from methods.feedback import DERIVED_NOTE, Preference
 from methods.rlhf.damage import DAMAGES
 from methods.types import Example, State, TrainingJob
 
-SAMPLED = 0.5
-"""Share of derived pairs whose rejected response is sampled; the damages share the rest."""
+SAMPLED_SHARE = 0.5
+"""Share of derived pairs whose rejected response is sampled. The kinds of damage share the rest."""
 MOST_HELD_OUT = 200
-"""Most pairs that are derived to measure on."""
+"""Maximum number of pairs that are derived to measure on."""
 
 Respond = Callable[[Sequence[Example]], Sequence[str]]
 """One sampled response to each example."""
@@ -32,7 +32,7 @@ Respond = Callable[[Sequence[Example]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs to learn from, and others, of other prompts, to measure on."""
+    """Pairs to learn from, and held-out pairs of other prompts to measure on."""
 
     train: tuple[Preference, ...]
     heldout: tuple[Preference, ...]
@@ -48,14 +48,14 @@ class Pairs:
         }
 
     def state(self) -> State:
-        """Derived pairs, which hold sampled text; those that were given will be given again."""
+        """What a checkpoint saves: derived pairs, which contain sampled text. Given pairs will be given again."""
         if not self.derived:
             return State()
         return State(values={name: [dataclasses.asdict(pair) for pair in getattr(self, name)] for name in _PARTS})
 
     @classmethod
     def of(cls, state: State) -> Pairs | None:
-        """The pairs that `state` has kept, if any."""
+        """Return the pairs that `state` saved, if any."""
         if not state.values:
             return None
         train, heldout = (tuple(Preference(**pair) for pair in state.values[name]) for name in _PARTS)
@@ -65,25 +65,27 @@ class Pairs:
 _PARTS = ("train", "heldout")
 
 
-def gather(method: Method, job: TrainingJob, encoder: Encoder, most: int, respond: Respond | None = None) -> Pairs:
-    """The given pairs, or at most `most` derived ones; told to the observer and kept for people to inspect.
+def gather_pairs(
+    method: Method, job: TrainingJob, encoder: Encoder, most: int, respond: Respond | None = None
+) -> Pairs:
+    """Return the given pairs, or at most `most` derived ones; report them to the observer and save them for inspection.
 
-    `respond` samples for derived pairs; the job's model does if it is not given. Raises `UnsupportedError` where the
-    token limits make chosen and rejected responses equal in all of them.
+    `respond` samples responses for derived pairs; by default the job's model does. Raises `UnsupportedError` if chosen
+    and rejected responses are the same in all pairs after they are cut to the token limits.
     """
-    respond = respond or responder(method, job, encoder)
+    respond = respond or make_responder(method, job, encoder)
     given = job.feedback.preferences
     if given:
         pairs = Pairs(given, job.feedback.heldout, derived=False)
     else:
         pairs = Pairs(
-            derive(job.examples, respond, most, f"pairs/{job.seed}"),
-            derive(job.validation, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
+            derive_pairs(job.examples, respond, most, f"pairs/{job.seed}"),
+            derive_pairs(job.validation, respond, MOST_HELD_OUT, f"held-out pairs/{job.seed}"),
             derived=True,
         )
     kept = Pairs(
-        train=distinct(method, encoder, job.templates, pairs.train),
-        heldout=distinct(method, encoder, job.templates, pairs.heldout),
+        train=drop_equal_pairs(method, encoder, job.templates, pairs.train),
+        heldout=drop_equal_pairs(method, encoder, job.templates, pairs.heldout),
         derived=pairs.derived,
     )
     equal = len(pairs.train) - len(kept.train) + len(pairs.heldout) - len(kept.heldout)
@@ -102,32 +104,32 @@ def gather(method: Method, job: TrainingJob, encoder: Encoder, most: int, respon
     return kept
 
 
-def derive(examples: Sequence[Example], respond: Respond, most: int, seed: str) -> tuple[Preference, ...]:
-    """One pair for each of at most `most` examples; any text can at least be repeated."""
+def derive_pairs(examples: Sequence[Example], respond: Respond, most: int, seed: str) -> tuple[Preference, ...]:
+    """Derive one pair for each of at most `most` examples. At least `repeated` works for any text."""
     dice = random.Random(seed)
     chosen = dice.sample(list(examples), min(most, len(examples)))
-    sampled = round(SAMPLED * len(chosen))
+    sampled = round(SAMPLED_SHARE * len(chosen))
     responses = dict(zip((example.id for example in chosen[:sampled]), respond(chosen[:sampled]), strict=True))
     names = list(DAMAGES)
     pairs = []
     for number, example in enumerate(chosen):
         response = responses.get(example.id, "")
-        if response.strip() and not _same(response, example.target):
+        if response.strip() and not _is_same_text(response, example.target):
             pairs.append(Preference(example.id, example.input, example.target, response, "sample"))
             continue
         others = dice.sample(list(examples), min(32, len(examples)))
         others = [other for other in others if other.input != example.input]
         for name in (*names[number % len(names) :], *names[: number % len(names)]):
             damaged = DAMAGES[name](example, others, dice)
-            if damaged and damaged.strip() and not _same(damaged, example.target):
+            if damaged and damaged.strip() and not _is_same_text(damaged, example.target):
                 pairs.append(Preference(example.id, example.input, example.target, damaged, name))
                 break
     return tuple(pairs)
 
 
-def responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
-    """Samples one response to each example from the job's model as it is now."""
-    from methods.rlhf.rollouts import sample
+def make_responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
+    """Return a function that samples one response to each example from the job's model."""
+    from methods.rlhf.rollouts import sample_responses
 
     def respond(examples: Sequence[Example]) -> list[str]:
         import torch
@@ -139,7 +141,7 @@ def responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
             torch.manual_seed(job.seed)
             for start in range(0, len(order), size := 4 * job.batch_size):
                 chosen = order[start : start + size]
-                found = sample(
+                found = sample_responses(
                     job.model, encoder, [encoded[i] for i in chosen], method.generate, samples=1, temperature=1.0
                 )
                 for i, text in zip(chosen, found.texts, strict=True):
@@ -149,18 +151,18 @@ def responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
     return respond
 
 
-def distinct(
+def drop_equal_pairs(
     method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
 ) -> tuple[Preference, ...]:
-    """The pairs whose responses still differ once they are cut to the token limits."""
-    encoded = encode(method, encoder, templates, pairs)
+    """Drop pairs whose responses are the same after they are cut to the token limits."""
+    encoded = encode_pairs(method, encoder, templates, pairs)
     return tuple(pair for pair, (c, r) in zip(pairs, encoded, strict=True) if c.response != r.response)
 
 
-def encode(
+def encode_pairs(
     method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
 ) -> list[tuple[Encoded, Encoded]]:
-    """(chosen, rejected) of each pair as token ids, in the task's first phrasing."""
+    """Encode (chosen, rejected) of each pair as token ids, in the task's first phrasing."""
     if not pairs:
         return []
 
@@ -175,5 +177,5 @@ def encode(
     return list(zip(written([p.chosen for p in pairs]), written([p.rejected for p in pairs]), strict=True))
 
 
-def _same(first: str, second: str) -> bool:
+def _is_same_text(first: str, second: str) -> bool:
     return first.split() == second.split()

@@ -1,4 +1,4 @@
-"""`full`: every parameter trains on plain input → target pairs, with no instruction around them."""
+"""`full`: every parameter trains, on plain input → target pairs without an instruction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from methods.knobs import knob
 from methods.types import Example, Setting, Text, TrainingConfig
 
 SEPARATOR = "\n\n"
-"""Ends the input for a decoder-only model, which otherwise could not tell where the target begins."""
+"""Ends the input, so that a decoder-only model can tell where the target begins."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,10 @@ class Full(Method):
     Config = FullConfig
 
     def prepare(self, model: Any, setting: Setting) -> Any:
-        """Every parameter trains."""
+        """Make every parameter trainable."""
         model.requires_grad_(True)
         return model
 
     def write(self, example: Example, templates: Sequence[str], choice: int) -> Text:
-        """Input, separator, target: no instruction and no chat template."""
+        """Write input, separator and target, without an instruction or a chat template."""
         return Text("", example.input, SEPARATOR, example.target)

@@ -1,15 +1,15 @@
-"""`galore`: every weight trains, and AdamW's moments are those of gradients of low rank (Zhao et al. 2024)."""
+"""`galore`: every weight trains, with AdamW on gradients that are projected to a low rank (Zhao et al. 2024)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.engine.training import parameter_groups
+from methods.engine.training import group_by_weight_decay
 from methods.knobs import knob
 from methods.types import require
 from methods.whole.full import FullConfig
-from methods.whole.optimisers import OtherOptimiser
+from methods.whole.optimisers import OptimiserMethod
 
 if TYPE_CHECKING:
     import torch
@@ -21,12 +21,12 @@ class GaLoreConfig(FullConfig):
 
     learning_rate: float = knob(
         2e-4,
-        source="2e-4, which after the scale of 0.25 is full fine-tuning's 5e-5 for the matrices.",
+        source="2e-4, which times the scale of 0.25 is full fine-tuning's 5e-5 for the matrices.",
     )
     rank: int = knob(128, "Rank of the projected gradients of linear layers.")
     update_proj_gap: int = knob(
         200,
-        "Steps after which the projection is computed anew, by a singular value decomposition of the gradient.",
+        "The projection is computed anew every so many steps, by a singular value decomposition of the gradient.",
     )
     scale: float = knob(0.25, "Factor on the projected update; α in the paper.")
 
@@ -37,8 +37,8 @@ class GaLoreConfig(FullConfig):
         require(self.scale > 0, "scale", "must be above 0")
 
 
-class GaLore(OtherOptimiser):
-    """Gradients of all linear layers but the output head are projected; other weights have AdamW's full moments."""
+class GaLore(OptimiserMethod):
+    """Projects the gradients of all linear layers except the output head. Other weights have AdamW's full moments."""
 
     name = "galore"
     summary = "every weight, AdamW on gradients projected to a low rank (Zhao et al. 2024)"
@@ -46,7 +46,7 @@ class GaLore(OtherOptimiser):
     package = ("galore_torch", "galore-torch")
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """GaLore's AdamW, whose projections a checkpoint can keep."""
+        """GaLore's AdamW, with hooks that let a checkpoint save its projections."""
         from galore_torch import GaLoreAdamW
 
         from methods.engine.layers import find_linear_layers
@@ -59,34 +59,34 @@ class GaLore(OtherOptimiser):
         made: torch.optim.Optimizer = GaLoreAdamW(
             [
                 {"params": projected, "weight_decay": config.weight_decay, "proj_type": "std", **galore},
-                *parameter_groups(rest, config.weight_decay),
+                *group_by_weight_decay(rest, config.weight_decay),
             ],
             lr=config.learning_rate,
             no_deprecation_warning=True,
         )
-        made.register_step_post_hook(_lay_out)
-        made.register_state_dict_post_hook(_tell_projections)
-        made.register_load_state_dict_post_hook(_take_projections)
+        made.register_step_post_hook(_make_projections_contiguous)
+        made.register_state_dict_post_hook(_save_projections)
+        made.register_load_state_dict_post_hook(_load_projections)
         return made
 
 
-def _lay_out(optimizer: Any, *_: Any) -> None:
-    """Hold the matrices as a checkpoint gives them back: another layout in memory is another order of rounding."""
+def _make_projections_contiguous(optimizer: Any, *_: Any) -> None:
+    """Lay the matrices out in memory as a loaded checkpoint does: another layout would round in another order."""
     for state in optimizer.state.values():
         if "projector" in state:
             state["projector"].ortho_matrix = state["projector"].ortho_matrix.contiguous()
 
 
-def _tell_projections(optimizer: Any, told: dict[str, Any]) -> None:
-    """Give the matrix of each projection in place of the object that holds it."""
+def _save_projections(optimizer: Any, told: dict[str, Any]) -> None:
+    """Replace each projector object by its matrix."""
     told["state"] = {
         index: {key: value.ortho_matrix if key == "projector" else value for key, value in state.items()}
         for index, state in told["state"].items()
     }
 
 
-def _take_projections(optimizer: Any) -> None:
-    """Make the objects of their matrices again."""
+def _load_projections(optimizer: Any) -> None:
+    """Rebuild the projector objects from their matrices."""
     from galore_torch.galore_projector import GaLoreProjector
 
     for group in optimizer.param_groups:

@@ -10,13 +10,13 @@ from methods.whole.full import FullConfig
 
 
 class Instruction(Method):
-    """Instruction tuning (Wei et al. 2022, FLAN): loss on the response only, chat template where there is one."""
+    """Instruction tuning (Wei et al. 2022, FLAN): loss on the response only, chat template if there is one."""
 
     name = "instruction"
     summary = "every parameter, examples written as instructions in several phrasings"
     Config = FullConfig
 
     def prepare(self, model: Any, setting: Setting) -> Any:
-        """Every parameter trains."""
+        """Make every parameter trainable."""
         model.requires_grad_(True)
         return model

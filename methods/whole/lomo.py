@@ -1,7 +1,7 @@
-"""`lomo` and `adalomo`: each weight is updated while gradients are still being computed, so that none are held.
+"""`lomo` and `adalomo`: each weight is updated during the backward pass, so gradients need not be stored.
 
-Lv et al. 2023 fuse stochastic gradient descent with the backward pass, Lv et al. 2024 Adafactor. What the package
-`lomo-optim` does by hooks that look for gradients, PyTorch does by one that runs when a gradient is complete.
+Lv et al. 2023 fuse stochastic gradient descent with the backward pass, Lv et al. 2024 do so with Adafactor. Instead
+of the package `lomo-optim`, a PyTorch hook is used that runs as soon as a gradient is complete.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from methods.engine.training import parameter_groups, trainable_parameters
+from methods.engine.training import find_trainable_parameters, group_by_weight_decay
 from methods.knobs import knob
 from methods.types import TrainingJob, require
 from methods.whole.full import FullConfig
-from methods.whole.optimisers import OtherOptimiser
+from methods.whole.optimisers import OptimiserMethod
 
 if TYPE_CHECKING:
     import torch
@@ -22,47 +22,48 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FusedConfig(FullConfig):
-    """Knobs of full fine-tuning but one: the norm over all gradients is never known, and nothing is clipped."""
+    """Knobs of full fine-tuning without gradient clipping, since the norm over all gradients is never known."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         kept = self.max_grad_norm == type(self).max_grad_norm
-        require(kept, "max_grad_norm", "has no effect here, where gradients are never held together; leave it out")
+        require(kept, "max_grad_norm", "has no effect here, since gradients are never stored together; leave it out")
 
 
-class Fused(OtherOptimiser):
-    """Steps inside the backward pass, weight by weight."""
+class FusedOptimiser(OptimiserMethod):
+    """Updates each weight inside the backward pass."""
 
     @abstractmethod
     def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """What takes a step for each weight that has a gradient."""
+        """Return the optimiser that updates the weights that have a gradient."""
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """The optimiser with hooks on all weights; its step at the end of a batch finds no gradient left."""
-        weights = trainable_parameters(model)
-        made = self.inner(parameter_groups(weights, self.config.weight_decay))
+        """Return the optimiser, which hooks of all weights call. At the end of a batch no gradients are left."""
+        weights = find_trainable_parameters(model)
+        made = self.inner(group_by_weight_decay(weights, self.config.weight_decay))
 
         def update(weight: Any) -> None:
             made.step()
             weight.grad = None
 
         for weight in weights:
-            hooked: Any = weight  # PyTorch gives this one no types
+            hooked: Any = weight  # PyTorch has no types for this function
             hooked.register_post_accumulate_grad_hook(update)
         return made
 
     def train(self, job: TrainingJob) -> None:
-        """Raises `UnsupportedError` where gradients would have to be gathered or unscaled before a step."""
+        """Train. Raises `UnsupportedError` if gradients would have to be accumulated or unscaled before a step."""
         import torch
 
         from methods.errors import UnsupportedError
 
         if job.accumulation > 1:
             raise UnsupportedError(
-                f"{self.name} keeps no gradients to accumulate over {job.accumulation} passes; use --accumulation 1"
+                f"{self.name} stores no gradients, so it cannot accumulate them over {job.accumulation} passes; "
+                "use --accumulation 1"
             )
         if job.dtype == torch.float16:
-            raise UnsupportedError(f"{self.name} cannot scale gradients as float16 needs it; use --dtype bfloat16")
+            raise UnsupportedError(f"{self.name} cannot scale gradients, which float16 needs; use --dtype bfloat16")
         super().train(job)
 
 
@@ -72,12 +73,12 @@ class LOMOConfig(FusedConfig):
 
     learning_rate: float = knob(
         3e-2,
-        source="3e-2, of plain gradient descent; that of the authors' configuration for 7 B parameters.",
+        source="3e-2, for plain gradient descent; from the authors' configuration for 7 B parameters.",
     )
 
 
-class LOMO(Fused):
-    """Plain gradient descent: no memory for gradients, and none for moments."""
+class LOMO(FusedOptimiser):
+    """Plain gradient descent: no memory for gradients or moments."""
 
     name = "lomo"
     summary = "every weight, gradient descent fused with the backward pass (Lv et al. 2023)"
@@ -97,12 +98,12 @@ class AdaLOMOConfig(FusedConfig):
     learning_rate: float = knob(
         5e-4,
         source=(
-            "5e-4, relative to the root mean square of each weight; that of the authors' script for instruction tuning."
+            "5e-4, relative to the root mean square of each weight; from the authors' script for instruction tuning."
         ),
     )
 
 
-class AdaLOMO(Fused):
+class AdaLOMO(FusedOptimiser):
     """Adafactor's second moments, and updates relative to the size of each weight."""
 
     name = "adalomo"
@@ -110,7 +111,7 @@ class AdaLOMO(Fused):
     Config = AdaLOMOConfig
 
     def inner(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Adafactor without a first moment, whose arithmetic is AdaLomo's."""
+        """Adafactor without first moments, which computes the same as AdaLomo."""
         from transformers.optimization import Adafactor
 
         made: torch.optim.Optimizer = Adafactor(

@@ -1,6 +1,7 @@
-"""Full-parameter training with optimisers that remember less than AdamW does: `adafactor`, `adamw-8bit` and paged.
+"""Training of every weight with optimisers that need less memory than AdamW: `adafactor` and two 8-bit AdamW.
 
-AdamW holds two numbers in float32 for each weight that trains, twice the weights themselves. All else is `instruction`.
+AdamW keeps two float32 numbers for each trainable weight, twice the size of the weights. Apart from the optimiser these
+methods are `instruction`.
 """
 
 from __future__ import annotations
@@ -8,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from methods.engine.training import parameter_groups, trainable_parameters
-from methods.errors import missing
+from methods.engine.training import find_trainable_parameters, group_by_weight_decay
+from methods.errors import explain_missing_package
 from methods.types import ModelFacts
 from methods.whole.full import FullConfig
 from methods.whole.instruction import Instruction
@@ -18,43 +19,43 @@ if TYPE_CHECKING:
     import torch
 
 
-class OtherOptimiser(Instruction):
-    """`instruction` with another optimiser. Subclasses make it."""
+class OptimiserMethod(Instruction):
+    """`instruction` with another optimiser, which subclasses create."""
 
     package: ClassVar[tuple[str, str] | None] = None
-    """(module, name to install it by) of what is needed beside the harness's own dependencies."""
+    """(module, package to install) of a dependency that the harness itself does not need."""
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Say what has to be installed."""
-        if self.package and (lacking := missing(*self.package)):
+        """Say which package has to be installed."""
+        if self.package and (lacking := explain_missing_package(*self.package)):
             return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdafactorConfig(FullConfig):
-    """Knobs of training with Adafactor; the rate is that of full fine-tuning, and 1e-3 is usual for T5."""
+    """Knobs of training with Adafactor. The learning rate is that of full fine-tuning; 1e-3 is usual for T5."""
 
 
-class Adafactor(OtherOptimiser):
-    """Transformers' Adafactor as its `Trainer` sets it up: with our schedule, without rates relative to weights."""
+class Adafactor(OptimiserMethod):
+    """Transformers' Adafactor as its `Trainer` sets it up: external learning rate schedule, no relative step sizes."""
 
     name = "adafactor"
-    summary = "every weight, second moments by row and column only (Shazeer & Stern 2018)"
+    summary = "every weight, second moments of rows and columns only (Shazeer & Stern 2018)"
     Config = AdafactorConfig
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """A row and a column of second moments for each matrix, and no first moment."""
+        """Adafactor: second moments of rows and columns instead of single weights, and no first moments."""
         from transformers.optimization import Adafactor as Optimiser
 
-        groups = parameter_groups(trainable_parameters(model), self.config.weight_decay)
+        groups = group_by_weight_decay(find_trainable_parameters(model), self.config.weight_decay)
         made: torch.optim.Optimizer = Optimiser(
             groups, lr=self.config.learning_rate, scale_parameter=False, relative_step=False
         )
         return made
 
 
-class AdamW8bit(OtherOptimiser):
+class AdamW8bit(OptimiserMethod):
     """bitsandbytes' AdamW with block-wise quantised moments; weights of fewer than 4,096 entries keep 32 bits."""
 
     name = "adamw-8bit"
@@ -63,7 +64,7 @@ class AdamW8bit(OtherOptimiser):
     paged: ClassVar[bool] = False
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Of bitsandbytes, releases before 0.50 have no such kernels for a CPU."""
+        """Say so if the device is a CPU and bitsandbytes is older than 0.50, which has no such kernels for CPUs."""
         reason = super().unsupported(facts)
         if reason is None and facts.device == "cpu":
             from importlib.metadata import version
@@ -75,23 +76,23 @@ class AdamW8bit(OtherOptimiser):
         return reason
 
     def optimizer(self, model: Any) -> torch.optim.Optimizer:
-        """AdamW with a byte for each moment."""
+        """AdamW with one byte for each moment."""
         from bitsandbytes.optim import AdamW
 
-        groups = parameter_groups(trainable_parameters(model), self.config.weight_decay)
+        groups = group_by_weight_decay(find_trainable_parameters(model), self.config.weight_decay)
         made: torch.optim.Optimizer = AdamW(groups, lr=self.config.learning_rate, optim_bits=8, is_paged=self.paged)
         return made
 
 
 class PagedAdamW8bit(AdamW8bit):
-    """The same with moments that move to host memory when the device's runs short, as QLoRA trains."""
+    """`adamw-8bit` with moments that move to host memory when GPU memory runs short, as in QLoRA."""
 
     name = "paged-adamw-8bit"
     summary = "adamw-8bit whose moments move to host memory when a GPU's runs short (Dettmers et al. 2023)"
     paged = True
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Only memory of a GPU can be paged."""
+        """Say so if the device is not a CUDA GPU: only GPU memory can be paged."""
         if facts.device != "cuda":
             return f"{self.name} pages between a GPU and its host, and the device is {facts.device}; take adamw-8bit"
         return super().unsupported(facts)

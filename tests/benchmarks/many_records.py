@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reports.record import Record, dump, load
+from reports.records.record import Record, dump, load
 
 TEMPLATE = Path(__file__).resolve().parents[1] / "reports" / "golden" / "versions" / "3.json"
 SCORED = {"rouge1": 0.02, "rouge2": -0.1, "rougeL": 0.0, "rougeLsum": 0.01, "heldout_loss": 1.0}

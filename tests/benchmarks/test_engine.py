@@ -12,7 +12,7 @@ import time
 
 from methods.base import Budget, Example, Limits, ModelFacts, TrainingJob
 from methods.engine.encoding import Encoder
-from methods.engine.training import phrasing, schedule, train_supervised, training_batches
+from methods.engine.training import choose_phrasing, draw_batches, scale_learning_rate, train_supervised
 from methods.registry import build
 
 STEPS, ROUNDS, BATCH = 30, 7, 8
@@ -76,7 +76,9 @@ def bare_loop(model, batches, config):
     model.train()
     for step, batch in enumerate(batches):
         for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * schedule((step + 0.5) / STEPS, config.warmup, config.schedule)
+            group["lr"] = config.learning_rate * scale_learning_rate(
+                (step + 0.5) / STEPS, config.warmup, config.schedule
+            )
         loss = model(**batch, use_cache=False).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
@@ -91,10 +93,10 @@ def test_engine_over_bare_loop(benchmark, tokenizer):
     method = build("full", {"learning_rate": 1e-3})
     encoder = Encoder(tokenizer, "decoder-only", LIMITS)
     job = make_job(None, tokenizer, [])
-    chosen = list(itertools.islice(training_batches(EXAMPLES, BATCH, 0), STEPS))
+    chosen = list(itertools.islice(draw_batches(EXAMPLES, BATCH, 0), STEPS))
     batches = [
         encoder.training_batch(
-            [encoder.encode(method.write(EXAMPLES[i], TEMPLATES, phrasing(job, epoch, i))) for i in indices]
+            [encoder.encode(method.write(EXAMPLES[i], TEMPLATES, choose_phrasing(job, epoch, i))) for i in indices]
         )
         for epoch, indices in chosen
     ]

@@ -31,7 +31,7 @@ def test_watching_tensors(benchmark, tiny_model):
     def one_round():
         plain = steps()
         with TensorPeak() as peak:
-            peak.seed(model)
+            peak.count_model(model)
             watched = steps()
         ratios.append(plain / watched)
         return peak.peak

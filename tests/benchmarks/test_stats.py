@@ -11,8 +11,8 @@ import tracemalloc
 
 import numpy as np
 
-from reports.resampling import Resampler
-from reports.stats import compare_rows, compute_intervals
+from reports.analysis.resampling import Resampler
+from reports.analysis.stats import compare_rows, compute_intervals
 
 VARIANTS, SEEDS, EXAMPLES, RESAMPLES = 20, 5, 1500, 10_000
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,20 @@ _FIGURES = pytest.StashKey[Figures]()
 def pytest_configure(config):
     config.stash[_FIGURES] = Figures()
     restore_interrupt()
+
+
+def pytest_sessionfinish(session):
+    """Hand the figures of a process of pytest-xdist over to the one that prints them."""
+    if hasattr(session.config, "workeroutput"):
+        figures = session.config.stash[_FIGURES]
+        session.config.workeroutput["faults"] = {**dataclasses.asdict(figures), "faults": dict(figures.faults)}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    told = getattr(node, "workeroutput", {}).get("faults")
+    if told:
+        node.config.stash[_FIGURES].add(Figures(**{**told, "faults": Counter(told["faults"])}))
 
 
 def pytest_terminal_summary(terminalreporter, config):

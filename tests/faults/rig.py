@@ -14,8 +14,8 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reports.record import Record
-from reports.store import RunStore
+from reports.records.record import Record
+from reports.records.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).parent / "plugin"

@@ -95,7 +95,8 @@ def test_a_worker_that_starts_others(prepare, figures, tmp_path, who):
         f"{name_faulty(tmp_path, 'fork')},toy", "--set", "faulty.seconds_per_step=0.02", "--budget", "steps=40"
     )
     with run.start() as process:
-        found = run.find_processes()
+        found: dict[int, str] = {}
+        # With the parent: supervisor, worker, two sleepers, a daemon, all seen at once.
         while sum(line.startswith("sleep") for line in found.values()) < 2 or len(found) < 6:
             assert process.poll() is None, run.printed
             time.sleep(0.01)
@@ -105,7 +106,7 @@ def test_a_worker_that_starts_others(prepare, figures, tmp_path, who):
             os.kill(process.pid if who == "parent" else getattr(run, f"find_{who}")(process.pid), signal.SIGKILL)
         figures.faults["worker: fork" + (f", and SIGKILL of the {who}" if who else "")] += 1
         code = run.end(process)
-    assert len(of_trial) >= 5  # supervisor, worker, two sleepers, a daemon
+    assert len(of_trial) >= 5
     assert code == {None: 0, "parent": -signal.SIGKILL}.get(who, 1), run.printed
     assert not run.find_leftovers()
     assert run.finish() == 0, run.printed

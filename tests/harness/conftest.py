@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-import harness.worker.trial
+import harness.worker.events
 from harness.planning.planner import make_plan
 from harness.request import Places, TrialRequest
 from harness.spec.spec import build_spec
-from harness.worker.checkpoint import Stop
+from harness.worker.stop_signal import StopSignal
 from harness.worker.trial import Worker
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -113,11 +113,12 @@ def make_request(tmp_path, place):
 @pytest.fixture
 def work(monkeypatch):
     """Run a request in a worker of this process; gives its outcome, or None where it was killed at the moment."""
-    monkeypatch.setattr(harness.worker.trial, "TELL_EVERY_SECONDS", 0)
+    pytest.importorskip("torch")
+    monkeypatch.setattr(harness.worker.events, "STEP_EVENT_SECONDS", 0)
 
     def work(request, moment=None):
         try:
-            return Worker(request, Dying(moment), Stop()).run()
+            return Worker(request, Dying(moment), StopSignal()).run()
         except Killed:
             return None
 

@@ -22,11 +22,11 @@ from harness.models.source import EMBEDDED_FOLDER, resolve
 from harness.names import make_file_name
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.worker.stages import TrialObserver
+from harness.worker.observer import TrialObserver
 from reports.errors import StoreError
-from reports.record import dump
-from reports.secrets import Redactor
-from reports.store import RunStore
+from reports.records.record import dump
+from reports.records.secrets import Redactor
+from reports.records.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).parent / "plugin"

@@ -7,11 +7,21 @@ import dataclasses
 
 import pytest
 
-from harness.worker.checkpoint import Stop, TrialCheckpoint
+from harness.planning.planner import make_plan
+from harness.request import BatchSettings, Decoding, ModelSource, Places, TaskRequest, TrialRequest
+from harness.spec.spec import build_spec
+from harness.worker.carried_state import CarriedState
+from harness.worker.checkpoint import TrialCheckpoint
+from harness.worker.stop_signal import StopSignal
+from methods.types import Budget
 
 
 class Killed(BaseException):
     """What happens to a training in the tests of checkpoints."""
+
+
+NOTHING = CarriedState(started_at="", done={}, cut={}, meter={}, learning_curve={}, metrics={}, details={})
+"""What a worker carries over that has measured nothing."""
 
 
 class Mortal:
@@ -20,9 +30,15 @@ class Mortal:
     def __init__(self, folder, make, every=1):
         self.file = folder / "trial.safetensors"
         self.make = make
-        self.every = {"unit": "steps", "amount": every}
+        self.every = Budget("steps", every)
         self.steps = []
         """Number of every step that was told, those that were done twice included."""
+
+    def _make_request(self, job):
+        toy = make_plan(build_spec({"model": "toy", "task": "toy", "methods": "toy"})).trials[1].request
+        training = dataclasses.replace(toy.training, batch_size=job.batch_size, accumulation=job.accumulation)
+        places = Places(artifacts="", predictions="", stages="", checkpoint=str(self.file))
+        return dataclasses.replace(toy, device="cpu", training=training, checkpoint_every=self.every, places=places)
 
     def run(self, moment=None):
         """(job, whether it came to its end); it dies when a step of this number ends or a stage of this name begins."""
@@ -30,17 +46,12 @@ class Mortal:
         observer, stage = job.observer, job.observer.stage
         told = {name: value for name, value in vars(observer).items() if isinstance(value, dict)}
         checkpoint = TrialCheckpoint(
-            {
-                "trial_id": "0123456789abcdef",
-                "device": "cpu",
-                "training": {"batch_size": job.batch_size, "accumulation": job.accumulation},
-                "checkpoint": {"file": str(self.file), "every": self.every},
-            },
-            Stop(),
-            carry=lambda: told,
+            self._make_request(job),
+            StopSignal(),
+            carry=lambda: dataclasses.replace(NOTHING, details=told),
             note=lambda *what: pytest.fail(str(what)),
         )
-        for name, values in (checkpoint.open() or {}).items():
+        for name, values in (checkpoint.open() or NOTHING).details.items():
             told[name].update(values)
         checkpoint.bind(job.model)
 
@@ -64,6 +75,29 @@ class Mortal:
         except Killed:
             return job, False
         return job, True
+
+    def _make_request(self, job):
+        """The request of a trial that does this job and writes into the test's folder."""
+        facts = job.facts
+        places = {name: str(self.file.with_name(name)) for name in ("artifacts", "predictions", "stages")}
+        return TrialRequest(
+            trial_id="0123456789abcdef",
+            method="",
+            settings={},
+            seed=job.seed,
+            model=ModelSource(facts.name, "directory", str(self.file.parent), None, facts.architecture, facts.family),
+            task=TaskRequest(),
+            fingerprint="",
+            budget=job.budget,
+            training=BatchSettings(
+                batch_size=job.batch_size, accumulation=job.accumulation, **dataclasses.asdict(job.limits)
+            ),
+            decoding=Decoding(max_new_tokens=job.limits.target_tokens, batch_size=job.batch_size),
+            device="cpu",
+            dtype="float32",
+            checkpoint_every=self.every,
+            places=Places(checkpoint=str(self.file), **places),
+        )
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from methods.errors import describe_error, describe_error_with_type, near_names
+from methods.errors import describe_error, describe_error_with_type, find_near_names
 
 
 @pytest.mark.parametrize(
@@ -27,5 +27,5 @@ def test_the_line_has_no_end_where_none_is_asked_for():
 
 
 def test_near_names_come_first_whatever_their_capitals():
-    assert near_names("LORA", ["qlora", "Lora", "full"]) == ["Lora", "qlora"]
-    assert near_names("zzz", ["qlora", "full"]) == []
+    assert find_near_names("LORA", ["qlora", "Lora", "full"]) == ["Lora", "qlora"]
+    assert find_near_names("zzz", ["qlora", "full"]) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reports.record import Environment, ModelInfo, Phase, Record, TaskInfo
+from reports.records.record import Environment, ModelInfo, Phase, Record, TaskInfo
 
 
 def pytest_addoption(parser):

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from reports.format import format_gain, format_value
-from reports.metrics import METRICS, Unit
+from reports.records.metrics import METRICS, Unit
 
 
 @pytest.mark.parametrize(

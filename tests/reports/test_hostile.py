@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from reports.leaderboard import render
-from reports.metrics import Metric
-from reports.record import Phase, Record
-from reports.store import RunStore
+from reports.records.metrics import Metric
+from reports.records.record import Phase, Record
+from reports.records.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = (

@@ -1,4 +1,4 @@
-"""Ways to make an interval from the mean squares of seeds and examples, beside the one that reports.resampling takes.
+"""Ways to make an interval from the mean squares of seeds and examples, beside the one that reports takes.
 
     python -m tests.simulations.rules        # needs SciPy; prints a table of docs/statistics.md
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from reports.resampling import Resampler
+from reports.analysis.resampling import Resampler
 
 SIMULATIONS, EXAMPLES, DRAWS = 20_000, 200, 1000
 LEVELS = (0.05, 0.01, 0.001)

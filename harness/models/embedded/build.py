@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.models.embedded.architectures import ARCHITECTURES, make_model, make_tokenizer
-from reports import files
+from reports.records import files
 
 WEIGHTS, TOKENIZER, PROVENANCE = "model.safetensors", "tokenizer.json", "provenance.json"
 LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors")

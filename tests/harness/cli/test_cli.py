@@ -194,7 +194,7 @@ def test_the_main_job_on_the_embedded_model(tmp_path):
     """The README's first command with few steps and examples: every number exists and is consistent."""
     run_in_processes(
         *["run", "--methods", "full,instruction,lora,qlora,prefix", "--budget", "steps=12"],
-        *["--test-examples", "24", "--out", "out"],
+        *["--test-examples", "8", "--out", "out"],
         cwd=tmp_path,
     )
     found = {record["variant"]: record for record in read_records(tmp_path / "out")}
@@ -230,7 +230,7 @@ def test_the_main_job_on_the_embedded_model(tmp_path):
 def test_the_embedded_encoder_decoder_model(harness, tmp_path):
     harness(
         *["run", "--model", "embedded-seq2seq", "--methods", "qlora,prefix", "--budget", "steps=6"],
-        *["--test-examples", "16", "--out", "out"],
+        *["--test-examples", "8", "--general-text", "none", "--out", "out"],
         cwd=tmp_path,
     )
     found = {record["variant"]: record for record in read_records(tmp_path / "out")}
@@ -242,7 +242,7 @@ def test_the_embedded_encoder_decoder_model(harness, tmp_path):
 @pytest.mark.slow
 def test_the_embedded_model_learns_with_the_default_budget(harness, tmp_path):
     """The base at most 0.35, the best method at least 0.65, in the default budget."""
-    harness("run", "--methods", "full", "--test-examples", "100", "--out", "out", cwd=tmp_path)
+    harness("run", "--methods", "full", "--test-examples", "50", "--out", "out", cwd=tmp_path)
     found = {record["variant"]: record["metrics"]["rougeL"] for record in read_records(tmp_path / "out")}
     assert found["base"] <= 0.35
     assert found["full"] >= 0.65
@@ -269,7 +269,7 @@ def test_learning_from_preferences_and_rewards(harness, tmp_path, model):
             "steps=30",
         ],
         *["--preferences", "pairs.jsonl", "--validation-examples", "16", "--test-examples", "8", "--out", "out"],
-        *["--save-models", "--set", "rlhf.prompts=2"],
+        *["--save-models", "--set", "rlhf.prompts=2", "--input-tokens", "64", "--target-tokens", "16"],
         cwd=tmp_path,
     )
     found = {record["method"]: record for record in read_records(tmp_path / "out")}

@@ -19,7 +19,7 @@ from .malformed import DOCUMENTS, ODD, RUBBISH, TEXT, TOY, TWINS, check_counts, 
 FILE = ("run", "--model=toy", "--task=file", "--input-field=text", "--target-field=label", f"--methods={TWINS}")
 AT_LEAST = 1_300
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.own]
 
 FLAGS = sorted("--" + key.replace("_", "-").replace("target-fields", "target-field") for key in KEYS - {"methods"})
 SWITCHES = ("--allow-unusable", "--keep-checkpoints", "--save-models", "--trust-remote-code")

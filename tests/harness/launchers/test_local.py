@@ -18,7 +18,9 @@ from harness.outcome import Outcome
 from harness.planning.planner import make_plan
 from harness.request import Places, TrialRequest
 from harness.spec.spec import build_spec
-from reports.record import Phase
+from reports.records.record import Phase
+
+pytestmark = pytest.mark.own
 
 
 def build_toy_request(tmp_path: Path, **settings) -> TrialRequest:

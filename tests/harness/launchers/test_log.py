@@ -9,6 +9,8 @@ import pytest
 from harness.launchers import log as module
 from harness.launchers.log import LONGEST_LINE, Log
 
+pytestmark = pytest.mark.own
+
 
 @pytest.fixture
 def path(tmp_path):

@@ -6,6 +6,8 @@ import pytest
 
 from harness.launchers.oom_evidence import count_oom_kills, explain_kill
 
+pytestmark = pytest.mark.own
+
 VMSTAT = "pgfault 100\noom_kill 7\nnr_free_pages 5\n"
 EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
 CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"

@@ -12,7 +12,10 @@ import pytest
 
 from harness.launchers.orphans import find_children, find_marked, kill_all
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs the /proc of Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="needs the /proc of Linux"),
+    pytest.mark.own,
+]
 
 
 def test_an_orphan_in_its_own_session_is_found_and_killed():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harness.measure.memory import HostPeak, TensorPeak, high_water_bytes
+from harness.measure.memory import HostPeak, TensorPeak, read_high_water_bytes
 
 ROOT = Path(__file__).resolve().parents[3]
 MIB = 1 << 20
@@ -89,7 +89,7 @@ def test_forward_and_backward_of_a_linear_layer():
     n = 512
     layer = torch.nn.Linear(n, n, bias=False)
     peak = TensorPeak()
-    peak.seed(layer)
+    peak.count_model(layer)
     assert peak.live == n * n * 4
     with peak:
         x = torch.ones(n, n)
@@ -103,7 +103,7 @@ def test_seeding_counts_a_tied_weight_once():
     first, second = torch.nn.Linear(64, 64, bias=False), torch.nn.Linear(64, 64, bias=False)
     second.weight = first.weight
     peak = TensorPeak()
-    peak.seed(torch.nn.ModuleList([first, second]))
+    peak.count_model(torch.nn.ModuleList([first, second]))
     assert peak.live == 64 * 64 * 4
 
 
@@ -116,7 +116,7 @@ def test_a_new_peak_starts_from_what_lives(watched):
     assert watched.peak == 3 * MIB
 
 
-@pytest.mark.skipif(high_water_bytes() is None, reason="this system has no /proc, so no high-water mark")
+@pytest.mark.skipif(read_high_water_bytes() is None, reason="this system has no /proc, so no high-water mark")
 def test_the_resident_peak_of_a_worker_is_what_it_touched_and_not_its_parents():
     # The parent (this process, with torch) is far larger than a bare Python; `ru_maxrss` would report the parent.
     code = (

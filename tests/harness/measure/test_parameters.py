@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from harness.measure.parameters import count_parameters, directory_bytes
+from harness.measure.parameters import count_bytes, count_parameters
 
 
 def test_a_model_that_can_be_counted_by_hand():
@@ -45,5 +45,5 @@ def test_the_size_of_a_directory_is_the_sum_of_its_files(tmp_path):
     (tmp_path / "a").write_bytes(b"x" * 100)
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "b").write_bytes(b"x" * 23)
-    assert directory_bytes(tmp_path) == 123
-    assert directory_bytes(tmp_path / "none") == 0
+    assert count_bytes(tmp_path) == 123
+    assert count_bytes(tmp_path / "none") == 0

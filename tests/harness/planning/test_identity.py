@@ -15,11 +15,13 @@ from harness.hashing import find_closure, hash_code
 from harness.planning.identity import hash_training_code
 from methods.registry import get
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 OUTSIDE = (
     *("harness/running/progress.py", "harness/running/runner.py", "harness/cli/run_command.py"),
     *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/rouge_scores.py"),
-    *("harness/worker/evaluate.py", "harness/errors.py", "harness/request.py", "methods/errors.py"),
+    *("harness/worker/evaluation.py", "harness/errors.py", "harness/request.py", "methods/errors.py"),
     *("reports/leaderboard.py", "reports/metrics.py", "methods/__init__.py"),
     *("methods/whole/galore.py", "methods/adapters/prefix.py"),
 )

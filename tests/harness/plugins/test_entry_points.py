@@ -14,7 +14,9 @@ import pytest
 from harness.cli import main
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from reports.store import read_records
+from reports.records.store import read_records
+
+pytestmark = pytest.mark.own
 
 ROOT = Path(__file__).resolve().parents[3]
 WHOLE = '''

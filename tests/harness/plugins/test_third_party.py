@@ -12,7 +12,9 @@ import pytest
 from safetensors import safe_open
 
 from harness.cli import main
-from reports.store import read_records
+from reports.records.store import read_records
+
+pytestmark = pytest.mark.own
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "harness-surgical"

@@ -12,7 +12,7 @@ from harness.running.knob_search import STARTUP, search_knobs
 from harness.spec.search_space import Domain, build_search_space, parse_tune
 from harness.spec.spec import build_spec
 from methods.registry import build
-from reports.store import read_records
+from reports.records.store import read_records
 
 RATE = {"learning_rate": Domain(low=1e-4, high=1e-2, log=True)}
 

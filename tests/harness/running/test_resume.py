@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from reports.store import RunStore
+from reports.records.store import RunStore
+
+pytestmark = pytest.mark.own
 
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--budget", "steps=5", "--out", "out"]

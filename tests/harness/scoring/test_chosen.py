@@ -11,7 +11,7 @@ from harness.errors import HarnessError, MetricError, SpecError
 from harness.scoring.chosen import chosen, find_as_planned, measure
 from harness.scoring.overlap import ExactMatch
 from methods.registry import build
-from reports.metrics import METRICS, Metric
+from reports.records.metrics import METRICS, Metric
 
 PREDICTIONS = ["the cat", "no", "maybe"]
 

@@ -10,7 +10,7 @@ import pytest
 from harness.scoring import registry
 from harness.scoring.overlap import words
 from harness.scoring.rouge_scores import ROUGE_TYPES, score
-from reports.metrics import METRICS
+from reports.records.metrics import METRICS
 
 sacrebleu = pytest.importorskip("sacrebleu")
 

@@ -13,6 +13,8 @@ import pytest
 from harness.errors import SpecError
 from harness.user_code.functions import find
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -124,7 +126,7 @@ def score(predictions, references, inputs):
 
 def test_a_run_whose_directory_has_files_with_the_names_of_libraries(tmp_path):
     """Both processes: the metrics are tried when the run is planned, and measured in the worker."""
-    names = ("datasets", "torch")
+    names = ("rouge_score", "datasets", "torch")
     for name in names:
         (tmp_path / f"{name}.py").write_text(METRIC)
     for name in ("transformers", "evaluate"):  # `evaluate:` begins a metric script's name, and no function's

@@ -13,7 +13,7 @@ from harness.launchers.local import LocalLauncher
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from harness.tasks.general_text import halves
-from harness.worker.forgetting import GeneralLoss, compared
+from harness.worker.forgetting import GeneralLoss, compare_losses
 from methods.base import Limits, ModelFacts
 
 FAMILIES = ("decoder-only", "encoder-decoder")
@@ -57,7 +57,7 @@ def test_the_loss_is_that_of_the_second_halves_alone(measure, tiny_model, tokeni
                 logits = model(torch.tensor([first]), decoder_input_ids=before).logits[0]
         chosen = logits.log_softmax(-1)[range(len(second)), second]
         total, count = total - chosen.sum().item(), count + len(second)
-    found = measure(family).of(model)
+    found = measure(family).measure(model)
     assert len(found) == len(PASSAGES)
     assert sum(found) / len(found) == pytest.approx(total / count, rel=1e-5)
 
@@ -76,25 +76,27 @@ def test_what_does_not_change_forgets_nothing_and_what_changes_forgets_the_diffe
     import torch
 
     model, general = tiny_model("decoder-only"), measure("decoder-only")
-    before = general.of(model)
-    metrics, scores = compared(before, general.of(model))
+    before = general.measure(model)
+    metrics, scores = compare_losses(before, general.measure(model))
     assert metrics["forgetting"] == 0
     assert scores["forgetting"] == [0] * len(PASSAGES)
     with torch.no_grad():
         model.lm_head.weight.mul_(2)
-    after = general.of(model)
-    metrics, scores = compared(before, after)
+    after = general.measure(model)
+    metrics, scores = compare_losses(before, after)
     assert abs(metrics["forgetting"]) > 0.1
     assert metrics["forgetting"] == pytest.approx(metrics["general_loss"] - metrics["general_loss_before"])
     for name in ("general_loss", "forgetting"):  # so that an interval of the scores is one of the metric
         assert sum(scores[name]) / len(scores[name]) == pytest.approx(metrics[name])
     assert scores["general_loss"] == after
-    assert compared(None, after) == ({"general_loss": metrics["general_loss"]}, {"general_loss": after})
+    assert compare_losses(None, after) == ({"general_loss": metrics["general_loss"]}, {"general_loss": after})
 
 
 def test_batches_do_not_matter(measure, tiny_model):
     model = tiny_model("decoder-only")
-    assert measure("decoder-only", size=5).of(model) == pytest.approx(measure("decoder-only", size=1).of(model))
+    assert measure("decoder-only", size=5).measure(model) == pytest.approx(
+        measure("decoder-only", size=1).measure(model)
+    )
 
 
 def test_random_numbers_go_on_as_if_nothing_had_been_measured(measure, tiny_model):
@@ -107,13 +109,13 @@ def test_random_numbers_go_on_as_if_nothing_had_been_measured(measure, tiny_mode
 
     def drawn(measured: bool):
         torch.manual_seed(1), random.seed(1), numpy.random.seed(1)
-        losses = general.of(model) if measured else None
+        losses = general.measure(model) if measured else None
         return losses, (torch.rand(3).tolist(), random.random(), numpy.random.rand())
 
     losses, numbers = drawn(True)
     assert numbers == drawn(False)[1]
     torch.manual_seed(2)
-    assert general.of(model) != losses  # it does draw
+    assert general.measure(model) != losses  # it does draw
 
 
 def shipped(request) -> dict[str, bytes]:
@@ -128,7 +130,7 @@ def test_training_is_the_same_with_and_without_it(make_request, work, method):
     found, plain = work(with_it), work(without)
     assert (found.status, plain.status) == ("ok", "ok"), (found.message, plain.message)
     assert shipped(with_it) == shipped(without) != {}
-    assert Path(with_it["predictions"]).read_bytes() == Path(without["predictions"]).read_bytes()
+    assert Path(with_it.places.predictions).read_bytes() == Path(without.places.predictions).read_bytes()
     assert found.metrics["heldout_loss"] == plain.metrics["heldout_loss"]
     assert set(found.phases) == set(plain.phases) == {"load", "train", "save", "evaluate"}
     assert len(found.scores["forgetting"]) == len(found.scores["general_loss"]) == 76

@@ -16,10 +16,12 @@ from harness.models.toy import ToyBackend
 from harness.planning.planner import _plan_curve, make_plan
 from harness.request import CurveRequest
 from harness.spec.spec import build_spec
-from harness.worker.checkpoint import Stop
-from harness.worker.evaluate import Evaluation, Evaluator
+from harness.worker.evaluation import Evaluation, Evaluator
 from harness.worker.learning_curve import MOST_POINTS, LearningCurve
+from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
+
+pytestmark = pytest.mark.own
 
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
@@ -132,7 +134,7 @@ def make_curve(clock):
     """A function that makes a curve whose evaluations take 50 s each, and its meter."""
 
     def make(amount=2, unit="steps", stop=None, meter=None):
-        meter, stop = meter or Meter("none", clock), stop or Stop()
+        meter, stop = meter or Meter("none", clock), stop or StopSignal()
         asked = CurveRequest(every=Budget(unit, amount), examples=3)
 
         class Slow(Evaluator):
@@ -151,7 +153,7 @@ def make_curve(clock):
 
 def test_the_time_of_evaluations_is_not_counted(make_curve, clock):
     curve, meter = make_curve()
-    with meter.phase("train"), meter.phase("train.warm_start"):
+    with meter.measure_phase("train"), meter.measure_phase("train.warm_start"):
         for step in range(1, 6):
             clock.now += 3
             curve.after_step({"steps": step, "tokens": 7 * step})
@@ -159,13 +161,13 @@ def test_the_time_of_evaluations_is_not_counted(make_curve, clock):
     assert [(p["step"], p["tokens"], p["seconds"]) for p in curve.points] == [(2, 14, 6), (4, 28, 12), (5, 35, 15)]
     assert {p["loss"] for p in curve.points} == {None}  # JSON has no word for infinity
     assert meter.phases["train"].seconds == meter.phases["train.warm_start"].seconds == 15
-    assert meter.metrics(None)["total_seconds"] == 15 + 3 * 50
-    assert meter.now() == 115
+    assert meter.compute_metrics(None)["total_seconds"] == 15 + 3 * 50
+    assert meter.read_clock() == 115
 
 
 def test_the_last_step_has_one_point(make_curve):
     curve, meter = make_curve()
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         for step in (1, 2):
             curve.after_step({"steps": step, "tokens": step})
         curve.end({"steps": 2, "tokens": 2})
@@ -174,7 +176,7 @@ def test_the_last_step_has_one_point(make_curve):
 
 def test_a_step_that_passes_several_multiples_gets_one_point(make_curve):
     curve, meter = make_curve(100, "tokens")
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         for step, tokens in enumerate((90, 350, 390, 400, 499), start=1):
             curve.after_step({"steps": step, "tokens": tokens})
     assert [p["tokens"] for p in curve.points] == [350, 400]
@@ -182,7 +184,7 @@ def test_a_step_that_passes_several_multiples_gets_one_point(make_curve):
 
 def test_a_long_curve_becomes_coarser(make_curve):
     curve, meter = make_curve(1)
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         for step in range(1, 1002):
             curve.after_step({"steps": step, "tokens": step})
         curve.end({"steps": 1001, "tokens": 1001})
@@ -191,10 +193,10 @@ def test_a_long_curve_becomes_coarser(make_curve):
 
 
 def test_a_trial_that_is_to_end_does_not_wait_for_its_evaluation(make_curve):
-    stop = Stop()
+    stop = StopSignal()
     stop.deferred = True
     curve, meter = make_curve(1, stop=stop)
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         curve.after_step({"steps": 1, "tokens": 1})
         stop.asked = True
         curve._measure({"steps": 2, "tokens": 2})  # the signal came while it was under way
@@ -205,20 +207,20 @@ def test_a_trial_that_is_to_end_does_not_wait_for_its_evaluation(make_curve):
 
 def test_a_curve_goes_on_in_another_process(make_curve, clock):
     whole, meter = make_curve(3)
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         for step in range(1, 12):
             clock.now += 1
             whole.after_step({"steps": step, "tokens": step})
     first, meter = make_curve(3)
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         for step in range(1, 6):
             clock.now += 1
             first.after_step({"steps": step, "tokens": step})
-        kept = json.loads(json.dumps([meter.state(), first.state()]))
+        kept = json.loads(json.dumps([meter.get_state(), first.get_state()]))
     second, meter = make_curve(3)
     meter.restore(kept[0])
     second.restore(kept[1])
-    with meter.phase("train"):
+    with meter.measure_phase("train"):
         for step in range(6, 12):
             clock.now += 1
             second.after_step({"steps": step, "tokens": step})
@@ -239,7 +241,7 @@ def test_a_trial_with_a_curve_ends_with_the_same_weights_killed_or_not(make_requ
     assert [outcome.status for outcome in (first, second, third)] == ["ok"] * 3
     assert third.details["resumed"] == {"times": 1, "from_step": 4}
     assert shipped(killed) == shipped(curved) == shipped(plain) != {}
-    assert Path(curved["predictions"]).read_bytes() == Path(plain["predictions"]).read_bytes()
+    assert Path(curved.places.predictions).read_bytes() == Path(plain.places.predictions).read_bytes()
     assert first.curve == second.curve == third.curve
     assert first.learning_curve == ()
     assert points(second) == points(third)
@@ -272,7 +274,7 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
 
     monkeypatch.setattr(Evaluator, "evaluate", no_room)
     found = work(make_request("toy", evaluate_every="steps=3", model="toy", task="toy"))
-    assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
+    assert (found.status, found.measure_phase, found.step) == ("oom", "evaluate", 3)
 
 
 def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, monkeypatch):

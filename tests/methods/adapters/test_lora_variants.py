@@ -9,7 +9,7 @@ import pytest
 
 from harness.contract import Case, tiny
 from methods import registry
-from methods.adapters.lora_init import OWN, START
+from methods.adapters.lora_init import START, TRAINED
 from methods.errors import InvalidSettingError
 
 Q = "base_model.model.model.layers.0.self_attn.q_proj"
@@ -32,8 +32,8 @@ def peft_model(init):
 
 def test_rslora_scales_by_alpha_over_the_root_of_r(tmp_path):
     layer = case(tmp_path, "rslora", r=4).prepared().get_submodule(Q)
-    assert layer.scaling[OWN] == pytest.approx(16 / math.sqrt(4))
-    assert case(tmp_path, "lora", r=4).prepared().get_submodule(Q).scaling[OWN] == 16 / 4
+    assert layer.scaling[TRAINED] == pytest.approx(16 / math.sqrt(4))
+    assert case(tmp_path, "lora", r=4).prepared().get_submodule(Q).scaling[TRAINED] == 16 / 4
 
 
 def test_dora_trains_one_magnitude_for_each_output(tmp_path):
@@ -101,8 +101,8 @@ def test_it_starts_where_pefts_own_does_and_the_base_stays(tmp_path, init):
         if not hasattr(layer, "lora_A"):
             continue
         other = theirs.get_submodule(name)
-        torch.testing.assert_close(layer.lora_A[OWN].weight, other.lora_A[OWN].weight)
-        torch.testing.assert_close(layer.lora_B[OWN].weight, other.lora_B[OWN].weight)
+        torch.testing.assert_close(layer.lora_A[TRAINED].weight, other.lora_A[TRAINED].weight)
+        torch.testing.assert_close(layer.lora_B[TRAINED].weight, other.lora_B[TRAINED].weight)
     base = tiny.model("decoder-only").state_dict()
     for name, layer in ours.get_base_model().named_modules():
         if hasattr(layer, "base_layer"):
@@ -115,7 +115,7 @@ def test_the_fast_pissa_is_close_to_the_exact_one(tmp_path):
     left = {}
     for init in ("pissa", "pissa_niter_16"):
         layer = case(tmp_path, "lora", init=init).prepared().get_submodule(Q)
-        part = layer.scaling[OWN] * layer.lora_B[OWN].weight @ layer.lora_A[OWN].weight
+        part = layer.scaling[TRAINED] * layer.lora_B[TRAINED].weight @ layer.lora_A[TRAINED].weight
         left[init] = (layer.base_layer.weight - part).norm().item()
     assert left["pissa"] <= left["pissa_niter_16"] < 1.001 * left["pissa"]
 
@@ -152,7 +152,7 @@ def test_loftq_starts_as_the_best_low_rank_part_of_what_quantisation_lost(tmp_pa
             continue
         held, seen = layer.get_base_layer().weight, seen + 1
         lost = full.get_submodule(name).weight - dequantize_4bit(held.data, held.quant_state)
-        left = lost - layer.scaling[OWN] * layer.lora_B[OWN].weight @ layer.lora_A[OWN].weight
+        left = lost - layer.scaling[TRAINED] * layer.lora_B[TRAINED].weight @ layer.lora_A[TRAINED].weight
         values = torch.linalg.svdvals(lost)
         assert left.norm().item() == pytest.approx(values[4:].norm().item(), rel=1e-3)
         assert left.norm() < lost.norm()

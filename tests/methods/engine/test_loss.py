@@ -9,7 +9,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from harness.measure.memory import TensorPeak
 from methods.base import Example, Limits, ModelFacts, Setting
 from methods.engine.encoding import Encoded, Encoder
-from methods.engine.loss import row_losses, target_loss
+from methods.engine.loss import compute_loss, compute_row_losses
 from methods.registry import build
 
 ROWS = [Encoded(list(range(10, 10 + n)), [*range(40, 40 + m), 1], cut=False) for n, m in ((30, 5), (18, 9), (25, 1))]
@@ -35,7 +35,7 @@ def test_loss_and_gradients_are_those_of_the_model_itself(tiny_model, tokenizer,
     trainable = [p for p in model.parameters() if p.requires_grad]
 
     expected = model(**batch, use_cache=False).loss
-    found = target_loss(model, batch)
+    found = compute_loss(model, batch)
 
     assert found.item() == pytest.approx(expected.item(), rel=1e-5)
     pairs = zip(torch.autograd.grad(found, trainable), torch.autograd.grad(expected, trainable), strict=True)
@@ -53,7 +53,7 @@ def test_no_logits_are_made_for_prompts(tokenizer):
     peaks = {}
     for name in ("ours", "the model's"):
         with torch.no_grad(), TensorPeak() as watch:
-            loss = target_loss(model, batch) if name == "ours" else model(**batch, use_cache=False).loss
+            loss = compute_loss(model, batch) if name == "ours" else model(**batch, use_cache=False).loss
         assert loss.ndim == 0
         peaks[name] = watch.peak
     assert peaks["the model's"] > width * words * 4  # logits of every position, in float32
@@ -63,7 +63,7 @@ def test_no_logits_are_made_for_prompts(tokenizer):
 def test_a_row_without_a_prompt_predicts_all_but_its_first_token(tiny_model, tokenizer):
     model = tiny_model("decoder-only")
     batch = Encoder(tokenizer, "decoder-only", Limits(64, 16)).training_batch([Encoded([], [40, 41, 1], False)])
-    assert target_loss(model, batch).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
+    assert compute_loss(model, batch).item() == pytest.approx(model(**batch).loss.item(), rel=1e-5)
 
 
 def test_a_model_that_cannot_leave_out_logits_has_the_same_loss(tiny_model, tokenizer):
@@ -76,7 +76,7 @@ def test_a_model_that_cannot_leave_out_logits_has_the_same_loss(tiny_model, toke
         def forward(self, input_ids, attention_mask, use_cache):
             return model(input_ids=input_ids, attention_mask=attention_mask, use_cache=use_cache)
 
-    assert target_loss(Whole(), batch).item() == pytest.approx(target_loss(model, batch).item(), rel=1e-5)
+    assert compute_loss(Whole(), batch).item() == pytest.approx(compute_loss(model, batch).item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("method", ["full", "prefix"])
@@ -87,6 +87,6 @@ def test_losses_of_rows_are_those_of_rows_by_themselves(tiny_model, tokenizer, f
     model = build(method).prepare(tiny_model(family), setting).eval()
     encoder = Encoder(tokenizer, family, Limits(64, 16))
     with torch.no_grad():
-        together = row_losses(model, encoder.training_batch(ROWS)).tolist()
-        apart = [target_loss(model, encoder.training_batch([row])).item() * len(row.response) for row in ROWS]
+        together = compute_row_losses(model, encoder.training_batch(ROWS)).tolist()
+        apart = [compute_loss(model, encoder.training_batch([row])).item() * len(row.response) for row in ROWS]
     assert together == pytest.approx(apart, rel=1e-4)

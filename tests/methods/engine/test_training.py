@@ -8,7 +8,7 @@ import math
 import pytest
 
 from methods.base import Budget, Example, Limits, ModelFacts, TrainingJob
-from methods.engine.training import schedule, train_supervised, training_batches
+from methods.engine.training import draw_batches, scale_learning_rate, train_supervised
 from methods.errors import DivergedError
 from methods.registry import build
 
@@ -43,7 +43,7 @@ def test_first_loss_is_the_mean_over_target_tokens(tiny_model, tokenizer):
 
     model, events = tiny_model("decoder-only"), []
     method = build("full")
-    first = next(training_batches(EXAMPLES, 4, 0))[1]
+    first = next(draw_batches(EXAMPLES, 4, 0))[1]
     total = count = 0
     with torch.no_grad():
         for i in first:
@@ -130,22 +130,22 @@ def test_a_loss_that_is_not_finite_ends_training_at_its_step(tiny_model, tokeniz
 
 
 def test_every_example_comes_once_an_epoch_in_batches_of_like_length():
-    batches = list(itertools.islice(training_batches(EXAMPLES, 4, 7), 20))
+    batches = list(itertools.islice(draw_batches(EXAMPLES, 4, 7), 20))
     for epoch in (0, 1):
         seen = [i for e, batch in batches if e == epoch for i in batch]
         assert sorted(seen) == list(range(40))
     lengths = [[len(EXAMPLES[i].input + EXAMPLES[i].target) for i in batch] for _, batch in batches]
     spread = max(max(row) - min(row) for row in lengths)
     assert spread < max(len(e.input + e.target) for e in EXAMPLES) - min(len(e.input + e.target) for e in EXAMPLES)
-    assert [b for _, b in batches] != [b for _, b in itertools.islice(training_batches(EXAMPLES, 4, 8), 20)]
+    assert [b for _, b in batches] != [b for _, b in itertools.islice(draw_batches(EXAMPLES, 4, 8), 20)]
 
 
 def test_schedule_known_values():
-    assert schedule(0.0, 0.1, "cosine") == 0
-    assert schedule(0.05, 0.1, "cosine") == pytest.approx(0.5)
-    assert schedule(0.1, 0.1, "cosine") == 1
-    assert schedule(0.55, 0.1, "cosine") == pytest.approx(0.5)
-    assert schedule(0.55, 0.1, "linear") == pytest.approx(0.5)
-    assert schedule(1.0, 0.1, "linear") == 0
-    assert schedule(0.9, 0.1, "constant") == 1
-    assert schedule(0.0, 0.0, "constant") == 1
+    assert scale_learning_rate(0.0, 0.1, "cosine") == 0
+    assert scale_learning_rate(0.05, 0.1, "cosine") == pytest.approx(0.5)
+    assert scale_learning_rate(0.1, 0.1, "cosine") == 1
+    assert scale_learning_rate(0.55, 0.1, "cosine") == pytest.approx(0.5)
+    assert scale_learning_rate(0.55, 0.1, "linear") == pytest.approx(0.5)
+    assert scale_learning_rate(1.0, 0.1, "linear") == 0
+    assert scale_learning_rate(0.9, 0.1, "constant") == 1
+    assert scale_learning_rate(0.0, 0.0, "constant") == 1

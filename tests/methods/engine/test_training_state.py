@@ -9,12 +9,12 @@ import pytest
 
 from methods.base import Budget, Example, Limits, ModelFacts, Setting, TrainingJob
 from methods.engine.training_state import (
-    load_optimiser,
-    optimiser_tensors,
-    packed,
-    random_state,
-    restore_random,
-    unpacked,
+    load_optimiser_state,
+    pack_states,
+    read_optimiser_state,
+    read_random_state,
+    restore_random_state,
+    unpack_states,
 )
 from methods.registry import build
 from methods.types import Checkpoint, State
@@ -162,12 +162,12 @@ def test_states_come_out_of_one_as_they_went_in():
     import torch
 
     one, two = State({"a/b": torch.ones(2)}, {"x": [1]}), State({"a": torch.zeros(1)})
-    whole = packed({"first": packed({"one": one}), "second": two})
+    whole = pack_states({"first": pack_states({"one": one}), "second": two})
     assert set(whole.tensors) == {"first/one/a/b", "second/a"}
-    found = unpacked(whole)
+    found = unpack_states(whole)
     assert list(found) == ["first", "second"]
     assert dict(found["second"].tensors) == two.tensors
-    inner = unpacked(found["first"])["one"]
+    inner = unpack_states(found["first"])["one"]
     assert dict(inner.tensors) == one.tensors
     assert inner.values == one.values
 
@@ -188,7 +188,7 @@ def test_an_optimiser_goes_on_as_it_was():
     weight, optimiser = fresh([1.0, 2.0])
     steps(3, weight, optimiser)
     other, second = fresh(weight.tolist())
-    load_optimiser(second, optimiser_tensors(optimiser))
+    load_optimiser_state(second, read_optimiser_state(optimiser))
     steps(2, weight, optimiser)
     steps(2, other, second)
     assert torch.equal(weight, other)
@@ -204,12 +204,12 @@ def test_random_numbers_go_on_where_they_were():
         return random.random(), random.gauss(0, 1), numpy.random.rand(), numpy.random.randn(), torch.rand(1).item()
 
     draw()
-    state = random_state("cpu")
+    state = read_random_state("cpu")
     state = State(dict(state.tensors), json.loads(json.dumps(state.values)))
     expected = [draw(), draw()]
     random.seed(1)
     numpy.random.seed(1)
     torch.manual_seed(1)
     assert draw() != expected[0]
-    restore_random(state, "cpu")
+    restore_random_state(state, "cpu")
     assert [draw(), draw()] == expected

@@ -114,12 +114,12 @@ def test_weights_in_float32_meet_a_model_in_16_bits(tmp_path, method, family):
     """Training holds what trains in float32; answers must come out all the same, before and after shipping."""
     import torch
 
-    from methods.engine.training import hold_trainable_in_float32
+    from methods.engine.training import cast_trainable_to_float32
 
     case = Case(method, family, tmp_path)
     setting = case.setting
     model = case.method.prepare(tiny.model(family).to(torch.bfloat16), setting)
-    hold_trainable_in_float32(model)
+    cast_trainable_to_float32(model)
     assert {p.dtype for p in model.parameters() if p.requires_grad} == {torch.float32}
     answers = case.answers(model, 6)
     case.method.save(model, tmp_path / "shipped")

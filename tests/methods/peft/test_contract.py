@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from harness.contract import table, tiny
-from methods.peft.introspection import version
-from methods.peft.tuners import known
+from methods.peft.introspection import read_version
+from methods.peft.tuners import find_tuner
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "methods.md"
 VERSION, DOCUMENTED = table.read(PAGE.read_text(encoding="utf-8"))
@@ -26,19 +26,19 @@ PAIRS = [(tuner, family) for tuner in table.names() for family in tiny.FAMILIES]
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("tuner", "family"), PAIRS)
 def test_it_does_what_the_page_says(tuner, family):
-    missing = [module for module in known(tuner).needs if importlib.util.find_spec(module) is None]
+    missing = [module for module in find_tuner(tuner).needs if importlib.util.find_spec(module) is None]
     if missing:
         pytest.skip(f"without {missing}, which the page had")
     found = table.outcome(tuner, family).text
     documented = DOCUMENTED.get((tuner, family), table.WORKS)
-    if version() == VERSION:
+    if read_version() == VERSION:
         assert table.alike(found) == table.alike(documented)
     elif documented.startswith(table.WORKS):  # another PEFT may do better, not worse
         assert found.startswith(table.WORKS) or OLDER.get((tuner, family), "\0") in found
 
 
 def test_the_page_names_all_that_is_registered():
-    if version() != VERSION:
+    if read_version() != VERSION:
         pytest.skip(f"the page is of PEFT {VERSION}")
     assert set(DOCUMENTED) == set(PAIRS)
 
@@ -59,7 +59,7 @@ def test_a_table_is_read_as_it_was_written():
     assert page.startswith("x\n")
     assert page.endswith("y\n")
     assert "old" not in page
-    assert table.read(page) == (version(), {(one.tuner, one.family): one.text for one in found})
+    assert table.read(page) == (read_version(), {(one.tuner, one.family): one.text for one in found})
 
 
 def test_sentences_are_compared_without_their_numbers():

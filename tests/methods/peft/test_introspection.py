@@ -11,33 +11,33 @@ import pytest
 from methods import registry
 from methods.errors import InvalidSettingError, UnknownKnobError, UnknownMethodError
 from methods.peft import introspection
-from methods.peft.config_knobs import argument, written
+from methods.peft.config_knobs import to_knob_value, to_peft_value
 from methods.peft.tuners import COMPARISON, TUNERS, USUAL
 
 
 def test_the_registered_tuners_are_those_of_peft():
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
-    assert introspection.registered() == {
+    assert introspection.list_tuners() == {
         str(kind.value).lower(): config.__name__ for kind, config in PEFT_TYPE_TO_CONFIG_MAPPING.items()
     }
-    assert len(introspection.registered()) >= 37
+    assert len(introspection.list_tuners()) >= 37
 
 
 def test_the_version_is_pefts():
     import peft
 
-    assert introspection.version() == peft.__version__
+    assert introspection.read_version() == peft.__version__
 
 
-@pytest.mark.parametrize("tuner", introspection.registered())
+@pytest.mark.parametrize("tuner", introspection.list_tuners())
 def test_fields_and_defaults_are_those_of_the_class(tuner):
     import peft
     from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING
 
     config = next(value for kind, value in PEFT_TYPE_TO_CONFIG_MAPPING.items() if kind.value.lower() == tuner)
     real = {field.name: field for field in dataclasses.fields(config)}
-    found = introspection.fields(config.__name__)
+    found = introspection.read_fields(config.__name__)
     assert found
     for name, field in found.items():
         default = real[name].default
@@ -63,12 +63,12 @@ def _can_be_given(hint):
 
 
 def test_every_name_of_the_table_is_registered_or_of_a_registered_type():
-    if introspection.version() != "0.21.2":
+    if introspection.read_version() != "0.21.2":
         pytest.skip("the table is of PEFT 0.21.2")
-    assert {tuner.type or name for name, tuner in TUNERS.items()} == set(introspection.registered())
+    assert {tuner.type or name for name, tuner in TUNERS.items()} == set(introspection.list_tuners())
 
 
-@pytest.mark.parametrize("name", [name for name in registry.table() if name.startswith("peft:")])
+@pytest.mark.parametrize("name", [name for name in registry.list_own_methods() if name.startswith("peft:")])
 def test_every_tuner_is_a_method_whose_settings_build_it_again(name):
     method = registry.build(name)
     assert method.name == name
@@ -106,20 +106,25 @@ def test_a_wrong_value_names_the_knob(name, settings, message):
 
 
 def test_a_knob_is_what_peft_takes():
-    fields = introspection.fields("LoraConfig")
-    assert argument("x", fields["target_modules"], "q_proj+v_proj") == ["q_proj", "v_proj"]
-    assert argument("x", fields["target_modules"], "all-linear") == "all-linear"
-    assert argument("x", fields["target_modules"], "none") is None
-    assert argument("x", fields["layers_to_transform"], "0+3") == [0, 3]
-    assert argument("x", fields["bias"], "none") == "none"  # a word of PEFT's here
-    assert argument("x", fields["init_lora_weights"], "false") is False
-    assert argument("x", fields["init_lora_weights"], "pissa_niter_4") == "pissa_niter_4"
+    fields = introspection.read_fields("LoraConfig")
+    assert to_peft_value("x", fields["target_modules"], "q_proj+v_proj") == ["q_proj", "v_proj"]
+    assert to_peft_value("x", fields["target_modules"], "all-linear") == "all-linear"
+    assert to_peft_value("x", fields["target_modules"], "none") is None
+    assert to_peft_value("x", fields["layers_to_transform"], "0+3") == [0, 3]
+    assert to_peft_value("x", fields["bias"], "none") == "none"  # a word of PEFT's here
+    assert to_peft_value("x", fields["init_lora_weights"], "false") is False
+    assert to_peft_value("x", fields["init_lora_weights"], "pissa_niter_4") == "pissa_niter_4"
     with pytest.raises(InvalidSettingError, match=r"x\.layers_to_transform: give int values joined by \+"):
-        argument("x", fields["layers_to_transform"], "0+three")
+        to_peft_value("x", fields["layers_to_transform"], "0+three")
 
 
 def test_pefts_values_are_written_as_flags_have_them():
-    assert (written(None), written(()), written((1, 2)), written(False)) == ("none", "none", "1+2", False)
+    assert (to_knob_value(None), to_knob_value(()), to_knob_value((1, 2)), to_knob_value(False)) == (
+        "none",
+        "none",
+        "1+2",
+        False,
+    )
 
 
 def test_rates_are_those_of_pefts_method_comparison():

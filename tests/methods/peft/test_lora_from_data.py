@@ -6,7 +6,7 @@ import pytest
 
 from harness.contract import Case
 from methods.errors import InvalidSettingError
-from methods.peft.lora_from_data import RESIDUAL
+from methods.peft.lora_from_data import RESIDUAL_INITS
 from methods.registry import build
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -34,7 +34,7 @@ def test_a_start_differs_from_loras_and_ships_for_the_base_as_it_was(tmp_path, s
     torch.testing.assert_close(found.logits(again), base, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("start", RESIDUAL)
+@pytest.mark.parametrize("start", RESIDUAL_INITS)
 @pytest.mark.parametrize(
     ("knob", "given", "wanted"),
     [
@@ -56,7 +56,7 @@ def test_dora_refuses_a_start_in_the_base_weights():
 
 
 @pytest.mark.parametrize("knobs", [{}, {"lora_dropout": 0.2}, {"use_rslora": True}])
-@pytest.mark.parametrize("start", RESIDUAL)
+@pytest.mark.parametrize("start", RESIDUAL_INITS)
 def test_a_start_in_the_base_weights_ships_the_model_that_was_trained(tmp_path, start, knobs):
     import torch
 

@@ -11,14 +11,14 @@ from harness.models.loading import load
 from harness.models.source import resolve
 from harness.request import Decoding, TaskRequest
 from harness.tasks import load_task
-from harness.worker.evaluate import Evaluator
+from harness.worker.evaluation import Evaluator
 from harness.worker.generate import TransformersBackend
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 
-STEPS = 200
-EXAMPLES = 64
-BATCH = 32
+STEPS = 60
+EXAMPLES = 24
+BATCH = 24
 
 
 @pytest.mark.slow

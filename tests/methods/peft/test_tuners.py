@@ -13,7 +13,7 @@ from harness.planning.identity import hash_training_code
 from methods.base import Budget, ModelFacts, TrainingJob
 from methods.errors import InvalidSettingError
 from methods.peft.adalora import PARTS
-from methods.peft.soft_prompts import with_prompt
+from methods.peft.soft_prompts import insert_prompt
 from methods.registry import build, get
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -92,7 +92,7 @@ def test_adalora_refuses_a_schedule_longer_than_the_budget():
 
 
 def test_what_is_not_driven_is_refused():
-    with pytest.raises(InvalidSettingError, match=r"peft:adamss\.use_asa: adaptive allocation is not driven"):
+    with pytest.raises(InvalidSettingError, match=r"peft:adamss\.use_asa: adaptive allocation is not supported"):
         build("peft:adamss", {"use_asa": True})
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.layers_to_transform: give int values joined by \+"):
         build("peft:lora", {"layers_to_transform": "0+two"})
@@ -107,7 +107,7 @@ def test_a_soft_prompt_stands_between_pads_and_text(tmp_path, name):
     virtual = model.active_peft_config.num_virtual_tokens
     ids = torch.tensor([[0, 0, 5, 6], [7, 8, 9, 10]])
     with torch.no_grad():
-        embeddings, mask = with_prompt(model, ids, torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]))
+        embeddings, mask = insert_prompt(model, ids, torch.tensor([[0, 0, 1, 1], [1, 1, 1, 1]]))
         text, prompt = model.word_embeddings(ids), model.get_prompt(2, task_ids=ids.new_zeros(2))
     assert mask.sum(dim=1).tolist() == [virtual + 2, virtual + 4]
     assert mask[0, :3].tolist() == [0, 0, 1]
@@ -191,7 +191,7 @@ def test_a_tuner_for_some_architectures_is_unsupported_on_others_before_anything
 def test_what_cannot_serve_says_so_before_a_model_is_loaded():
     assert "works on decoder-only models" in build("peft:adaption_prompt").unsupported(facts("encoder-decoder"))
     assert "trained before" in build("peft:xlora").unsupported(facts("decoder-only"))
-    assert "on cuda alone" in build("peft:lora", {"init_lora_weights": "loftq"}).unsupported(facts("decoder-only"))
+    assert "on cuda only" in build("peft:lora", {"init_lora_weights": "loftq"}).unsupported(facts("decoder-only"))
     assert build("peft:loftq").unsupported(ModelFacts("x", "toy", "T", "cuda")).startswith("peft:loftq")
 
 

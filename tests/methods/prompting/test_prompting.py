@@ -150,5 +150,5 @@ def test_zero_shot_takes_the_users_phrasing(tmp_path):
     assert json.loads((tmp_path / "shipped" / "prompt.json").read_text()) == shipped
     with pytest.raises(InvalidSettingError, match=r"template: must contain \{input\} once"):
         build("zero-shot", {"template": "no place"})
-    with pytest.raises(InvalidSettingError, match="examples: has no effect beside template"):
+    with pytest.raises(InvalidSettingError, match="examples: has no effect together with template"):
         build("zero-shot", {"template": "Fox: {input}!", "examples": 5})

@@ -9,11 +9,11 @@ import torch
 
 from methods.rlhf.advantages import (
     KLController,
-    at_the_end,
-    generalised,
-    group_normalised,
-    kl_low_variance,
-    leave_one_out,
+    estimate_generalised_advantages,
+    estimate_kl,
+    normalise_by_group,
+    put_at_last_token,
+    subtract_leave_one_out_mean,
     whiten,
 )
 
@@ -21,12 +21,12 @@ from methods.rlhf.advantages import (
 def test_leave_one_out():
     # First prompt: 1 against the mean of 2 and 6, which is 4; 2 against 3.5; 6 against 1.5.
     rewards = torch.tensor([1.0, 2.0, 6.0, 5.0, 5.0, 5.0])
-    assert leave_one_out(rewards, 3).tolist() == pytest.approx([-3, -1.5, 4.5, 0, 0, 0])
+    assert subtract_leave_one_out_mean(rewards, 3).tolist() == pytest.approx([-3, -1.5, 4.5, 0, 0, 0])
 
 
 def test_group_normalisation():
     # Mean 2, standard deviation (n − 1) of 1 and 3 is √2.
-    found = group_normalised(torch.tensor([1.0, 3.0, 7.0, 7.0]), 2)
+    found = normalise_by_group(torch.tensor([1.0, 3.0, 7.0, 7.0]), 2)
     assert found.tolist() == pytest.approx([-1 / math.sqrt(2), 1 / math.sqrt(2), 0, 0], abs=1e-5)
 
 
@@ -40,7 +40,7 @@ def test_whitening():
 
 def test_a_reward_stands_at_the_last_token():
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    assert at_the_end(torch.tensor([5.0, 7.0]), mask).tolist() == [[0, 5, 0], [0, 0, 7]]
+    assert put_at_last_token(torch.tensor([5.0, 7.0]), mask).tolist() == [[0, 5, 0], [0, 0, 7]]
 
 
 def test_generalised_advantages():
@@ -48,25 +48,25 @@ def test_generalised_advantages():
     # Token 1: 0 + 0.2 − 0.1 = 0.1, plus half of 0.55 = 0.375.
     rewards, values = torch.tensor([[0.0, 0.0, 1.0, 9.0]]), torch.tensor([[0.1, 0.2, 0.5, 9.0]])
     mask = torch.tensor([[1.0, 1.0, 1.0, 0.0]])
-    advantages, returns = generalised(rewards, values, mask, 1.0, 0.5)
+    advantages, returns = estimate_generalised_advantages(rewards, values, mask, 1.0, 0.5)
     assert advantages[0].tolist() == pytest.approx([0.375, 0.55, 0.5, 0])
     assert returns[0].tolist() == pytest.approx([0.475, 0.75, 1.0, 0])
 
 
 def test_with_lambda_one_a_return_is_the_sum_of_what_follows():
     rewards, values = torch.tensor([[1.0, 2.0, 4.0]]), torch.tensor([[3.0, -1.0, 0.5]])
-    _, returns = generalised(rewards, values, torch.ones(1, 3), 1.0, 1.0)
+    _, returns = estimate_generalised_advantages(rewards, values, torch.ones(1, 3), 1.0, 1.0)
     assert returns[0].tolist() == pytest.approx([7, 6, 4])
 
 
 def test_the_low_variance_estimate_of_kl():
     same = torch.tensor([-1.0, -2.0])
-    assert kl_low_variance(same, same).tolist() == [0, 0]
+    assert estimate_kl(same, same).tolist() == [0, 0]
     # Policy e times as probable: x = 1, e⁻¹ − 1 + 1.
-    assert kl_low_variance(torch.tensor(-1.0), torch.tensor(-2.0)).item() == pytest.approx(math.exp(-1))
+    assert estimate_kl(torch.tensor(-1.0), torch.tensor(-2.0)).item() == pytest.approx(math.exp(-1))
     # Its mean over samples of the policy is the KL divergence itself.
     policy, reference = torch.tensor([0.7, 0.2, 0.1]), torch.tensor([0.3, 0.3, 0.4])
-    mean = (policy * kl_low_variance(policy.log(), reference.log())).sum()
+    mean = (policy * estimate_kl(policy.log(), reference.log())).sum()
     assert mean.item() == pytest.approx((policy * (policy / reference).log()).sum().item())
 
 

@@ -12,7 +12,7 @@ from methods.base import Example, Limits
 from methods.engine.encoding import Encoder
 from methods.engine.training import train_supervised
 from methods.feedback import Observer
-from methods.rlhf.policy import Optimiser
+from methods.rlhf.policy import PolicyOptimiser
 from methods.rlhf.roles import REFERENCE, Roles
 
 from .conftest import EXAMPLES, TEMPLATES
@@ -59,7 +59,7 @@ def ours(start, algorithm, seed):
     roles = Roles(job.model)
     roles.keep(REFERENCE)
     torch.manual_seed(seed)
-    learner = Optimiser(method, job, roles, Encoder(job.tokenizer, "decoder-only", job.limits), reward)
+    learner = PolicyOptimiser(method, job, roles, Encoder(job.tokenizer, "decoder-only", job.limits), reward)
     learner.run()
     return [point["reward"] for point in learner.curve]
 

@@ -13,12 +13,14 @@ import torch
 from harness.measure.meter import Meter
 from harness.models.backend import LoadedModel
 from harness.request import CurveRequest, Decoding
-from harness.worker.checkpoint import Stop
-from harness.worker.evaluate import Evaluator
+from harness.worker.evaluation import Evaluator
 from harness.worker.generate import TransformersBackend
 from harness.worker.learning_curve import LearningCurve
+from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
 from methods.feedback import Feedback, Scorer
+
+pytestmark = pytest.mark.own
 
 QUALITY = Scorer("length", lambda prompts, responses, references: [len(text) / 100 for text in responses])
 STAGED = {"dropout": 0.2, "learning_rate": 1e-2, "warm_start": 0.4, "pairs": 16}
@@ -56,7 +58,7 @@ def train(make_job):
         numpy.random.seed(0)
         done = {"steps": 0, "tokens": 0}
         asked = every and CurveRequest(every=Budget("steps", every), examples=3)
-        curve, events = LearningCurve(asked, meter := Meter("none"), Stop()), []
+        curve, events = LearningCurve(asked, meter := Meter("none"), StopSignal()), []
 
         class Drawing(Evaluator):
             def evaluate(self, examples, on_progress):
@@ -74,7 +76,7 @@ def train(make_job):
             if event.evaluable:
                 curve.after_step(done)
 
-        with meter.phase("train"):
+        with meter.measure_phase("train"):
             curve.begin(evaluator, job.validation)
             method.train(dataclasses.replace(job, emit=emit))
             curve.end(done)

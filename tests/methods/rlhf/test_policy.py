@@ -10,9 +10,11 @@ import torch
 from methods.base import Limits
 from methods.engine.encoding import Encoder
 from methods.errors import DivergedError
-from methods.rlhf.heldout import Measure
-from methods.rlhf.policy import Optimiser, thinned
+from methods.rlhf.heldout import PolicyEvaluator
+from methods.rlhf.policy import PolicyOptimiser, thin_out
 from methods.rlhf.roles import REFERENCE, Roles
+
+pytestmark = pytest.mark.own
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 ALGORITHMS = ("rloo", "grpo", "ppo")
@@ -37,7 +39,7 @@ def optimiser(make_job, family, reward, *, steps, may_end=False, **knobs):
     roles.keep(REFERENCE)
     encoder = Encoder(job.tokenizer, family, job.limits)
     torch.manual_seed(0)
-    return Optimiser(method, job, roles, encoder, reward), Measure(method, job, roles, encoder, reward)
+    return PolicyOptimiser(method, job, roles, encoder, reward), PolicyEvaluator(method, job, roles, encoder, reward)
 
 
 def weights(model):
@@ -113,7 +115,7 @@ def test_the_penalty_for_no_end_teaches_to_end(make_job):
 
 
 def test_a_supervised_loss_beside_the_policys_teaches_the_references(make_job):
-    from methods.engine.loss import target_loss
+    from methods.engine.loss import compute_loss
 
     losses = {}
     for weight in (0.0, 1.0):
@@ -124,9 +126,9 @@ def test_a_supervised_loss_beside_the_policys_teaches_the_references(make_job):
         job = learner.job
         texts = [learner.method.write(example, job.templates, 0) for example in job.examples]
         batch = learner.encoder.training_batch(learner.encoder.encode_all(texts))
-        before = target_loss(job.model, batch).item()
+        before = compute_loss(job.model, batch).item()
         learner.run()
-        losses[weight] = target_loss(job.model, batch).item() - before
+        losses[weight] = compute_loss(job.model, batch).item() - before
     assert losses[0.0] == pytest.approx(0, abs=1e-4)
     assert losses[1.0] < -0.5
 
@@ -167,6 +169,6 @@ def test_a_reward_that_is_not_finite_ends_it(make_job):
 
 def test_a_long_curve_is_thinned_and_keeps_its_ends():
     curve = [{"step": i} for i in range(1001)]
-    found = thinned(curve)
+    found = thin_out(curve)
     assert (len(found), found[0], found[-1]) == (200, curve[0], curve[-1])
-    assert thinned(curve[:7]) == curve[:7]
+    assert thin_out(curve[:7]) == curve[:7]

@@ -12,7 +12,7 @@ from methods.base import Budget
 from methods.engine.encoding import Encoder
 from methods.feedback import Preference
 from methods.rlhf import pairs, reward_model, trainer
-from methods.rlhf.reward_model import Judge, RewardModel, score_pairs
+from methods.rlhf.reward_model import RewardModel, TrainedRewardModel, score_pairs
 from methods.rlhf.roles import REWARD, Roles
 
 from .conftest import EXAMPLES
@@ -27,7 +27,7 @@ def setting(request, make_job):
     family, peft = request.param
     method, job = make_job(family, knobs={"peft": peft})
     encoder = Encoder(job.tokenizer, family, job.limits)
-    return job, Roles(job.model), encoder, pairs.encode(method, encoder, job.templates, PAIRS), family
+    return job, Roles(job.model), encoder, pairs.encode_pairs(method, encoder, job.templates, PAIRS), family
 
 
 def make(job, roles, family):
@@ -55,7 +55,7 @@ def test_a_reward_is_the_heads_value_at_the_end_of_the_response(setting):
     job, roles, encoder, encoded, family = setting
     model = make(job, roles, family)
     rows = [row for pair in encoded[:5] for row in pair]
-    found = Judge(model, roles, encoder, job).rewards(rows)
+    found = TrainedRewardModel(model, roles, encoder, job).score(rows)
     with roles.playing(REWARD):
         expected = [by_hand(model, row, family) for row in rows]
     assert found.tolist() == pytest.approx(expected, abs=1e-4)
@@ -74,7 +74,7 @@ def test_the_loss_of_a_pair_is_bradley_terrys(setting):
     one = dataclasses.replace(job, budget=Budget("steps", 1), batch_size=1, emit=events.append)
     rows = [{"chosen_ids": encoded[0][0].response, "rejected_ids": encoded[0][1].response}]
     with roles.playing(REWARD, train=True):
-        trainer.run(
+        trainer.run_trainer(
             trl.RewardTrainer, trl.RewardConfig, one, make_config(), model, rows, settings={"max_length": None},
             collate=lambda items: model.batch(encoder, list(encoded[0])),
         )  # fmt: skip
@@ -97,10 +97,12 @@ def test_it_learns_to_tell_dogs_from_cats_and_leaves_the_policy_alone(setting):
     part = dataclasses.replace(job, budget=Budget("steps", 30), emit=events.append)
     before = {name: p.detach().clone() for name, p in job.model.named_parameters()}
     rates = dataclasses.replace(make_config(), learning_rate=3e-2 if roles.adapters else 3e-3)
-    judge, scores, curve = reward_model.train(part, roles, encoder, rates, encoded[8:], encoded[:8], PAIRS[:8])
+    judge, scores, curve = reward_model.train_reward_model(
+        part, roles, encoder, rates, encoded[8:], encoded[:8], PAIRS[:8]
+    )
     assert scores.accuracy == 1  # of the half that chose nothing
     assert scores.by_origin == {"given": 1}
-    assert judge.judge(encoded[:8], PAIRS[:8]).accuracy == 1  # the best weights are back
+    assert judge.evaluate(encoded[:8], PAIRS[:8]).accuracy == 1  # the best weights are back
     assert curve[0]["loss"] > curve[-1]["loss"]
     assert [point["step"] for point in curve] == list(range(1, len(events) + 1))
     for name, value in before.items():
@@ -111,7 +113,7 @@ def test_it_stops_when_accuracy_no_longer_rises(setting):
     job, roles, encoder, encoded, _ = setting
     part = dataclasses.replace(job, budget=Budget("steps", 60))
     rates = dataclasses.replace(make_config(), learning_rate=1e-9)  # nothing is learned, so nothing rises
-    _, _, curve = reward_model.train(part, roles, encoder, rates, encoded[8:], encoded[:8], PAIRS[:8])
+    _, _, curve = reward_model.train_reward_model(part, roles, encoder, rates, encoded[8:], encoded[:8], PAIRS[:8])
     measured = [point for point in curve if point["accuracy"] is not None]
     assert len(measured) == 1 + reward_model.PATIENCE
     assert len(curve) < 60
@@ -122,7 +124,7 @@ def test_the_weights_that_are_kept_are_the_reward_models_own(setting, tmp_path):
 
     job, roles, encoder, _, family = setting
     model = make(job, roles, family)
-    Judge(model, roles, encoder, job).keep(tmp_path)
+    TrainedRewardModel(model, roles, encoder, job).keep(tmp_path)
     kept = load_file(tmp_path / "model.safetensors")
     assert torch.equal(kept["head.weight"], model.head.weight)
     if roles.adapters:
@@ -156,8 +158,8 @@ def test_rewards_are_float32_in_mixed_precision(setting):
 
 def test_halves_share_no_prompt_and_lose_no_pair():
     pairs = [Preference(str(i), f"prompt {i // 3}", "a", "b") for i in range(10)]
-    first, second = reward_model.halves(pairs)
+    first, second = reward_model.split_in_halves(pairs)
     assert sorted(first + second) == list(range(10))
     assert not {pairs[i].prompt for i in first} & {pairs[i].prompt for i in second}
     assert abs(len(first) - len(second)) <= 3
-    assert reward_model.halves(pairs[:2]) == ([0, 1], [0, 1])
+    assert reward_model.split_in_halves(pairs[:2]) == ([0, 1], [0, 1])

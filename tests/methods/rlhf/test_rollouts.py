@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from methods.engine.encoding import Encoder
-from methods.rlhf.rollouts import Rollouts, log_probs, sample
+from methods.rlhf.rollouts import Rollouts, compute_log_probs, sample_responses
 
 from .conftest import EXAMPLES, LIMITS, TEMPLATES
 
@@ -53,9 +53,9 @@ def directly(model, row, family):
 def test_they_equal_a_direct_forward_pass(policy):
     model, encoder, encoded, family = policy
     torch.manual_seed(0)
-    rollouts = sample(model, encoder, encoded, generate, samples=2, temperature=1.0)
+    rollouts = sample_responses(model, encoder, encoded, generate, samples=2, temperature=1.0)
     with torch.no_grad():
-        found = log_probs(model, rollouts, family).log_probs
+        found = compute_log_probs(model, rollouts, family).log_probs
     for row, values in zip(rollouts.rows(), found, strict=True):
         expected = directly(model, row, family)
         torch.testing.assert_close(values[: len(expected)], expected, rtol=1e-4, atol=1e-4)
@@ -72,9 +72,9 @@ def test_they_are_what_the_tokens_were_sampled_with(policy):
         return output.sequences
 
     torch.manual_seed(0)
-    rollouts = sample(model, encoder, encoded, seeing, samples=2, temperature=0.7)
+    rollouts = sample_responses(model, encoder, encoded, seeing, samples=2, temperature=0.7)
     with torch.no_grad():
-        found = log_probs(model, rollouts, family, temperature=0.7).log_probs
+        found = compute_log_probs(model, rollouts, family, temperature=0.7).log_probs
     logs = (seen["logits"].float() / 0.7).log_softmax(-1).gather(2, rollouts.responses.unsqueeze(2))[..., 0]
     torch.testing.assert_close(found, logs * rollouts.mask, rtol=1e-4, atol=1e-4)
 
@@ -82,10 +82,10 @@ def test_they_are_what_the_tokens_were_sampled_with(policy):
 def test_a_slice_says_what_the_whole_says(policy):
     model, encoder, encoded, family = policy
     torch.manual_seed(0)
-    rollouts = sample(model, encoder, encoded, generate, samples=2, temperature=1.0)
+    rollouts = sample_responses(model, encoder, encoded, generate, samples=2, temperature=1.0)
     with torch.no_grad():
-        whole = log_probs(model, rollouts, family, entropy=True)
-        part = log_probs(model, rollouts.slice(2, 5), family, entropy=True)
+        whole = compute_log_probs(model, rollouts, family, entropy=True)
+        part = compute_log_probs(model, rollouts.slice(2, 5), family, entropy=True)
     width = part.log_probs.shape[1]
     torch.testing.assert_close(part.log_probs, whole.log_probs[2:5, :width], rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(part.entropy, whole.entropy[2:5, :width], rtol=1e-4, atol=1e-4)
@@ -97,7 +97,7 @@ def test_given_responses_are_scored_in_the_same_way(policy):
     assert [row.response for row in rollouts.rows()] == [item.response for item in encoded]
     assert [row.prompt for row in rollouts.rows()] == [item.prompt for item in encoded]
     with torch.no_grad():
-        found = log_probs(model, rollouts, family).log_probs
+        found = compute_log_probs(model, rollouts, family).log_probs
     for row, values in zip(encoded, found, strict=True):
         torch.testing.assert_close(values[: len(row.response)], directly(model, row, family), rtol=1e-4, atol=1e-4)
 
@@ -109,9 +109,9 @@ def test_a_model_that_knows_nothing_has_the_entropy_of_its_vocabulary(make_job, 
     encoder = Encoder(job.tokenizer, family, LIMITS)
     encoded = encoder.encode_all([method.write(example, TEMPLATES, 0) for example in EXAMPLES[:3]])
     torch.manual_seed(0)
-    rollouts = sample(job.model, encoder, encoded, generate, samples=2, temperature=1.0)
+    rollouts = sample_responses(job.model, encoder, encoded, generate, samples=2, temperature=1.0)
     with torch.no_grad():
-        found = log_probs(job.model, rollouts, family, entropy=True)
+        found = compute_log_probs(job.model, rollouts, family, entropy=True)
     real = rollouts.mask.bool()
     expected = math.log(job.model.config.vocab_size)
     torch.testing.assert_close(found.entropy[real], torch.full_like(found.entropy[real], expected))
@@ -129,7 +129,7 @@ def test_a_response_ends_with_its_first_end_token(make_job, family):
         rows = inputs["input_ids"] if family == "decoder-only" else torch.full((2, 1), pad)
         return torch.cat([rows, torch.tensor([[40, 41, end, 42], [50, 51, 52, 53]])], 1)
 
-    rollouts = sample(job.model, encoder, encoded, known, samples=1, temperature=1.0)
+    rollouts = sample_responses(job.model, encoder, encoded, known, samples=1, temperature=1.0)
     assert rollouts.mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert rollouts.ended.tolist() == [True, False]
     assert rollouts.responses[0].tolist() == [40, 41, end, pad]

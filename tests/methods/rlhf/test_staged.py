@@ -10,7 +10,7 @@ from methods.engine.training import train_supervised
 from methods.errors import InvalidSettingError
 from methods.feedback import Feedback
 from methods.registry import build
-from methods.rlhf.staged import Ledger
+from methods.rlhf.staged import StageRunner
 
 FAMILIES = ("decoder-only", "encoder-decoder")
 
@@ -18,7 +18,7 @@ FAMILIES = ("decoder-only", "encoder-decoder")
 def test_stages_share_the_budget_and_count_steps_on(make_job):
     events = []
     _, job = make_job(steps=10, emit=events.append)
-    ledger = Ledger(job)
+    ledger = StageRunner(job)
     for stage, share, steps in (("warm_start", 0.5, 5), ("reward_model", 0.2, 2), ("policy", 0.3, 3)):
         part = ledger.part(stage, share)
         assert part.budget == Budget("steps", steps)
@@ -33,19 +33,21 @@ def test_stages_share_the_budget_and_count_steps_on(make_job):
 @pytest.mark.parametrize("unit", ["epochs", "tokens", "minutes"])
 def test_other_budgets_are_split_exactly(make_job, unit):
     _, job = make_job(budget=Budget(unit, 8))
-    assert Ledger(job).part("warm_start", 0.25).budget == Budget(unit, 2.0)
+    assert StageRunner(job).part("warm_start", 0.25).budget == Budget(unit, 2.0)
 
 
 @pytest.mark.parametrize("steps", range(4, 40))
 def test_whole_steps_add_up(steps):
-    ledger = Ledger(TrainingJob(*[None] * 6, Budget("steps", steps), *[None] * 7))  # of which nothing else is asked
+    ledger = StageRunner(
+        TrainingJob(*[None] * 6, Budget("steps", steps), *[None] * 7)
+    )  # of which nothing else is asked
     shares = (0.55, 0.25, ledger.left - 0.8)
     assert sum(ledger.part("policy", share).budget.amount for share in shares) == steps
 
 
 def test_a_stage_gets_at_least_one_step(make_job):
     _, job = make_job(steps=1)
-    assert Ledger(job).part("policy", 0.1).budget == Budget("steps", 1)
+    assert StageRunner(job).part("policy", 0.1).budget == Budget("steps", 1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -57,7 +59,7 @@ def test_it_goes_on_from_what_another_trial_shipped(make_job, tmp_path, family, 
 
     method, job = make_job(family, knobs={"peft": peft, "start": origin}, feedback=Feedback(start=tmp_path))
     assert method.starts_from == origin
-    ledger = Ledger(job)
+    ledger = StageRunner(job)
     method._warm_start(ledger)
     assert job.observer.told["warm_start"] == {"from": f"{origin} seed 0"}
     assert ledger.left == pytest.approx(0.35)
@@ -73,7 +75,7 @@ def test_a_start_with_other_knobs_is_refused(make_job, tmp_path):
     first.save(started.model, tmp_path)
     method, job = make_job(knobs={"start": "lora"}, feedback=Feedback(start=tmp_path))
     with pytest.raises(InvalidSettingError, match=r"rlhf.r is 8, that of lora 4"):
-        method._warm_start(Ledger(job))
+        method._warm_start(StageRunner(job))
 
 
 @pytest.mark.parametrize(

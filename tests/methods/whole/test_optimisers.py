@@ -79,17 +79,17 @@ def test_fused_updates_leave_no_gradient(tmp_path):
 def test_a_step_of_lomo_is_plain_gradient_descent(tmp_path):
     import torch
 
-    from methods.engine.loss import target_loss
-    from methods.engine.training import phrasing, training_batches
+    from methods.engine.loss import compute_loss
+    from methods.engine.training import choose_phrasing, draw_batches
 
     flat = {"schedule": "constant", "warmup": 0.0, "learning_rate": 0.1}
     model = trained(tmp_path, "lomo", 1, **flat)[0]
     case = Case("instruction", "decoder-only", tmp_path)
     expected = case.prepared()
     job = type("Job", (), {"templates": tiny.TEMPLATES, "seed": 0})
-    epoch, chosen = next(training_batches(tiny.EXAMPLES, 8, 0))
-    texts = [case.method.write(tiny.EXAMPLES[i], tiny.TEMPLATES, phrasing(job, epoch, i)) for i in chosen]
-    target_loss(expected, case.encoder.training_batch(case.encoder.encode_all(texts))).backward()
+    epoch, chosen = next(draw_batches(tiny.EXAMPLES, 8, 0))
+    texts = [case.method.write(tiny.EXAMPLES[i], tiny.TEMPLATES, choose_phrasing(job, epoch, i)) for i in chosen]
+    compute_loss(expected, case.encoder.training_batch(case.encoder.encode_all(texts))).backward()
     with torch.no_grad():
         for weight in expected.parameters():
             weight -= 0.1 * weight.grad
@@ -111,7 +111,9 @@ def test_what_fused_updates_cannot_do_is_refused(tmp_path, name):
 
     case.__dict__["method"] = Caught(case.method.config)
     case.train(model, 1)
-    with pytest.raises(UnsupportedError, match=f"{name} keeps no gradients to accumulate over 2 passes"):
+    with pytest.raises(
+        UnsupportedError, match=f"{name} stores no gradients, so it cannot accumulate them over 2 passes"
+    ):
         plain(build(name), dataclasses.replace(jobs[0], accumulation=2))
     with pytest.raises(UnsupportedError, match="use --dtype bfloat16"):
         plain(build(name), dataclasses.replace(jobs[0], dtype=torch.float16))

@@ -1,0 +1,1 @@
+"""A leaderboard as Markdown, HTML, CSV and data frames."""

@@ -1,0 +1,1 @@
+"""What a leaderboard says, section by section, as plain texts and tables of texts."""

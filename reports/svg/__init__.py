@@ -1,0 +1,1 @@
+"""Plots as SVG, written by hand: legible in light and dark."""
