@@ -1,8 +1,8 @@
-"""Things that users choose by name and others may bring: methods and, in the harness, metrics, tasks and launchers.
+"""Finds what users choose by name and plugins may add: methods and, in the harness, metrics, tasks, launchers.
 
 A name comes from the project's own table, from an entry point of an installed package (group `harness.methods` and the
-like), or from a file that the user names. Nothing is imported before it is asked for. A name that is taken twice is
-refused where it is used, with all origins, and a plugin that cannot be used breaks nothing but itself.
+like), or from a file that the user names. Nothing is imported before it is looked up. Using a name that is taken
+twice is an error that lists all origins. A plugin that cannot be used affects nothing else.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from methods.errors import describe_error
 T = TypeVar("T")
 C = TypeVar("C")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,79}", re.ASCII)
-"""What others may call theirs: it can be typed between commas and brackets, and is never `MODULE:FUNCTION`."""
+"""Valid names of plugins: usable between commas and brackets, and never mistaken for `MODULE:FUNCTION`."""
 
 
 @dataclass(frozen=True)
 class Catalogue(Generic[T]):
-    """Everything of one kind that has a name."""
+    """All methods, metrics, tasks or launchers by name."""
 
     kind: str
-    """What one of them is called; with an s it is the end of the group's name."""
+    """What one of them is called. The entry point group is `harness.` + kind + `s`."""
     table: Callable[[], Mapping[str, str]]
-    """Gives the project's own: name → `module:attribute`."""
+    """Returns the project's own: name → `module:attribute`."""
     check: Callable[[str, Any, str], T]
-    """Given name, object and origin: the object, if it can be used; else raises `error`."""
+    """Takes name, object and origin; returns the object if it can be used, else raises `error`."""
     error: type[Exception]
-    """What is raised for one that cannot be used."""
+    """Raised for an object that cannot be used."""
     unknown: Callable[[str], Exception]
-    """The error for a name that there is not."""
+    """Makes the error for an unknown name."""
     brought: dict[str, tuple[str, T]] = field(init=False, default_factory=dict)
     """What came from files that the user named: name → origin and object."""
     files: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict)
@@ -50,7 +50,7 @@ class Catalogue(Generic[T]):
         return f"harness.{self.kind}s"
 
     def origins(self) -> Mapping[str, tuple[str, ...]]:
-        """Name → where it comes from, the project's own first; more than one origin for a name taken twice."""
+        """Map each name to its origins, the project's own first. A name that is taken twice has more than one."""
         found = {name: [origin] for name, origin in self.table().items()}
         points, _ = _read_entry_points(tuple(map(str, sys.path)))
         brought = ((name, origin) for name, (origin, _) in self.brought.items())
@@ -60,7 +60,7 @@ class Catalogue(Generic[T]):
         return {name: tuple(origins) for name, origins in found.items()}
 
     def get(self, name: str) -> T:
-        """What has this name. Raises `unknown` where nothing has, `error` where it cannot be used."""
+        """Return what has this name. Raises `unknown` if nothing has it, `error` if it cannot be used."""
         origins = self.origins()
         if name not in origins:
             raise self.unknown(name)
@@ -77,19 +77,19 @@ class Catalogue(Generic[T]):
         return self._checked(name, found, origin)
 
     def find(self, name: str) -> T | Exception:
-        """What has this name, or the error that keeps it from being used. Raises `unknown` for a name of nothing."""
+        """Return what has this name, or the error that explains why it cannot be used. Raises `unknown`."""
         try:
             return self.get(name)
         except self.error as error:
             return error
 
     def all(self) -> Iterator[tuple[str, T | Exception]]:
-        """Every name with what has it, or with the error that keeps it from being used."""
+        """Yield every name with what has it, or with the error that explains why it cannot be used."""
         yield from ((name, self.find(name)) for name in self.origins())
         yield from self.unreadable()
 
     def unreadable(self) -> Iterator[tuple[str, Exception]]:
-        """Installed packages of which nobody can say what they bring."""
+        """Yield the installed packages whose entry points cannot be read, with the error."""
         for package, why in _read_entry_points(tuple(map(str, sys.path)))[1]:
             yield package, self.error(f"the entry points of the package {package} cannot be read: {why}")
 
@@ -121,7 +121,7 @@ class Catalogue(Generic[T]):
 
 
 def check_class(name: str, found: Any, origin: str, base: type[C], error: type[Exception]) -> type[C]:
-    """`found`, if it is a whole subclass of `base` that calls itself so and has a summary; else raises `error`."""
+    """Return `found` if it is a complete subclass of `base` with this name and a summary; else raise `error`."""
     if not (isinstance(found, type) and issubclass(found, base)):
         raise error(f"{origin} is not a subclass of {base.__module__}.{base.__name__}")
     if lacking := getattr(found, "__abstractmethods__", None):

@@ -1,4 +1,4 @@
-"""Errors that a method raises; each carries one sentence for the user.
+"""Errors that a method raises, each with one sentence for the user, and helpers that describe errors.
 
 MethodError
 ├── UnknownMethodError    no such name; the nearest names are in the sentence
@@ -6,7 +6,7 @@ MethodError
 ├── UnknownKnobError      a setting that the method's config does not have
 ├── InvalidSettingError   a setting of the wrong type or out of range
 ├── UnsupportedError      this method cannot serve this model, machine or task
-├── RewardModelError      a reward model that learned nothing worth optimising
+├── RewardModelError      a reward model that is too inaccurate to optimise
 ├── DivergedError         the loss became NaN or infinite
 └── RewardError           a reward that raises, or gives something else than one finite number for each response
 """
@@ -83,7 +83,7 @@ def describe_error_with_type(error: BaseException, most: int | None = 200) -> st
 
 
 def explain_missing_package(module: str, package: str) -> str | None:
-    """What to install where a module is missing, to be said after the name of what needs it; None where it is there."""
+    """Say which package to install if a module is missing, as the end of a sentence; None if it is installed."""
     if importlib.util.find_spec(module) is not None:
         return None
     return f"needs the package {package}: pip install {package}"
@@ -122,7 +122,7 @@ _BOUNDS = {
 
 
 def describe_pydantic_error(error: Mapping[str, Any]) -> str:
-    """What one of pydantic's errors asks for and what it was given, in words for someone who never saw pydantic."""
+    """Describe one of pydantic's errors for users who do not know pydantic: what is allowed, and what was given."""
     kind = str(error["type"])
     if kind == "literal_error":
         reason = f"must be {error['ctx']['expected']}"
@@ -138,11 +138,11 @@ _MEMORY = re.compile(
     r"out of memory|not enough memory|can(no|')t allocate memory|bad_alloc|ALLOC_FAILED|insufficient memory",
     re.IGNORECASE,
 )
-"""How allocators of the host, of CUDA and its libraries, and of other devices say it."""
+"""Messages of the allocators of host, CUDA, its libraries and other devices."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, here or in what the error was raised from; PyTorch tells it by a `RuntimeError`."""
+    """Whether the error, or one that it was raised from, means out of memory; PyTorch's may be a `RuntimeError`."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:

@@ -1,7 +1,7 @@
-"""Finding a method by name, and building it with its settings.
+"""Finds a method by name, and builds it with its settings.
 
 Methods come from the table in `methods/__init__.py`, from entry points of the group `harness.methods`, and from files
-that the user names; `methods.catalogue` has the rules.
+that the user names; `methods.catalogue` has the rules for all three.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def get(name: str) -> type[Method]:
 
 
 def _make_unknown_error(name: str) -> UnknownMethodError:
-    """The error for a name that no method has; those of fakes are not proposed."""
+    """Make the error for an unknown name. Names of fake methods are not suggested."""
     fakes = {key for key in METHODS if getattr(CATALOGUE.find(key), "role", None) == "fake"}
     return UnknownMethodError(f"unknown method {name!r}{suggest_names(name, CATALOGUE.origins().keys() - fakes)}")
 
@@ -47,13 +47,13 @@ def check_method(name: str, found: Any, origin: str) -> type[Method]:
         raise InvalidMethodError(f"the Config of {origin} is not a frozen dataclass")
     try:
         json.dumps(cls().settings())
-    except Exception as error:  # a knob without a default, defaults that it refuses itself, or no JSON types
+    except Exception as error:  # a knob without a default, invalid defaults, or values that are not JSON types
         raise InvalidMethodError(f"{origin} cannot be made with its defaults: {describe_error(error)}") from error
     return cls
 
 
 def list_own_methods() -> Mapping[str, str]:
-    """The project's own methods: name → `module:attribute`."""
+    """Map the names of the project's own methods to `module:attribute`."""
     families = [import_module(family).methods() for family in FAMILIES]
     return {name: origin for methods in (METHODS, *families) for name, origin in methods.items()}
 
@@ -62,12 +62,12 @@ CATALOGUE = Catalogue("method", list_own_methods, check_method, InvalidMethodErr
 
 
 def all_methods() -> Iterator[tuple[str, type[Method] | Exception]]:
-    """Every registered name with its class, or with the error that keeps it from being used."""
+    """Every registered name with its class, or with the error that explains why it cannot be used."""
     return CATALOGUE.all()
 
 
 def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
-    """An instance of the method with these knobs changed; text values are read as the knob's type.
+    """Build the method with these knobs changed. Text values are converted to the knob's type.
 
     Raises `UnknownMethodError`, `UnknownKnobError` or `InvalidSettingError`, each with the nearest valid choice.
     """
@@ -80,7 +80,7 @@ def build(name: str, settings: Mapping[str, Any] | None = None) -> Method:
 
 
 def make_config(kind: str, name: str, config: type, settings: Mapping[str, Any]) -> Any:
-    """The config of a plugin with these knobs changed. Raises `UnknownKnobError` or `InvalidSettingError`."""
+    """Make a plugin's config with these knobs changed. Raises `UnknownKnobError` or `InvalidSettingError`."""
     from pydantic import ValidationError
 
     knobs = {field.name: field for field in dataclasses.fields(config)}
@@ -92,13 +92,13 @@ def make_config(kind: str, name: str, config: type, settings: Mapping[str, Any])
     except ValidationError as error:
         raise InvalidSettingError(_describe_rule(name, settings, error.errors()[0])) from error
     for knob, value in settings.items():
-        if isinstance(value, bool) and type(getattr(made, knob)) in (int, float):  # pydantic takes it for 1
+        if isinstance(value, bool) and type(getattr(made, knob)) in (int, float):  # pydantic converts it to 1
             raise InvalidSettingError(f"{name}.{knob}: must be a number (given: {value})")
     return made
 
 
 def _describe_rule(name: str, settings: Mapping[str, Any], error: Mapping[str, Any]) -> str:
-    """What one of pydantic's errors says of a knob, or where it is a rule of the config's own, what that says."""
+    """Describe one of pydantic's errors about a knob; if the config's own rule is broken, give that rule."""
     if error["loc"]:
         return f"{name}.{error['loc'][0]}: {describe_pydantic_error(error)}"
     rule = error.get("ctx", {}).get("error")

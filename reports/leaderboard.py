@@ -10,14 +10,14 @@ from pathlib import Path
 
 from reports.analysis import mixed, pareto
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables, unique
-from reports.records.metrics import known
+from reports.analysis.tables import build_tables, keep_latest_records
+from reports.records.metrics import collect_metrics
 from reports.records.record import Record, redacted
 from reports.records.secrets import ours
 from reports.records.store import read_records, write_text
 from reports.render import frames, html, markdown
 from reports.render.csv import render_csv
-from reports.sections.page import Section, sections, with_problems
+from reports.sections.page import Section, add_problems, build_sections
 
 _PLOT = re.compile(r"(reward-kl|trade-offs|learning-curve)(-\d+)?\.svg")
 
@@ -48,7 +48,7 @@ def write(directories: Sequence[Path], out: Path, *, traded: Sequence[str] = (),
         if path.name not in files and _PLOT.fullmatch(path.name):
             with contextlib.suppress(OSError):  # what cannot be removed is linked from nowhere
                 path.unlink()
-    return Written(tuple(out / name for name in files), "\n\n".join(map(markdown.short, made)))
+    return Written(tuple(out / name for name in files), "\n\n".join(map(markdown.render_summary, made)))
 
 
 def render(
@@ -76,24 +76,24 @@ def read(directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
 
 def compare(records: Sequence[Record], *, allow_mixed: bool = False) -> tuple[Standing, ...]:
     """The standing of each table of these records, or of the one with all of them."""
-    shown = mixed.together(tables(records)) if allow_mixed else tables(records)
+    shown = mixed.merge_tables(build_tables(records)) if allow_mixed else build_tables(records)
     return tuple(map(Standing, shown))
 
 
 def _build_sections(
     records: Sequence[Record], standings: Sequence[Standing], problems: Sequence[str], traded: Sequence[str]
 ) -> tuple[Section, ...]:
-    metrics = pareto.choose(traded, known(records)) if traded else None
-    return with_problems(sections(standings, metrics), sorted(set(problems)))
+    metrics = pareto.choose_metrics(traded, collect_metrics(records)) if traded else None
+    return add_problems(build_sections(standings, metrics), sorted(set(problems)))
 
 
 def _render_files(records: Sequence[Record], standings: Sequence[Standing], made: Sequence[Section]) -> dict[str, str]:
     return {
-        "leaderboard.md": markdown.render(made),
-        "leaderboard.html": html.render(made),
+        "leaderboard.md": markdown.render_markdown(made),
+        "leaderboard.html": html.render_html(made),
         "leaderboard.csv": render_csv(frames.build_leaderboard_frame(standings)),
         "differences.csv": render_csv(frames.build_differences_frame(standings)),
-        "records.csv": render_csv(frames.build_records_frame(unique(records))),
+        "records.csv": render_csv(frames.build_records_frame(keep_latest_records(records))),
         **{
             figure.file: figure.plot.svg(alone=True)
             for section in made

@@ -11,8 +11,8 @@ from reports.records.metrics import (
     RESERVED,
     Metric,
     Unit,
-    contested,
-    known,
+    collect_metrics,
+    find_contested_metrics,
 )
 
 __all__ = [
@@ -24,6 +24,6 @@ __all__ = [
     "RESERVED",
     "Metric",
     "Unit",
-    "contested",
-    "known",
+    "collect_metrics",
+    "find_contested_metrics",
 ]

@@ -3,19 +3,65 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .in_process import Done, run
+from .in_process import Done, launch, run
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 ROOT = Path(__file__).resolve().parents[1]
 FAMILIES = ("decoder-only", "encoder-decoder")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="without PyTorch, and without what is marked slow")
+
+
+def pytest_configure(config):
+    if config.getoption("--quick"):
+        sys.modules["torch"] = None  # so that importing it fails
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `--quick`, leave out files that import PyTorch at their top: all of them is about models."""
+    if config.getoption("--quick") and collection_path.suffix == ".py":
+        return bool(re.search(r"^(import|from) torch\b", collection_path.read_text("utf-8"), re.MULTILINE)) or None
+    return None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+
+
+def _skipped_where_it_asks_for_pytorch(item):
+    """With `--quick`, skip a test in which something asks for PyTorch, whatever error that becomes."""
+    try:
+        return (yield)
+    except Exception as error:
+        if item.config.getoption("--quick") and _asks_for_pytorch(error):
+            pytest.skip("it needs PyTorch")
+        raise
+
+
+def _asks_for_pytorch(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "torch":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_skipped_where_it_asks_for_pytorch)
+pytest_runtest_call = pytest.hookimpl(wrapper=True)(_skipped_where_it_asks_for_pytorch)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +93,12 @@ def tiny_model():
 def run_here() -> Callable[..., Done]:
     """Return a function that runs a command line, its trials included, in this process (`tests/in_process.py`)."""
     return run
+
+
+@pytest.fixture
+def trials_here(monkeypatch) -> None:
+    """Let the trials of runs that this process starts run in it, too."""
+    monkeypatch.setattr("harness.launchers.local.LocalLauncher.launch", launch)
 
 
 @pytest.fixture

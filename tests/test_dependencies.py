@@ -18,7 +18,6 @@ CALLED_OTHERWISE = {"pynvml": "nvidia-ml-py", "yaml": "pyyaml"}
 """Module → what pip calls it, where that is more than a hyphen for an underscore."""
 NOT_IMPORTED = {
     "accelerate": "Transformers loads quantised models with it (`device_map`), and TRL's trainers are built on it",
-    "pandas": "evaluate and datasets import it",
     "scikit-learn": "PEFT's AdaMSS imports it",
 }
 """Declared because others need it at run time: package → reason."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {
     "torch",
@@ -27,6 +29,33 @@ HEAVY = {
 }
 PACKAGES = ("harness", "methods", "reports")
 FORBIDDEN = {"methods": {"harness", "reports"}, "reports": {"harness", "methods"}}
+
+LEAVES = {"errors", "hashing", "names", "outcome", "request"}
+"""Files of `harness/` that every folder may import; of the harness they import only each other."""
+STATIONS = {
+    "__main__": {"cli"},
+    "cli": {"spec", "planning", "running", "launchers", "plugins", "scoring", "models", "tasks"},
+    "running": {"spec", "planning", "launchers", "measure"},
+    "planning": {"spec", "feedback", "scoring", "models", "tasks"},
+    "spec": {"plugins", "launchers", "scoring"},
+    "contract": {"worker", "plugins", "models"},
+    "worker": {"plugins", "feedback", "measure", "scoring", "models", "tasks"},
+    "plugins": {"launchers", "scoring", "tasks"},
+    "launchers": set(),
+    "feedback": {"scoring", "models", "tasks", "user_code"},
+    "measure": set(),
+    "metrics": {"scoring"},
+    "scoring": {"models", "tasks", "user_code"},
+    "models": {"tasks"},
+    "tasks": set(),
+    "user_code": set(),
+}
+"""Each folder of `harness/`, in the order of the way from the command line down, with the folders that it imports.
+
+A folder imports only folders that stand below it. The first half (`cli` to `spec`) runs in the parent process and the
+worker in the child: neither imports the other, since only JSON crosses between them. The contract kit alone runs the
+worker's code in its own process.
+"""
 
 
 def read_modules(root: Path) -> dict[str, Path]:
@@ -82,6 +111,39 @@ def test_no_arrow_points_backwards(package):
         if name.split(".")[0] in FORBIDDEN[package]
     }
     assert not wrong
+
+
+def find_arrows(root: Path) -> dict[str, set[str]]:
+    """Folder (or leaf) of `harness/` → the other folders that its modules import."""
+    modules = read_modules(root)
+    arrows: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        if name.startswith("harness."):
+            folder = name.split(".")[1]
+            imported = {target for target in find_imports(path, modules) & modules.keys() if target.count(".")}
+            targets = {target.split(".")[1] for target in imported if target.startswith("harness.")}
+            arrows.setdefault(folder, set()).update(targets - {folder})
+    return arrows
+
+
+def test_the_stations_of_the_harness_keep_their_order():
+    stations, arrows = list(STATIONS), find_arrows(ROOT)
+    backwards = {(a, b) for a in stations for b in STATIONS[a] if stations.index(b) <= stations.index(a)}
+    assert not backwards
+    assert {station: arrows.pop(station) - LEAVES for station in stations} == STATIONS
+    assert arrows.keys() == LEAVES  # no file or folder is missing from the lists
+    assert not {(leaf, target) for leaf, targets in arrows.items() for target in targets - LEAVES}
+
+
+@pytest.mark.parametrize("late", ["", "def late():\n    "])
+def test_an_arrow_between_stations_is_seen(late, tmp_path):
+    for folder in ("harness/worker", "harness/cli"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "__init__.py").write_text("")
+    (tmp_path / "harness" / "__init__.py").write_text("")
+    (tmp_path / "harness" / "worker" / "trial.py").write_text(f"{late}from harness import cli\n")
+    (tmp_path / "harness" / "cli" / "run.py").write_text("import harness.cli\n")
+    assert find_arrows(tmp_path) == {"worker": {"cli"}, "cli": set()}
 
 
 def test_no_import_cycle():

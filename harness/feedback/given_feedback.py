@@ -13,7 +13,6 @@ from harness.feedback import rewards
 from harness.feedback.preferences import Preferences, load_preferences
 from harness.feedback.rewards import make_rouge_scorer
 from harness.request import PairsSource, RewardSource, Split, TaskRequest, TrialRequest
-from harness.spec.spec import Spec
 from harness.tasks import Task, load_task
 from methods.base import Method
 from methods.feedback import Feedback
@@ -58,11 +57,13 @@ class GivenFeedback:
         )
 
 
-def find_feedback(spec: Spec, task: Task) -> GivenFeedback:
-    """Find and check what the spec gives besides examples. Raises `HarnessError` with one sentence."""
-    reward = rewards.resolve_reward(spec.reward, trust_remote_code=spec.trust_remote_code) if spec.reward else None
-    pairs = _load_pairs(spec.preferences, task, spec.task) if spec.preferences else None
-    return GivenFeedback(pairs, reward, spec.preferences)
+def find_feedback(
+    preferences: str | None, reward: str | None, task: Task, request: TaskRequest, *, trust_remote_code: bool = False
+) -> GivenFeedback:
+    """Find and check what the user gives besides examples. Raises `HarnessError` with one sentence."""
+    source = rewards.resolve_reward(reward, trust_remote_code=trust_remote_code) if reward else None
+    pairs = _load_pairs(preferences, task, request) if preferences else None
+    return GivenFeedback(pairs, source, preferences)
 
 
 def load_feedback(request: TrialRequest, task: Task) -> Feedback:

@@ -14,9 +14,9 @@ from harness.errors import ModelError, SpecError
 from harness.models.hub import HubUnreachableError, download_model
 from harness.models.source import hash_model_files, read_config, require_no_code, require_weights
 from harness.names import read_hub_id
-from harness.plugins.function_lookup import FUNCTION, find_function
 from harness.request import RewardSource
 from harness.tasks.reading import expand_path
+from harness.user_code.functions import FUNCTION, find_function
 from methods.errors import describe_error
 from methods.feedback import Scorer
 

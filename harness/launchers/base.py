@@ -1,6 +1,6 @@
-"""What a launcher is: it takes the request of one trial and returns the outcome that the worker sent back.
+"""The interface of a launcher: it takes the request of one trial and returns the outcome that the worker sent back.
 
-Where a trial runs is no part of what it is: two launchers give a trial the same id. This module imports nothing heavy.
+The launcher is not part of a trial's id. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,26 +16,27 @@ from harness.request import TrialRequest
 
 
 class Launcher(ABC):
-    """Starts workers, one for each trial, in a process of its own each."""
+    """Starts a worker for each trial, in a process of its own."""
 
     name: ClassVar[str]
-    """What users type."""
+    """What users type after `--launcher`."""
     summary: ClassVar[str]
     """One line for `list launchers`."""
 
     def __init__(self, timeout: float | None = None, interruption: Interruption | None = None) -> None:
-        """Take `timeout`, seconds after which a trial is ended, and what tells that the run was asked to end.
+        """Take the time limit of a trial in seconds, and the object that says whether the user interrupted the run.
 
-        Raises `HarnessError` with one sentence where trials cannot be launched here; nothing has run by then.
+        Raises `HarnessError` with one sentence if trials cannot be launched here; it is called before any trial runs.
         """
         self.timeout = timeout
         self.interruption = interruption
 
     @abstractmethod
     def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
-        """Run one trial to its end and return its outcome, whatever becomes of the worker.
+        """Run one trial to its end and return its outcome, even if the worker dies.
 
         `request.to_json()` is what `python -m harness.worker` reads; its paths lie in the run directory. What the
-        worker prints is added to `log`. `on_event` is told every event (`harness.launchers.protocol`) while it runs.
-        A time limit ends as `timeout`, an interruption as `interrupted`, and nothing of the trial outlives the call.
+        worker prints is added to `log`. `on_event` gets every event (`harness.launchers.protocol`) while the trial
+        runs. At the time limit the status is `timeout`, after an interruption `interrupted`. When the call returns,
+        no process of the trial is left.
         """

@@ -1,7 +1,7 @@
-"""How a run is asked to stop: Ctrl-C, SIGTERM (schedulers send it) or SIGHUP, once to end in order, twice to stop now.
+"""Signals that interrupt a run: Ctrl-C (SIGINT), SIGTERM (schedulers send it) and SIGHUP.
 
-A signal only leaves word and wakes whoever waits, through a descriptor. It raises nothing, so that whatever is being
-written gets written.
+The first signal asks the run to end in order, the second to stop at once. A signal only sets a flag and makes a file
+descriptor readable; it raises no exception, so that a file that is being written is completed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interruption:
-    """A context in which signals ask for an end instead of causing one."""
+    """A context in which signals are counted instead of ending the process."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -27,50 +27,50 @@ class Interruption:
 
     @property
     def asked(self) -> bool:
-        """Whether a signal has come."""
+        """Whether a signal came: the run should end in order."""
         return self.count > 0
 
     @property
     def at_once(self) -> bool:
-        """Whether a second one has."""
+        """Whether a second signal came: the run should stop at once."""
         return self.count > 1
 
     def fileno(self) -> int:
-        """Readable when a signal has come that was not heard yet; for `select`."""
+        """A descriptor for `select`, readable after a signal until `acknowledge` is called."""
         return self._woken
 
-    def ask(self, number: int = signal.SIGINT, _: FrameType | None = None) -> None:
-        """What a signal does: leave word. An exception could lose a record that is being written."""
+    def handle_signal(self, number: int = signal.SIGINT, _: FrameType | None = None) -> None:
+        """Count the signal. An exception here could lose a record that is being written."""
         self.count += 1
         os.write(self._waker, b"!")
 
-    def hear(self) -> None:
-        """Take note, so that `select` wakes again only for the next signal."""
+    def acknowledge(self) -> None:
+        """Make the descriptor unreadable until the next signal."""
         os.read(self._woken, 1 << 10)
 
     def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():  # no other may set handlers
-            # What is ignored stays so: `nohup` means it.
-            heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-            self._before = {number: signal.signal(number, self.ask) for number in heard}
+        if threading.current_thread() is threading.main_thread():  # only the main thread may set handlers
+            # Ignored signals stay ignored: `nohup` relies on it.
+            handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self.handle_signal) for number in handled}
         return self
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            with contextlib.suppress(TypeError):  # a handler that was not set from Python cannot be set again
-                # A process that was asked to end is about to; one Ctrl-C too many must not change its exit code.
+            with contextlib.suppress(TypeError):  # a handler that was not set from Python cannot be restored
+                # After an interruption the process is about to end: a further Ctrl-C must not change its exit code.
                 signal.signal(number, signal.SIG_IGN if self.asked else handler)
         for end in (self._woken, self._waker):
             os.close(end)
 
 
 @contextlib.contextmanager
-def as_keyboard_interrupt() -> Iterator[None]:
-    """A context in which every signal raises `KeyboardInterrupt`, as Ctrl-C does; for work that can lose nothing."""
+def turn_signals_into_keyboard_interrupt() -> Iterator[None]:
+    """A context in which every signal raises `KeyboardInterrupt`, as Ctrl-C does; for work that may be lost."""
     before = {}
     if threading.current_thread() is threading.main_thread():
-        heard = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
-        before = {number: signal.signal(number, signal.default_int_handler) for number in heard}
+        handled = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_DFL]
+        before = {number: signal.signal(number, signal.default_int_handler) for number in handled}
     try:
         yield
     finally:

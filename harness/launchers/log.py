@@ -1,4 +1,4 @@
-"""The log of one trial: what a worker prints, without secrets, its beginning and its end kept where it floods."""
+"""The log of one trial: a worker's output without secrets; of very long output only the beginning and the end."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 HEAD_BYTES = 32 << 20
-"""From here on only the last lines are kept, so that a worker that floods its output cannot fill the disk."""
+"""After this many bytes only the last lines are kept, so that a worker cannot fill the disk."""
 TAIL_BYTES = 1 << 20
 LONGEST_LINE = 1 << 16
-"""A line without an end is written in parts of this many bytes."""
+"""Longer lines are written in parts of this size."""
 OVERLAP = 1 << 12
-"""Bytes of such a part that wait for the next one, since a secret may go on there."""
+"""Bytes at the end of such a part that are held back, since a secret may continue in the next part."""
 
 
 class Log:
-    """Appends to a file, line by line; a full disk loses lines and stops nothing."""
+    """Appends to a file, line by line; on a full disk lines are lost, but the trial goes on."""
 
     def __init__(self, path: Path, clean: Callable[[bytes], bytes] = bytes) -> None:
         self._clean = clean
@@ -31,31 +31,31 @@ class Log:
         self._tail_bytes = self._left_out = 0
 
     def write(self, chunk: bytes) -> None:
-        """Take in output as it comes; a line is written when it is whole."""
+        """Add a piece of output; a line is written once it is complete."""
         lines, end, self._pending = (self._pending + chunk).rpartition(b"\n")
-        self._block(lines + end)
+        self._add_lines(lines + end)
         if len(self._pending) >= LONGEST_LINE:
             clean = self._clean(self._pending)
-            self._block(clean[:-OVERLAP])
+            self._add_lines(clean[:-OVERLAP])
             self._pending = clean[-OVERLAP:]
 
     def close(self) -> None:
-        """Write what is held back, with a word on what was left out."""
-        self._block(self._pending)
+        """Write what is held back, and how many bytes were left out before it."""
+        self._add_lines(self._pending)
         if self._left_out:
-            self._put(b"\n[%d bytes of output left out here]\n" % self._left_out)
+            self._append(b"\n[%d bytes of output left out here]\n" % self._left_out)
         for block in self._tail:
-            self._put(self._clean(block))
+            self._append(self._clean(block))
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _block(self, block: bytes) -> None:
-        """Write whole lines, or hold them back where there was too much already; most of those will never be needed."""
+    def _add_lines(self, block: bytes) -> None:
+        """Write complete lines, or hold them back once the beginning is full; most of those are never written."""
         if self._written < HEAD_BYTES:
             clean = self._clean(block)
             self._written += len(clean)
-            self._put(clean)
+            self._append(clean)
             return
         self._tail.append(block)
         self._tail_bytes += len(block)
@@ -64,7 +64,7 @@ class Log:
             self._tail_bytes -= gone
             self._left_out += gone
 
-    def _put(self, line: bytes) -> None:
+    def _append(self, line: bytes) -> None:
         if self._descriptor is not None:
             with contextlib.suppress(OSError):
                 os.write(self._descriptor, line)

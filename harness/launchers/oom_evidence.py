@@ -1,7 +1,7 @@
-"""What the kernel says of a process that was killed: did it kill for want of memory while the process ran?
+"""Evidence that a killed process ran out of memory: did the kernel's OOM killer kill anything while it ran?
 
-SIGKILL looks the same whoever sends it. Linux counts what its out-of-memory killer does, per control group and for the
-whole machine; a counter that rose is the evidence that there is.
+SIGKILL looks the same whoever sends it. Linux counts the kills of its out-of-memory (OOM) killer, for each control
+group and for the whole machine. The only evidence is that a counter rose.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ _CGROUPS = Path("/sys/fs/cgroup")
 GROUP, MACHINE = "group", "machine"
 
 
-def oom_kills(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> dict[str, int]:
-    """Kills for want of memory so far, by `group` (this process's control group) and `machine`; {} where unknown."""
-    found = {MACHINE: _count(proc / "vmstat"), GROUP: _group_count(proc, cgroups)}
+def count_oom_kills(proc: Path = _PROC, cgroups: Path = _CGROUPS) -> dict[str, int]:
+    """OOM kills so far, for `group` (this process's control group) and `machine`; empty where unknown."""
+    found = {MACHINE: _read_count(proc / "vmstat"), GROUP: _read_group_count(proc, cgroups)}
     return {scope: count for scope, count in found.items() if count is not None}
 
 
 def explain_kill(before: Mapping[str, int], after: Mapping[str, int]) -> tuple[str, str]:
-    """Status and sentence for a worker that SIGKILL ended, from the counters at its start and its end."""
+    """Status and message for a worker that SIGKILL ended, from the counters at its start and its end."""
     rose = [scope for scope, count in after.items() if count > before.get(scope, count)]
     if GROUP in rose:
         return "oom", "the kernel's OOM killer ended the worker: its control group ran out of memory"
     if MACHINE in rose:
         return "oom", "the kernel's OOM killer was at work on this machine when the worker was killed"
     if after:
-        return "error", "the worker was killed (SIGKILL) from outside; the kernel killed nothing for want of memory"
-    return "error", "the worker was killed (SIGKILL); whether for want of memory cannot be told on this system"
+        return "error", "the worker was killed (SIGKILL) from outside, not by the kernel's OOM killer"
+    return "error", "the worker was killed (SIGKILL); this system does not say whether it ran out of memory"
 
 
-def _group_count(proc: Path, cgroups: Path) -> int | None:
-    """The counter of this process's control group, version 2 or 1; a container may see its own group as the root."""
+def _read_group_count(proc: Path, cgroups: Path) -> int | None:
+    """The counter of this process's control group (version 1 or 2); a container may see its own group as the root."""
     try:
         lines = (proc / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -50,12 +50,12 @@ def _group_count(proc: Path, cgroups: Path) -> int | None:
             continue
         for root, name in places:
             for folder in (root / path.lstrip("/"), root):
-                if (count := _count(folder / name)) is not None:
+                if (count := _read_count(folder / name)) is not None:
                     return count
     return None
 
 
-def _count(file: Path) -> int | None:
+def _read_count(file: Path) -> int | None:
     try:
         found = re.search(r"^oom_kill (\d+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:

@@ -1,4 +1,4 @@
-"""Finds and ends processes whose starter is gone; on Linux, since others have no /proc to ask."""
+"""Finds and kills processes whose parent has ended. Works on Linux, where `/proc` lists all processes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-LAST_SECONDS = 10.0
-"""How long killed processes may take to be gone; one that hangs in a driver longer is left behind."""
+KILL_SECONDS = 10.0
+"""How long to wait for killed processes to disappear; one that hangs in a driver for longer is left behind."""
 
 
-def children() -> list[int]:
-    """Ids of this process's children, zombies and adopted ones too."""
+def find_children() -> list[int]:
+    """Ids of this process's children, including zombies and adopted orphans."""
     me = str(os.getpid())
-    return [pid for pid, text in _each("stat") if text.rpartition(b")")[2].split()[1:2] == [me.encode()]]
+    return [pid for pid, text in _read_all("stat") if text.rpartition(b")")[2].split()[1:2] == [me.encode()]]
 
 
-def bearing(mark: str) -> list[int]:
-    """Ids of the processes that were started with `mark`, a `NAME=VALUE`, in their environment."""
-    return [pid for pid, text in _each("environ") if mark.encode() in text.split(b"\0")]
+def find_marked(mark: str) -> list[int]:
+    """Ids of the processes that have `mark`, a `NAME=VALUE`, in their environment."""
+    return [pid for pid, text in _read_all("environ") if mark.encode() in text.split(b"\0")]
 
 
-def end_all(find: Callable[[], list[int]]) -> None:
-    """Kill all that `find` finds, and reap those that are children, until it finds none; not for ever."""
-    deadline = time.monotonic() + LAST_SECONDS
+def kill_all(find: Callable[[], list[int]]) -> None:
+    """Kill all processes that `find` returns, and reap children, until there are none or `KILL_SECONDS` have passed."""
+    deadline = time.monotonic() + KILL_SECONDS
     while (found := find()) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -36,7 +36,7 @@ def end_all(find: Callable[[], list[int]]) -> None:
         time.sleep(0.005)
 
 
-def _each(file: str) -> list[tuple[int, bytes]]:
+def _read_all(file: str) -> list[tuple[int, bytes]]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""What crosses between parent and worker: one JSON request in, JSON events out, one line each.
+"""The protocol between parent and worker: one JSON request in, JSON events out, one line each.
 
 The request comes on standard input. Events go through a pipe of their own, whose number the worker gets on its
-command line, so that whatever a library prints to stdout or stderr lands in the trial's log and can break nothing.
+command line, so that what libraries print to stdout or stderr goes to the trial's log and cannot disturb the protocol.
 
     {"event": "phase", "name": "train"}
     {"event": "stage", "name": "warm_start"}
@@ -9,7 +9,7 @@ command line, so that whatever a library prints to stdout or stderr lands in the
     {"event": "evaluated", "progress": 0.25, "host_bytes": 812646400}
     {"event": "outcome", …}     the last one; the fields of `Outcome`
 
-Code that the harness knows nothing of runs in a worker, and may write to any descriptor: nothing is taken on trust.
+Third-party code runs in the worker and may write to any descriptor, so every line is checked.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ _EVENTS = {"phase": _Named, "stage": _Named, "step": _Step, "evaluated": _Evalua
 
 
 def read_event(line: bytes) -> dict[str, Any] | None:
-    """The event of a line, with the fields that events of its kind have; `None` for a line that is none."""
+    """The event of a line, checked to have the fields of its kind; `None` for a line that is not an event."""
     try:
         event: dict[str, Any] = replace_non_finite(json.loads(line))
-        if event["event"] != "outcome":  # which has a reader of its own
+        if event["event"] != "outcome":  # `Outcome.from_event` reads that one
             decode(_EVENTS[event["event"]], event)
     except (ValueError, RecursionError, TypeError, KeyError, RecordError):
         return None

@@ -15,34 +15,34 @@ from methods.catalogue import Catalogue, check_class
 from methods.errors import describe_error_with_type, suggest_names
 
 
-def get(name: str) -> type[Launcher]:
-    """The class of this name. Raises `SpecError` where there is none, `LauncherError` for one of no use."""
+def get_launcher(name: str) -> type[Launcher]:
+    """The class of this name. Raises `SpecError` for an unknown name, `LauncherError` for an unusable class."""
     return CATALOGUE.get(name)
 
 
-def _unknown(name: str) -> SpecError:
+def _make_unknown_error(name: str) -> SpecError:
     return SpecError(f"unknown launcher {name!r}{suggest_names(name, CATALOGUE.origins())}")
 
 
-def checked(name: str, found: Any, origin: str) -> type[Launcher]:
+def check_launcher(name: str, found: Any, origin: str) -> type[Launcher]:
     """Return `found` if it is a usable launcher class of this name; else raise `LauncherError`."""
     return check_class(name, found, origin, Launcher, LauncherError)  # type: ignore[type-abstract]
 
 
-CATALOGUE = Catalogue("launcher", lambda: LAUNCHERS, checked, LauncherError, _unknown)
+CATALOGUE = Catalogue("launcher", lambda: LAUNCHERS, check_launcher, LauncherError, _make_unknown_error)
 
 
-def all_launchers() -> Iterator[tuple[str, type[Launcher] | Exception]]:
-    """Every registered name with its class, or with the error that keeps it from being used."""
+def list_launchers() -> Iterator[tuple[str, type[Launcher] | Exception]]:
+    """Every registered name with its class, or with the error for which it cannot be used."""
     return CATALOGUE.all()
 
 
-def build(name: str, timeout: float | None, interruption: Interruption) -> Launcher:
-    """A launcher that is ready. Raises `HarnessError` with one sentence where it is not."""
-    cls = get(name)
+def build_launcher(name: str, timeout: float | None, interruption: Interruption) -> Launcher:
+    """A launcher that is ready to use. Raises `HarnessError` with one sentence if it cannot be built."""
+    cls = get_launcher(name)
     try:
         return cls(timeout, interruption)
     except (LauncherError, SpecError):
         raise
-    except Exception as error:  # it is foreign code
+    except Exception as error:  # third-party code may raise anything
         raise LauncherError(f"the launcher {name!r} cannot start: {describe_error_with_type(error)}") from error

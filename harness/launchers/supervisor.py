@@ -1,12 +1,13 @@
-"""Keeps one worker: stands between it and the parent, so that nothing of a trial outlives its end or its parent.
+"""Supervises one worker: a process between it and the parent, so that no process of a trial outlives the trial.
 
     python -m harness.launchers.supervisor LIFELINE LOG COMMAND…
 
-Standard input is the worker's. The lifeline is a pipe that only the parent holds open: `t` on it asks the worker's
-group to end (SIGTERM), `k` or its end, which comes when the parent dies, however that is, kills. Whatever the worker
-started is killed when it ends, also what has left its process group: on Linux the keeper adopts orphans. The worker's
-output goes through the keeper to the log, without secrets and not without limit. On standard output the keeper tells
-`{"pid": N}` and in the end `{"code": N, "kills": [before, after]}`, one line each; the code is that of `subprocess`.
+The worker inherits standard input. The lifeline is a pipe that only the parent holds open. `t` on it asks the worker's
+process group to end (SIGTERM); `k`, or the end of the pipe, which comes when the parent dies, kills the group. When the
+worker ends, every process that it started is killed, even one that left its process group: on Linux the supervisor
+adopts orphans. The supervisor writes the worker's output to the log, without secrets and up to a limit. On standard
+output it writes `{"pid": N}` when the worker has started and `{"code": N, "kills": [before, after]}` when it has ended,
+one line each: the exit code as `subprocess` gives it, and the kernel's counts of out-of-memory kills.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ import sys
 from pathlib import Path
 
 from harness.launchers.interruption import SIGNALS
-from harness.launchers.local import worker_environment
 from harness.launchers.log import Log
-from harness.launchers.oom_evidence import oom_kills
-from harness.launchers.orphans import children, end_all
+from harness.launchers.oom_evidence import count_oom_kills
+from harness.launchers.orphans import find_children, kill_all
+from harness.launchers.variables import build_worker_environment
 from reports.records.secrets import Redactor
 
 _SET_PDEATHSIG, _SET_CHILD_SUBREAPER = 1, 36  # prctl(2)
 
 
-class Keeper:
-    """Runs a command in a session of its own until it ends or has to."""
+class Supervisor:
+    """Runs a command in a session of its own until it ends or the parent stops it."""
 
     def __init__(self, lifeline: int, log: Log) -> None:
         self.lifeline = lifeline
@@ -41,12 +42,12 @@ class Keeper:
         self._libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
     def run(self, command: list[str], events: int) -> None:
-        """Start the command, which writes to the descriptor `events`, and stay until nothing of it is left."""
+        """Start the command, which writes to the descriptor `events`, and return when no process of it is left."""
         if self._libc is not None:
             self._libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        for number in SIGNALS:  # schedulers signal every process; the parent says what is to be done
+        for number in SIGNALS:  # schedulers signal every process, but the parent decides what happens
             signal.signal(number, signal.SIG_IGN)
-        before = oom_kills()
+        before = count_oom_kills()
         woken, waker = os.pipe()
         for end in (woken, waker):
             os.set_blocking(end, False)
@@ -57,13 +58,13 @@ class Keeper:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=[events],
-            env=worker_environment(os.environ),
+            env=build_worker_environment(os.environ),
             start_new_session=True,
-            preexec_fn=self._die_with_keeper,
+            preexec_fn=self._die_with_supervisor,
         )
-        os.close(events)  # the parent takes the end of this pipe for the end of the worker
+        os.close(events)  # so that the pipe closes when the worker ends
         os.close(0)
-        _tell({"pid": worker.pid})
+        _report({"pid": worker.pid})
         assert worker.stdout is not None
         os.set_blocking(worker.stdout.fileno(), False)
         with selectors.DefaultSelector() as selector:
@@ -72,38 +73,38 @@ class Keeper:
             while worker.poll() is None:
                 for key, _ in selector.select():
                     if key.fd == self.lifeline:
-                        word = os.read(self.lifeline, 1)
-                        self._obey(word, worker.pid)
-                        if not word:  # it stays readable
+                        command_byte = os.read(self.lifeline, 1)
+                        self._obey(command_byte, worker.pid)
+                        if not command_byte:  # a closed pipe stays readable
                             selector.unregister(self.lifeline)
                     elif key.fd == woken:
                         os.read(woken, 1 << 10)
-                    elif self._pump(worker.stdout.fileno()) == 0:
+                    elif self._copy_output(worker.stdout.fileno()) == 0:
                         selector.unregister(worker.stdout.fileno())
         _kill_group(worker.pid)
-        end_all(children)
-        while self._pump(worker.stdout.fileno()):  # what is still in the pipe
+        kill_all(find_children)
+        while self._copy_output(worker.stdout.fileno()):  # the rest of the pipe
             pass
         self.log.close()
-        _tell({"code": worker.returncode, "kills": [before, oom_kills()]})
+        _report({"code": worker.returncode, "kills": [before, count_oom_kills()]})
 
-    def _die_with_keeper(self) -> None:
+    def _die_with_supervisor(self) -> None:
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
         if self._libc is not None:
             self._libc.prctl(_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != self._pid:  # it died before it could be asked for
+            if os.getppid() != self._pid:  # the supervisor died before the request above was made
                 os._exit(1)
 
-    def _obey(self, word: bytes, pid: int) -> None:
-        if word == b"t":
+    def _obey(self, command_byte: bytes, pid: int) -> None:
+        if command_byte == b"t":
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGTERM)
         else:  # `k`, or the parent is gone
             _kill_group(pid)
 
-    def _pump(self, descriptor: int) -> int | None:
-        """Log a piece of what the worker has written; its bytes, 0 at the end, `None` where nothing waits."""
+    def _copy_output(self, descriptor: int) -> int | None:
+        """Copy available output to the log; return its bytes, 0 at the end of output, `None` if none is available."""
         try:
             chunk = os.read(descriptor, 1 << 16)
         except BlockingIOError:
@@ -117,16 +118,16 @@ def _kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def _tell(word: dict[str, object]) -> None:
+def _report(fact: dict[str, object]) -> None:
     with contextlib.suppress(OSError):  # the parent may be gone
-        os.write(1, json.dumps(word).encode() + b"\n")
+        os.write(1, json.dumps(fact).encode() + b"\n")
 
 
 def main() -> None:
-    """Keep the command of the command line; the descriptor after `--events` is the worker's event pipe."""
+    """Supervise the command of the command line; the number after `--events` is the descriptor of its event pipe."""
     lifeline, log, *command = sys.argv[1:]
     events = int(command[command.index("--events") + 1])
-    Keeper(int(lifeline), Log(Path(log), Redactor(os.environ))).run(command, events)
+    Supervisor(int(lifeline), Log(Path(log), Redactor(os.environ))).run(command, events)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
-"""Downloads from the Hugging Face hub, with one sentence for each way in which that fails."""
+"""Downloads models from the Hugging Face hub, with one sentence for each way in which that fails."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from harness.errors import DataError, ModelError
-from methods.errors import describe_error
+from harness.errors import ModelError
 
 # Safetensors, configs and tokenizers; no pickles and no weights of other frameworks.
 _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken"]
@@ -54,23 +51,6 @@ def download_model(identity: str, revision: str | None, *, code: bool = False) -
         if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
             raise _make_unreachable_error(what) from error
         raise
-
-
-def read_data_set(identity: str, revision: str | None, what: str, instead: str) -> Mapping[str, Any]:
-    """The splits of a data set at a revision (the main branch if `None`): name → rows.
-
-    Raises `DataError`, which calls the data `what` and says what to pass `instead`.
-    """
-    from datasets import load_dataset
-
-    try:
-        splits: Mapping[str, Any] = load_dataset(identity, revision=revision)
-    except Exception as error:  # network, authorisation, cache, disk: for the user they are one
-        raise DataError(
-            f"{what} cannot be had from the hub ({describe_error(error)}); "
-            f"check the network and HF_HUB_OFFLINE, or pass {instead}"
-        ) from error
-    return splits
 
 
 class HubUnreachableError(ModelError):

@@ -18,7 +18,7 @@ from harness import tasks
 from harness.errors import SpecError
 from harness.launchers import registry as launchers
 from harness.launchers.base import Launcher
-from harness.names import is_path
+from harness.names import is_valid_path
 from harness.scoring import registry as metrics
 from harness.scoring.base import MetricPlugin
 from methods import registry as methods
@@ -42,7 +42,7 @@ Brought = Mapping[str, tuple[str, ...]]
 def add_files(value: Any) -> tuple[str, ...]:
     """A file or a list of them → the same as a tuple, once all are registered. Raises one sentence, as `add_file`."""
     files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
-    if files is None or not all(isinstance(file, str) and is_path(file) for file in files):
+    if files is None or not all(isinstance(file, str) and is_valid_path(file) for file in files):
         raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
     for file in files:
         add_file(Path(file))

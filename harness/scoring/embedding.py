@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import ModelError, SpecError
 from harness.models.source import hash_model_files, read_config, require_weights
-from harness.names import slug
+from harness.names import make_file_name
 from harness.scoring.base import MetricPlugin, References
 from harness.tasks.reading import expand_path
 from methods.errors import describe_error
@@ -50,7 +50,7 @@ class EmbeddingSimilarity(MetricPlugin):
         """One number, which carries the model's name: those of two models have nothing in common."""
         return (
             Metric(
-                f"embedding_similarity[{slug(self._model.name)}]",
+                f"embedding_similarity[{make_file_name(self._model.name)}]",
                 f"similarity ({self._model.name})",
                 "score",
                 "higher",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from harness.errors import MetricError, SpecError
-from harness.names import read_name, slug
+from harness.names import make_file_name, read_name
 from harness.scoring.base import MetricPlugin, References
 from harness.tasks.reading import expand_path
 from methods.user_functions import FaultError
@@ -65,9 +65,9 @@ class EvaluateScript(MetricPlugin):
     @property
     def label(self) -> str:
         """The script's name, without its path, and the arguments that it gets."""
-        told = "-".join(f"{knob}-{slug(str(value))}" for knob, value in sorted(self._arguments.items()))
+        told = "-".join(f"{knob}-{make_file_name(str(value))}" for knob, value in sorted(self._arguments.items()))
         name = self._place if is_on_hub(PREFIX + self._place) else Path(self._place).resolve().stem
-        return f"{PREFIX}{slug(name)}" + (f"[{told}]" if told else "")
+        return f"{PREFIX}{make_file_name(name)}" + (f"[{told}]" if told else "")
 
     @cached_property
     def revision(self) -> str:
@@ -116,7 +116,7 @@ class EvaluateScript(MetricPlugin):
         numbers = {str(key): number for key, value in found.items() if (number := _find_number(value)) is not None}
         if not numbers:
             raise FaultError(f"returned no numbers, only {', '.join(map(str, found)) or 'an empty dict'}")
-        return {f"{self.label}.{slug(key)}": number for key, number in numbers.items()}
+        return {f"{self.label}.{make_file_name(key)}": number for key, number in numbers.items()}
 
     @cached_property
     def _script(self) -> Any:

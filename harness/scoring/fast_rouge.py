@@ -1,7 +1,7 @@
 """ROUGE F1 of each example against its best reference, stemmed. Same values as `rouge_score`, about four times as fast.
 
 `score_rouge` is what the evaluation uses. `make_evaluate_metric` wraps it as an `evaluate.Metric` for code that uses
-that library; unlike `evaluate.load("rouge")` it needs no network. It imports `evaluate` only when called, since that takes
+that library; unlike `evaluate.load("rouge")` it needs no network. Only this function imports `evaluate`, which takes
 seconds.
 """
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from harness.errors import MetricError
-from harness.plugins.function_lookup import find_function
 from harness.scoring.base import MetricPlugin, References
+from harness.user_code.functions import find_function
 from methods.user_functions import FaultError, read_items
 from reports.records.metrics import Metric
 

@@ -15,13 +15,13 @@ from typing import Any, get_args
 from harness.errors import HarnessError, MetricError, SpecError
 from harness.hashing import hash_class, hash_content
 from harness.names import read_name
-from harness.plugins.function_lookup import FUNCTION
 from harness.request import MetricRequest, Split
 from harness.scoring import registry
 from harness.scoring.base import MetricPlugin
 from harness.scoring.evaluate_script import PREFIX, EvaluateScript
 from harness.scoring.function_metric import FunctionMetric
 from harness.scoring.rouge import Rouge
+from harness.user_code.functions import FUNCTION
 from methods.base import Method
 from methods.errors import MethodError, describe_error_with_type
 from methods.types import Example

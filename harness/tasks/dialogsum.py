@@ -9,10 +9,10 @@ import re
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.models.hub import read_data_set
 from harness.request import TaskRequest
 from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
+from harness.tasks.hub_data import read_data_set
 from harness.tasks.prompts import DIALOGUE_SUMMARY
 from harness.tasks.reading import Table, expand_path, find_file, read_file, read_hub_split, require_file
 from harness.tasks.splits import assemble

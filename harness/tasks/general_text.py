@@ -13,6 +13,7 @@ from harness.errors import DataError
 from harness.request import Split
 from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub, read_lines
 from methods.base import Method
+from reports.records.details import GeneralTextDetails, write_detail
 
 FIELD = "text"
 EMBEDDED = Path(__file__).with_name("passages.txt")
@@ -52,8 +53,8 @@ class GeneralText:
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Name, content and number of the passages."""
-        told = {"name": self.name, "fingerprint": self.fingerprint, "passages": len(self.passages)}
-        return {"general_text": told} if self._is_measured(split) else {}
+        text = GeneralTextDetails(name=self.name, fingerprint=self.fingerprint, passages=len(self.passages))
+        return {"general_text": write_detail(text)} if self._is_measured(split) else {}
 
     def _is_measured(self, split: Split) -> bool:
         return bool(self.passages) and split == "test"

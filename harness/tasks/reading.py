@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.models.hub import read_data_set
 from harness.names import read_hub_id
+from harness.tasks.hub_data import read_data_set
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ class Worker:
         self.started_at = _format_now()
         self.phase_name = "start"
         self.results = TrialResults()
-        self.facts = request.model.facts(request.device)
+        self.facts = request.model.get_facts(request.device)
         self.backend = find_backend(request.model.backend)
         self.meter = Meter(self.facts.device if self.backend.watched else "none", age=read_process_age())
         self.events = EventWriter(events, self.meter, stop)

@@ -51,20 +51,20 @@ def train_supervised(method: SupervisedMethod, job: TrainingJob) -> None:
         job.checkpoint.resume()
 
     job.model.train()
-    course = Progress(job, **kept)
+    done = Progress(job, **kept)
 
     def state() -> State:
         # A finished training needs its optimiser no more.
-        tensors = {} if course.over else read_optimiser_state(optimizer)
-        own = State(tensors, {"course": course.values(), "scaler": scaler.state_dict()})
+        tensors = {} if done.over else read_optimiser_state(optimizer)
+        own = State(tensors, {"course": done.values(), "scaler": scaler.state_dict()})
         return pack_states({"engine": own, "method": method.state(job.model)})
 
     batches = draw_batches(job.examples, job.batch_size * job.accumulation, job.seed)
-    for epoch, chosen in itertools.islice(batches, course.steps, None):
-        if course.over:
+    for epoch, chosen in itertools.islice(batches, done.steps, None):
+        if done.over:
             break
         # Taken at the middle of the step, so that neither the first nor the last step has a learning rate of zero.
-        rate = config.learning_rate * scale_learning_rate(course.middle, config.warmup, config.schedule)
+        rate = config.learning_rate * scale_learning_rate(done.middle, config.warmup, config.schedule)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("rate_factor", 1.0)
 
@@ -73,19 +73,19 @@ def train_supervised(method: SupervisedMethod, job: TrainingJob) -> None:
         )
         loss, tokens, targets = _compute_gradients(job, encoder, encoded, scaler)
         if not math.isfinite(loss):
-            raise DivergedError(course.steps + 1, loss)
+            raise DivergedError(done.steps + 1, loss)
         if (penalty := method.penalty(job.model)) is not None:
             scaler.scale(penalty).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(parameters, config.max_grad_norm)
         scaler.step(optimizer)
         scaler.update()
-        course.advance(examples=len(chosen), tokens=tokens)
-        method.after_step(job.model, course.steps, min(course.progress, 1.0))
+        done.advance(examples=len(chosen), tokens=tokens)
+        method.after_step(job.model, done.steps, min(done.progress, 1.0))
         optimizer.zero_grad(set_to_none=True)
 
         cut = sum(item.cut for item in encoded)
-        job.emit(StepEvent(course.steps, min(course.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
+        job.emit(StepEvent(done.steps, min(done.progress, 1.0), loss, rate, tokens, targets, len(chosen), cut))
         job.checkpoint.step(state)
     job.model.eval()
     job.checkpoint.ended(state)

@@ -1,4 +1,4 @@
-"""Every tuner that the installed PEFT registers, as a method `peft:NAME`; nothing heavy is imported to list them."""
+"""Every tuner that the installed PEFT registers, as a method `peft:NAME`. Listing them imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ PREFIX = "peft:"
 
 
 def methods() -> Mapping[str, str]:
-    """Name of every such method → where its class is made, as the table of methods has it."""
+    """Map the name of every such method to where its class is, as `methods.METHODS` does."""
     from methods.peft.introspection import list_tuners
     from methods.peft.tuners import TUNERS
 

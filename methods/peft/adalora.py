@@ -1,7 +1,7 @@
-"""Tuners that move their parameters about while they train, by a schedule in steps.
+"""AdaLoRA and AdaMSS, which reallocate their parameters during training by a schedule in steps.
 
-A budget may be in tokens, minutes or epochs, and nobody knows its steps beforehand. So the schedule has `PARTS` steps
-of its own, and the share of the budget that is spent says which of them a training is at.
+A budget may be in tokens, minutes or epochs, so the number of steps is not known beforehand. The schedule therefore has
+`PARTS` steps of its own, and the share of the budget that is used says which of them is due.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from methods.peft.method import PeftMethod
 from methods.types import Setting, State
 
 PARTS = 1000
-"""Steps of a schedule, whatever the budget."""
+"""Number of steps of a schedule, for every budget."""
 
 
 class AdaLoRA(PeftMethod):
-    """Importance scores decide which singular values of the adapters are kept; `tinit`, `tfinal` and `deltaT` count
-    in thousandths of the budget."""
+    """AdaLoRA: importance scores decide which singular values of the adapters are kept. `tinit`, `tfinal` and `deltaT`
+    are in thousandths of the budget."""
 
     def __init__(self, config: Any | None = None) -> None:
         super().__init__(config)
@@ -31,17 +31,17 @@ class AdaLoRA(PeftMethod):
             raise InvalidSettingError(f"{self.name}: tinit and tfinal must sum to less than {PARTS}")
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
-        """PEFT wants the length of the schedule."""
+        """Add the length of the schedule, which PEFT needs."""
         return {**super().arguments(model, setting), "total_step": PARTS}
 
     def load(self, model: Any, directory: Path) -> Any:
-        """An adapter that is read again has no allocator, and PEFT looks for its name in every forward pass."""
+        """Load the adapter, and set its name, which PEFT needs in every forward pass but sets only in training."""
         model = super().load(model, directory)
         model.base_model.trainable_adapter_name = model.active_adapter
         return model
 
     def penalty(self, model: Any) -> Any:
-        """The paper's regulariser, which keeps singular vectors orthogonal; PEFT adds it to losses that it computes."""
+        """The paper's regulariser, which keeps singular vectors orthogonal; PEFT adds it only to its own losses."""
         import torch
 
         parts = []
@@ -52,23 +52,23 @@ class AdaLoRA(PeftMethod):
         return self.config.orth_reg_weight * sum(parts) / len(parts)
 
     def after_step(self, model: Any, step: int, progress: float) -> None:
-        """Update importance scores, and what is masked, once in every step; the final allocation happens once."""
+        """Update importance scores and masks once in every step, and do the final allocation once."""
         tuner = model.base_model
         last = getattr(tuner, "schedule_step", -1)
         now, final, every = round(progress * PARTS), PARTS - self.config.tfinal, self.config.deltaT
         if last < final <= now:
-            if last < 0:  # so short a budget that nothing was scored before
+            if last < 0:  # the budget is so short that nothing was scored before
                 tuner.update_and_allocate(final - 1)
             now = final
         elif now < final:
-            now -= now % every if now // every > max(last, 0) // every else 0  # a mask is due between two of our steps
+            now -= now % every if now // every > max(last, 0) // every else 0  # a mask was due since the last step
         elif now == final:
             now += 1
         tuner.update_and_allocate(now)
         tuner.schedule_step = now
 
     def state(self, model: Any) -> State:
-        """Importance scores, the final ranks and how far the schedule has come."""
+        """Return importance scores, final ranks and the position in the schedule."""
         tuner = model.base_model
         allocator = tuner.rankallocator
         tensors = {f"{kind}/{name}": tensor for kind in _SCORES for name, tensor in getattr(allocator, kind).items()}
@@ -76,7 +76,7 @@ class AdaLoRA(PeftMethod):
         return State(tensors, {"step": getattr(tuner, "schedule_step", -1), "ranks": ranks})
 
     def restore(self, model: Any, state: State) -> None:
-        """Go on with them."""
+        """Restore what `state` returned."""
         tuner = model.base_model
         tuner.schedule_step = state.values["step"]
         model.peft_config[model.active_adapter].rank_pattern = state.values["ranks"]
@@ -92,9 +92,9 @@ _SCORES = ("ipt", "exp_avg_ipt", "exp_avg_unc")
 
 
 class AdaMSS(PeftMethod):
-    """AdaMSS with its subspaces fixed; its adaptive allocation is not driven."""
+    """AdaMSS with fixed subspaces; its adaptive allocation is not supported."""
 
     def __init__(self, config: Any | None = None) -> None:
         super().__init__(config)
         if self.config.use_asa:
-            raise InvalidSettingError(f"{self.name}.use_asa: adaptive allocation is not driven; leave it off")
+            raise InvalidSettingError(f"{self.name}.use_asa: adaptive allocation is not supported; leave it off")

@@ -1,4 +1,4 @@
-"""A class for every tuner, made when it is asked for: `methods.peft.classes:vera` is the method `peft:vera`."""
+"""A class for every tuner, created on first access: `methods.peft.classes:vera` is the method `peft:vera`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Fields of a PEFT config as knobs of ours, and knobs as what that config takes.
+"""Turns fields of PEFT's configs into knobs, and values of knobs into values for PEFT.
 
-A list is written as its items joined by `+`, and PEFT's `None` as `none`, so that every knob is a JSON value that a
-flag can give. What a user leaves alone is not passed on: PEFT's own default holds, whatever its type.
+A list is written as its items joined by `+`, and PEFT's `None` as `none`, so that every knob is a JSON value that can
+be given on the command line. Knobs that a user does not set are not passed on, so that PEFT's own default applies.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from methods.types import TrainingConfig
 
 NONE, AUTO = "none", "auto"
 _ORDER = (bool, int, float, str)
-"""Pydantic tries the members of a union in this order where several fit equally well."""
+"""The order in which pydantic tries the members of a union if several fit equally well."""
 
 
 def make_config_class(
@@ -30,10 +30,10 @@ def make_config_class(
     auto: Iterable[str],
     source: str,
 ) -> type[TrainingConfig]:
-    """The frozen dataclass of a tuner's knobs: those of `base`, then PEFT's fields.
+    """Make the frozen dataclass of a tuner's knobs: those of `base`, then PEFT's fields.
 
-    `defaults` are those that are not PEFT's own, of knobs of `base` too; `auto` names knobs that may be left to the
-    model, which they are by default; `source` says where the learning rate comes from.
+    `defaults` replaces defaults of `base` and of PEFT; `auto` names the knobs that are chosen from model and data by
+    default; `source` says where the learning rate comes from.
     """
     own = {field.name: field.type for field in dataclasses.fields(base)}
     sources = {"learning_rate": f"{source}."}
@@ -57,7 +57,7 @@ def make_config_class(
 
 
 def to_knob_value(value: Any) -> Any:
-    """A value of PEFT's as a knob has it."""
+    """Convert a value of PEFT's config to the value of a knob."""
     if value is None:
         return NONE
     if isinstance(value, tuple | list):
@@ -66,12 +66,12 @@ def to_knob_value(value: Any) -> Any:
 
 
 def to_peft_value(method: str, field: Field, value: Any) -> Any:
-    """A knob's value as PEFT takes it. Raises `InvalidSettingError` for a list whose items are of the wrong type."""
+    """Convert a knob's value to what PEFT expects. Raises `InvalidSettingError` if list items are of the wrong type."""
     kind = field.kind
     if value == NONE and NONE not in kind.choices:
         return None
     if kind.items and isinstance(value, str):
-        if value == "all-linear":  # PEFT's own word for every linear layer but the output head
+        if value == "all-linear":  # PEFT's name for every linear layer except the output head
             return value
         item = next(iter(kind.items))
         try:
@@ -86,7 +86,7 @@ def to_peft_value(method: str, field: Field, value: Any) -> Any:
 
 
 def _get_knob_type(field: Field) -> Any:
-    """The type that a knob's value is checked against."""
+    """Return the type that a knob's value is checked against."""
     kind = field.kind
     members: list[Any] = [scalar for scalar in _ORDER if scalar in kind.scalars]
     if kind.choices:

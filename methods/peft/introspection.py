@@ -1,10 +1,9 @@
-"""What the installed PEFT registers, and the fields of its configs, read from its source without running it.
+"""Reads the tuners of the installed PEFT, and the fields of their configs, from its source without running it.
 
-Importing PEFT takes eight seconds and all of torch. Its tuners register themselves by one call in their package
-(`register_peft_method(name=…, config_cls=…)`), and their configs are dataclasses whose annotations and defaults are
-written out, so that both can be read off the syntax tree in milliseconds. What cannot be read is left out: fields of
-types that no flag can give, such as mappings and other configs. A test holds what is read here against the classes
-themselves.
+Importing PEFT takes eight seconds and imports torch. Each tuner registers itself by one call in its package
+(`register_peft_method(name=…, config_cls=…)`), and its config is a dataclass with literal annotations and defaults, so
+both can be read from the syntax tree in milliseconds. Fields that cannot be given on the command line, such as mappings
+and other configs, are left out. A test compares what is read here with the classes themselves.
 """
 
 from __future__ import annotations
@@ -20,20 +19,20 @@ from typing import Any
 
 SCALARS: Mapping[str, type[Any]] = {"int": int, "float": float, "bool": bool, "str": str}
 _NO_KNOBS = ("PeftConfigMixin", "PeftConfig", "PromptLearningConfig")
-"""Classes whose fields are PEFT's own business: types, paths, and shapes that it reads off the model."""
+"""Classes whose fields are not knobs: types, paths, and shapes that PEFT takes from the model."""
 _SHARED = ("num_virtual_tokens", "modules_to_save")
-"""Fields of `PromptLearningConfig` that are for the user all the same."""
+"""Fields of `PromptLearningConfig` that are knobs nevertheless."""
 
 
 @dataclass(frozen=True)
 class ValueKind:
-    """Which values a field takes: the union of all that is named here."""
+    """The values that a field accepts: the union of all that is listed here."""
 
     scalars: frozenset[type[Any]] = frozenset()
     choices: tuple[Any, ...] = ()
     """Values of a `Literal` or an enumeration."""
     items: frozenset[type[Any]] = frozenset()
-    """Types of items where it takes a list."""
+    """Types of the items, if it accepts a list."""
     optional: bool = False
 
     def __or__(self, other: ValueKind) -> ValueKind:
@@ -43,8 +42,8 @@ class ValueKind:
         )
 
     @property
-    def known(self) -> bool:
-        """Whether a flag can give any value of it."""
+    def can_be_given(self) -> bool:
+        """Whether any of these values can be given on the command line."""
         return bool(self.scalars or self.choices or self.items)
 
 
@@ -57,7 +56,7 @@ class Field:
     default: Any
     """A scalar, a tuple of scalars or `None`."""
     help: str = ""
-    """What PEFT says of it in the field's metadata."""
+    """PEFT's description in the field's metadata."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class _Sources:
     classes: Mapping[str, _Class] = field(default_factory=dict)
 
     def bases(self, name: str) -> Iterator[str]:
-        """Names of the class and of those that it inherits from, as far as they are PEFT's, the deepest first."""
+        """Yield the names of the class and of its base classes in PEFT, the most basic first."""
         found = self.classes.get(name)
         if found is None:
             return
@@ -83,7 +82,7 @@ class _Sources:
         yield name
 
     def values(self, name: str) -> dict[str, Any]:
-        """Members of an enumeration, or nothing."""
+        """Return the members of an enumeration, or an empty dict for another class."""
         if "Enum" not in {part for base in self._base_names(name) for part in (base, base.split(".")[-1])}:
             return {}
         pairs = [node for node in self.classes[name].node.body if isinstance(node, ast.Assign)]
@@ -96,7 +95,7 @@ class _Sources:
 
 @cache
 def list_tuners() -> Mapping[str, str]:
-    """Name → config class of every tuner that the installed PEFT registers, by name; nothing where it is missing."""
+    """Map every tuner that the installed PEFT registers to its config class. Empty if PEFT is not installed."""
     folder = _find_peft()
     found = {}
     for file in sorted(folder.glob("tuners/*/__init__.py")) if folder else []:
@@ -111,7 +110,7 @@ def list_tuners() -> Mapping[str, str]:
 
 @cache
 def read_fields(config: str) -> Mapping[str, Field]:
-    """Fields of a config class that a flag can give, its bases' included."""
+    """Read the fields of a config class, inherited ones included, that can be given on the command line."""
     sources = _read_sources()
     found = {}
     for name in sources.bases(config):
@@ -127,19 +126,19 @@ def read_fields(config: str) -> Mapping[str, Field]:
 
 
 def _read_field(name: str, node: ast.AnnAssign, sources: _Sources) -> Field | None:
-    """The field that an annotated assignment declares; `None` where no flag can give it."""
+    """Read the field that an annotated assignment declares; `None` if it cannot be given on the command line."""
     kind = _read_kind(node.annotation, sources)
     try:
         default = _read_default(node.value, sources)
     except ValueError:
         return None
-    if default is None:  # some say `int = None`
+    if default is None:  # some fields are declared as `int = None`
         kind |= ValueKind(optional=True)
-    return Field(name, kind, default, _read_help(node.value)) if kind.known else None
+    return Field(name, kind, default, _read_help(node.value)) if kind.can_be_given else None
 
 
 def _read_kind(node: ast.expr, sources: _Sources) -> ValueKind:
-    """What an annotation allows; parts of it that no flag can give are left out."""
+    """Read which values an annotation allows, without those that cannot be given on the command line."""
     if isinstance(node, ast.Constant):
         return (
             ValueKind(optional=node.value is None)
@@ -165,7 +164,7 @@ def _read_kind(node: ast.expr, sources: _Sources) -> ValueKind:
         found = ValueKind(optional=outer == "optional")
         for part in inner:
             found |= _read_kind(part, sources)
-        # An enumeration or text: the texts are the enumeration's.
+        # In a union of an enumeration and str, only the values of the enumeration are meant.
         return replace(found, scalars=found.scalars - {str}) if found.choices else found
     if outer == "list":
         return ValueKind(items=_read_kind(inner[0], sources).scalars)
@@ -177,7 +176,7 @@ def _read_quoted_kind(text: str, sources: _Sources) -> ValueKind:
 
 
 def _read_default(node: ast.expr | None, sources: _Sources) -> Any:
-    """The default that is written there. Raises `ValueError` for one that is no scalar or list."""
+    """Read a default. Raises `ValueError` if it is neither a scalar nor a list."""
     if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] == "field":
         given = {keyword.arg: keyword.value for keyword in node.keywords}
         if "default_factory" in given:
@@ -198,7 +197,7 @@ def _read_default(node: ast.expr | None, sources: _Sources) -> Any:
 
 
 def _read_help(node: ast.expr | None) -> str:
-    """The text in `field(metadata={"help": …})`, or nothing; one that is put together as it is read is left out."""
+    """Read the text in `field(metadata={"help": …})`; empty if there is none or if it is not a literal."""
     given = {keyword.arg: keyword.value for keyword in node.keywords} if isinstance(node, ast.Call) else {}
     try:
         text = ast.literal_eval(given["metadata"])["help"]
@@ -220,13 +219,13 @@ def _parse(file: Path) -> ast.Module:
 
 
 def _find_peft() -> Path | None:
-    """Where PEFT is installed; finding a package does not import it."""
+    """Find the folder where PEFT is installed, without importing it."""
     spec = importlib.util.find_spec("peft")
     return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def read_version() -> str:
-    """The installed PEFT's version, or an empty text."""
+    """Read the version of the installed PEFT; empty if it is not installed."""
     folder = _find_peft()
     text = (folder / "__init__.py").read_text(encoding="utf-8") if folder else ""
     found = re.search(r'^__version__ = "([^"]+)"', text, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""LoRA and what is set apart from it by name: starts that look at the weights, at data or at gradients."""
+"""PEFT's LoRA, with initial values that are computed from the weights, from data or from gradients."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from methods.peft.method import PeftMethod
 from methods.types import ModelFacts, Setting, TrainingConfig, require
 
 RESIDUAL_INITS = ("pissa", "olora", "corda", "lora_ga")
-"""Starts that PEFT takes out of the base weights, so that the model begins where the base is. What ships is made an
-ordinary adapter of twice the rank, for the base as it was."""
+"""Initialisations that PEFT subtracts from the base weights, so that the model is unchanged at the start. What ships is
+converted to an ordinary adapter of twice the rank, for the unchanged base."""
 REQUIRED_WITH_RESIDUAL = {
     "use_dora": False,
     "bias": "none",
     "modules_to_save": "none",
     "trainable_token_indices": "none",
 }
-"""What such a start needs: an ordinary adapter is the difference of two low-rank products, and holds nothing else."""
+"""Settings that this conversion needs: the ordinary adapter holds two low-rank products and nothing else."""
 BATCH_SIZE = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoRAKnobs(TrainingConfig):
-    """Knobs of starts, which PEFT keeps in configs of their own."""
+    """Knobs of initialisations, which have configs of their own in PEFT."""
 
     start_examples: int = knob(
         64,
-        "Training examples that `eva`, `corda` and `lora_ga` look at; what LoRA-GA's authors use. CorDA's use 256.",
+        "Number of training examples that `eva`, `corda` and `lora_ga` use; 64 as LoRA-GA's authors. CorDA's use 256.",
     )
-    eva_rho: float = knob(2.0, "EVA: no layer's rank exceeds this times r; PEFT's default.")
+    eva_rho: float = knob(2.0, "EVA: maximum rank of a layer, as a multiple of r; PEFT's default.")
     corda_method: Literal["ipm", "kpm"] = knob(
         "ipm",
         "CorDA: adapt what the data uses most (`ipm`) or least (`kpm`); PEFT's default.",
@@ -52,7 +52,7 @@ class LoRAKnobs(TrainingConfig):
 
 
 class LoRA(PeftMethod):
-    """LoRA with any of PEFT's starts."""
+    """LoRA with any of PEFT's initialisations."""
 
     Knobs = LoRAKnobs
 
@@ -64,25 +64,25 @@ class LoRA(PeftMethod):
             if name in self.fields and getattr(self.config, name) != value:
                 raise InvalidSettingError(
                     f"{self.name}.{name}: must be {str(value).lower()} with init_lora_weights={self.start}, which "
-                    "ships as an ordinary adapter for the base as it was"
+                    "ships as an ordinary adapter for the unchanged base"
                 )
 
     @property
     def start(self) -> str:
-        """Name of the start, `true` or `false` where it has none."""
+        """Name of the initialisation; `true` or `false` if it has no name."""
         return str(self.config.init_lora_weights).lower()
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """PEFT's LoftQ quantises on CUDA, and decomposes with SciPy."""
+        """Say so if LoftQ lacks CUDA or SciPy, both of which PEFT's implementation needs."""
         if self.start == "loftq":
             if facts.device != "cuda":
-                return f"{self.name} quantises on cuda alone, in PEFT, and this trial would run on {facts.device}"
+                return f"{self.name} quantises on cuda only, in PEFT, and this trial would run on {facts.device}"
             if lacking := explain_missing_package("scipy", "scipy"):
                 return f"{self.name} {lacking}"
         return super().unsupported(facts)
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
-        """With the config of the start, where it has one."""
+        """Add the config of the initialisation, if it has one."""
         import peft
 
         found = super().arguments(model, setting)
@@ -101,24 +101,24 @@ class LoRA(PeftMethod):
         return found
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
-        """The model with its start; starts that look at data get the first training examples."""
+        """Wrap and initialise the model. Initialisations from data get the first training examples."""
         if self.start in ("corda", "lora_ga"):
             from peft.tuners.tuners_utils import _maybe_include_all_linear_layers
 
-            # Both look for their layers before PEFT has spelt out what `all-linear` is.
+            # Both search for their layers before PEFT has resolved `all-linear`.
             _maybe_include_all_linear_layers(config, model)
         if self.start == "corda":
             from peft.tuners.lora.corda import preprocess_corda
 
-            preprocess_corda(model, config, run_model=lambda: self._look(model, setting))
+            preprocess_corda(model, config, run_model=lambda: self._run_forward(model, setting))
         elif self.start == "lora_ga":
             from peft.tuners.lora.loraga import preprocess_loraga
 
-            preprocess_loraga(model, config, lambda: self._feel(model, setting))
+            preprocess_loraga(model, config, lambda: self._run_backward(model, setting))
             model.eval()
         model = keep_norms_above_zero(super().wrap(model, config, setting), fresh=True)
         if self.start == "eva":
-            self._explain_variance(model, setting)
+            self._initialise_eva(model, setting)
         if self.start.startswith(RESIDUAL_INITS):
             import peft
 
@@ -127,11 +127,11 @@ class LoRA(PeftMethod):
         return model
 
     def load(self, model: Any, directory: Path) -> Any:
-        """As it was trained."""
+        """Load the adapter, with the same protection of DoRA's norms as in training."""
         return keep_norms_above_zero(super().load(model, directory))
 
     def save(self, model: Any, directory: Path) -> None:
-        """An adapter for the base as it was before the start was taken out of it."""
+        """Save an adapter for the unchanged base, from which PEFT subtracted the initial value."""
         if not self.start.startswith(RESIDUAL_INITS):
             super().save(model, directory)
             return
@@ -146,8 +146,8 @@ class LoRA(PeftMethod):
             )
             model.save_pretrained(directory, path_initial_model_for_weight_conversion=str(first))
 
-    def _batches(self, model: Any, setting: Setting, size: int = BATCH_SIZE) -> Iterator[dict[str, Any]]:
-        """The first training examples as batches on the model's device."""
+    def _make_batches(self, model: Any, setting: Setting, size: int = BATCH_SIZE) -> Iterator[dict[str, Any]]:
+        """Yield the first training examples as batches on the model's device."""
         encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
         chosen = setting.examples[: self.config.start_examples]
         encoded = encoder.encode_all([self.write(example, setting.templates, 0) for example in chosen])
@@ -155,12 +155,12 @@ class LoRA(PeftMethod):
             batch = encoder.training_batch(encoded[start : start + size])
             yield {name: tensor.to(model.device) for name, tensor in batch.items()}
 
-    def _look(self, model: Any, setting: Setting) -> None:
-        """One row at a time and without pads: CorDA counts all that passes through a layer, and reads no batches."""
+    def _run_forward(self, model: Any, setting: Setting) -> None:
+        """Run the model on one row at a time without padding: CorDA uses all activations and expects no batches."""
         import torch
 
         with torch.no_grad():
-            for batch in self._batches(model, setting, 1):
+            for batch in self._make_batches(model, setting, 1):
                 real = batch["attention_mask"].bool()
                 answer = batch["labels"] != IGNORED if model.config.is_encoder_decoder else real
                 model(
@@ -169,14 +169,14 @@ class LoRA(PeftMethod):
                     labels=batch["labels"][answer][None],
                 )
 
-    def _feel(self, model: Any, setting: Setting) -> None:
+    def _run_backward(self, model: Any, setting: Setting) -> None:
         from methods.engine.loss import compute_loss
 
-        for batch in self._batches(model, setting):
+        for batch in self._make_batches(model, setting):
             compute_loss(model, batch).backward()  # type: ignore[no-untyped-call]
 
-    def _explain_variance(self, model: Any, setting: Setting) -> None:
-        """EVA's start. PEFT reads the rows of a layer's input by the prompt's mask, which does not fit a decoder's."""
+    def _initialise_eva(self, model: Any, setting: Setting) -> None:
+        """Initialise EVA. PEFT selects inputs of a decoder's layers by the mask of the prompt, which does not fit."""
         import peft
 
         def real(layer_input: Any, batch: Any, _: str) -> Any:
@@ -187,7 +187,7 @@ class LoRA(PeftMethod):
 
         peft.initialize_lora_eva_weights(
             model,
-            list(self._batches(model, setting)),
+            list(self._make_batches(model, setting)),
             prepare_model_inputs_fn=None,
             prepare_layer_inputs_fn=real,
             show_progress_bar=False,

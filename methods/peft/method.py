@@ -1,4 +1,4 @@
-"""What is common to all tuners of PEFT: knobs to config, wrapping, and what PEFT objects to as one sentence."""
+"""The base class of all PEFT tuners: turns knobs into PEFT's config, wraps the model, explains PEFT's errors."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ PEFT_ERRORS = (
     AttributeError,
     RuntimeError,
 )
-"""What PEFT raises for settings or models that a tuner does not like."""
+"""Errors that PEFT raises for settings or models that a tuner does not support."""
 
 
 class PeftMethod(Method):
-    """A tuner of PEFT's that needs nothing but to be wrapped around the model and trained.
+    """A PEFT tuner that only has to be wrapped around the model and trained.
 
-    Tuners that need more have a subclass that the table names (`Tuner.driver`).
+    Tuners that need more have a subclass, which the table names (`Tuner.driver`).
     """
 
     kind: ClassVar[str]
@@ -48,18 +48,18 @@ class PeftMethod(Method):
     fields: ClassVar[Mapping[str, Field]]
     """Fields of PEFT's config that are knobs."""
     Knobs: ClassVar[type[TrainingConfig]] = TrainingConfig
-    """Knobs that are the harness's own."""
+    """Knobs that are not fields of PEFT's config."""
 
     def __init__(self, config: Any | None = None) -> None:
         super().__init__(config)
-        self.given()  # a list that cannot be read is told before anything is loaded
+        self.collect_changed()  # raises for a list that cannot be parsed, before anything is loaded
         for knob, (other, *values) in self.tuner.only_with.items():
-            if self.changed(knob) and str(getattr(self.config, other)).lower() not in map(str.lower, values):
+            if self.is_changed(knob) and str(getattr(self.config, other)).lower() not in map(str.lower, values):
                 wanted = f"{other}={values[0]}" if len(values) == 1 else f"{other} of {', '.join(values)}"
                 raise InvalidSettingError(f"{self.name}.{knob}: does nothing without {wanted}")
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """By family, by missing package, and where the tuner cannot be a trial at all."""
+        """Say so if the tuner does not fit the model, lacks a package, or cannot be trained in a trial at all."""
         if self.tuner.impossible:
             return f"{self.name} {self.tuner.impossible}"
         for module in self.tuner.needs:
@@ -71,29 +71,29 @@ class PeftMethod(Method):
         return super().unsupported(facts)
 
     def prepare(self, model: Any, setting: Setting) -> Any:
-        """Wrap the model; its own weights are frozen."""
-        with self.objections():
+        """Wrap the model, whose own weights are frozen."""
+        with self.explain_errors():
             return self.in_full_precision(self.wrap(model, self.peft_config(model, setting), setting))
 
     def load(self, model: Any, directory: Path) -> Any:
-        """As it was trained."""
+        """Load the adapter, with the same float32 modules as in training."""
         return self.in_full_precision(super().load(model, directory))
 
     def in_full_precision(self, model: Any) -> Any:
-        """The model, whose parts that mixed precision has no kernels for compute in float32."""
+        """Make the modules that mixed precision has no kernels for compute in float32, and return the model."""
         for module in model.modules():
             if type(module).__name__ in self.tuner.full_precision:
                 compute_in_float32(module)
         return model
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
-        """The model with the adapter that `config` describes."""
+        """Wrap the model with the adapter that `config` describes."""
         import peft
 
         return peft.get_peft_model(model, config)
 
     def peft_config(self, model: Any, setting: Setting) -> Any:
-        """PEFT's config of what was asked for, and of what the model and data say."""
+        """Make PEFT's config from the knobs, the model and the data."""
         from peft.mapping import PEFT_TYPE_TO_CONFIG_MAPPING, PEFT_TYPE_TO_TUNER_MAPPING
 
         arguments = self.arguments(model, setting)
@@ -102,11 +102,11 @@ class PeftMethod(Method):
         tuner = PEFT_TYPE_TO_TUNER_MAPPING.get(named[self.kind])
         known = getattr(tuner, "target_module_mapping", None)
         if known and arguments.get("target_modules") is None and model.config.model_type not in known:
-            arguments["target_modules"] = "all-linear"  # PEFT knows no better ones for this architecture
+            arguments["target_modules"] = "all-linear"  # PEFT has no defaults for this architecture
         return config(task_type=TASK_TYPES[setting.facts.family], **arguments)
 
-    def given(self) -> dict[str, Any]:
-        """The knobs that are not PEFT's defaults and not left to the model, as PEFT takes them."""
+    def collect_changed(self) -> dict[str, Any]:
+        """Collect the knobs that differ from PEFT's defaults and are not `auto`, as values for PEFT."""
         knobs = {knob: (field, getattr(self.config, knob)) for knob, field in self.fields.items()}
         found = {
             knob: to_peft_value(self.name, field, value)
@@ -119,16 +119,16 @@ class PeftMethod(Method):
                 found.setdefault(other, 0)
         return found
 
-    def changed(self, knob: str) -> bool:
-        """Whether a knob of this config, if it is one, has another value than its default."""
+    def is_changed(self, knob: str) -> bool:
+        """Whether a knob differs from its default; false if this config has no such knob."""
         standing = getattr(type(self.config), knob, None)
         return bool(getattr(self.config, knob, standing) != standing)
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
-        """What is given to PEFT's config: the knobs that are not PEFT's defaults, and those that the model decides."""
+        """Collect the arguments of PEFT's config: changed knobs, and those that model and data decide."""
         from methods.peft import derived_knobs
 
-        arguments = self.given()
+        arguments = self.collect_changed()
         for knob, rule in self.tuner.auto.items():
             if knob in self.fields and getattr(self.config, knob) == AUTO:
                 most = self.fields[knob].default
@@ -136,7 +136,7 @@ class PeftMethod(Method):
         return arguments
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """As `model.generate`; in mixed precision where what trains, in float32, would not fit a 16-bit base."""
+        """Generate; in mixed precision if the tuner's float32 outputs would not fit a 16-bit base."""
         if not self.tuner.mixed:
             return super().generate(model, inputs, **decoding)
         import torch
@@ -146,10 +146,10 @@ class PeftMethod(Method):
             return super().generate(model, inputs, **decoding)
 
     @contextlib.contextmanager
-    def objections(self) -> Iterator[None]:
-        """Turn what PEFT objects to into one sentence: of the settings where they were changed, else of the model.
+    def explain_errors(self) -> Iterator[None]:
+        """Turn PEFT's errors into one sentence that blames the changed settings or, if there are none, the model.
 
-        Want of memory is no objection, and passes through.
+        Out-of-memory errors are raised unchanged.
         """
         try:
             yield
@@ -159,35 +159,35 @@ class PeftMethod(Method):
             if is_out_of_memory(error):
                 raise
             said = describe_error(error, None)
-            changed = [f"{self.name}.{knob}" for knob in self.fields if self.changed(knob)]
+            changed = [f"{self.name}.{knob}" for knob in self.fields if self.is_changed(knob)]
             if changed:
                 raise InvalidSettingError(f"{', '.join(changed)}: PEFT says: {said}") from error
             raise UnsupportedError(f"{self.name} cannot serve this model: PEFT says: {said}") from error
 
 
 class SingleTaskMethod(PeftMethod):
-    """A tuner that wants to be told which of several tasks a row is of; a trial has one."""
+    """A tuner that needs the task id of each row; a trial has one task."""
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
-        """The model, which is told task 0 wherever no other is."""
+        """Wrap the model, which then uses task 0 by default."""
         return use_first_task(super().wrap(model, config, setting))
 
     def load(self, model: Any, directory: Path) -> Any:
-        """So is the one that is read again."""
+        """Load the adapter, which then uses task 0 by default."""
         return use_first_task(super().load(model, directory))
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """PEFT takes the task beside the inputs."""
+        """Generate, with the task ids that PEFT expects."""
         return model.generate(**inputs, task_ids=make_task_ids(inputs["input_ids"]), **decoding)
 
 
 def make_task_ids(rows: Any) -> Any:
-    """Task 0 for each row of a batch: (rows,)."""
+    """Make task ids (rows,) of a batch: 0 for each row."""
     return rows.new_zeros(len(rows))
 
 
 def use_first_task(model: Any) -> Any:
-    """Tell the model task 0 in every forward pass that names none."""
+    """Make the model use task 0 in every forward pass that gives no task ids."""
 
     def tell(_: Any, arguments: Any, named: dict[str, Any]) -> Any:
         if named.get("task_ids") is None and named.get("input_ids") is not None:
@@ -199,7 +199,7 @@ def use_first_task(model: Any) -> Any:
 
 
 def compute_in_float32(module: Any) -> None:
-    """Let a module's forward pass run outside mixed precision, in the float32 of its weights."""
+    """Make a module's forward pass run outside mixed precision, in the float32 of its weights."""
     import torch
 
     forward = module.forward

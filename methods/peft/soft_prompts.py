@@ -1,4 +1,4 @@
-"""Tuners that put trained vectors before the text, and how text is generated with them in batches."""
+"""PEFT tuners that put trained vectors before the text, and generation with them in batches."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from methods.types import Setting, TrainingConfig, require
 class SoftPrompt(PeftMethod):
     """Trained embeddings before the text: prompt tuning, p-tuning and their kind.
 
-    PEFT puts them before the whole row, and in generation a decoder-only model's rows begin with pads: they would
-    stand between the prompt and the text. Here a row is pads, prompt, text.
+    PEFT puts them before the whole row. In generation the rows of a decoder-only model start with padding, which would
+    be between the prompt and the text. Here a row is padding, prompt, text.
     """
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
-        """PEFT would make a second prompt for the decoder of an encoder–decoder model, and never use it."""
+        """Prevent a second prompt for the decoder of an encoder–decoder model, which PEFT would add and never use."""
         found = {**super().arguments(model, setting), "num_transformer_submodules": 1}
         if found.get("prompt_tuning_init") == "TEXT":
             found["tokenizer_name_or_path"] = setting.tokenizer.name_or_path
         return found
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """Generated ids with those of the prompt in front, as `generate` of decoder-only models returns them."""
-        if model.config.is_encoder_decoder:  # pads stand right there
+        """Generate, and return prompt ids and generated ids, as `generate` of decoder-only models does."""
+        if model.config.is_encoder_decoder:  # padding is on the right here
             return super().generate(model, inputs, **decoding)
         import torch
 
@@ -44,8 +44,8 @@ class SoftPrompt(PeftMethod):
 
 
 def insert_prompt(model: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
-    """Embeddings and mask of left-padded rows, each as pads, prompt, text: (rows, virtual + length, width) and
-    (rows, virtual + length)."""
+    """Return embeddings (rows, virtual + length, width) and mask (rows, virtual + length) of left-padded rows, each as
+    padding, prompt, text."""
     import torch
 
     text = model.word_embeddings(ids)
@@ -53,25 +53,25 @@ def insert_prompt(model: Any, ids: Any, mask: Any) -> tuple[Any, Any]:
     virtual = prompt.shape[1]
     pads = (mask == 0).sum(dim=1, keepdim=True)
     column = torch.arange(virtual + ids.shape[1], device=ids.device)[None]
-    # Where each column is found in the prompt followed by the padded text.
+    # Index of each column in the prompt followed by the padded text.
     source = torch.where(column < pads, column + virtual, torch.where(column < pads + virtual, column - pads, column))
     both = torch.cat([prompt, text], dim=1)
     return both.gather(1, source[..., None].expand(-1, -1, both.shape[2])), (column >= pads).to(mask.dtype)
 
 
 class MultitaskPrompt(SoftPrompt):
-    """Multitask prompt tuning, with the one task that a trial has."""
+    """Multitask prompt tuning with a single task, since a trial has one."""
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
-        """The model, which is told task 0 wherever no other is."""
+        """Wrap the model, which then uses task 0 by default."""
         return use_first_task(super().wrap(model, config, setting))
 
     def load(self, model: Any, directory: Path) -> Any:
-        """So is the one that is read again."""
+        """Load the prompt, which then uses task 0 by default."""
         return use_first_task(super().load(model, directory))
 
     def generate(self, model: Any, inputs: Mapping[str, Any], **decoding: Any) -> Any:
-        """PEFT takes the task beside the inputs of an encoder–decoder model."""
+        """Generate, with the task ids that PEFT expects of an encoder–decoder model."""
         if model.config.is_encoder_decoder:
             decoding["task_ids"] = make_task_ids(inputs["input_ids"])
         return super().generate(model, inputs, **decoding)
@@ -79,12 +79,12 @@ class MultitaskPrompt(SoftPrompt):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextKnobs(TrainingConfig):
-    """What the context is made of."""
+    """Knobs of the context of training examples."""
 
-    context_examples: int = knob(4, "Training examples that stand before every text.")
+    context_examples: int = knob(4, "Number of training examples before every text.")
     context_tokens: int = knob(
         256,
-        "Most tokens of all of them; examples that do not fit are left out, and the first is cut.",
+        "Maximum number of tokens of all these examples. Examples that do not fit are left out; the first one is cut.",
     )
 
     def __post_init__(self) -> None:
@@ -94,12 +94,12 @@ class ContextKnobs(TrainingConfig):
 
 
 class ContextPrompt(SoftPrompt):
-    """CPT: whole training examples stand before the text, and the embeddings of their prompts move a little."""
+    """CPT: training examples stand before the text; small changes of the embeddings of their prompts are trained."""
 
     Knobs = ContextKnobs
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
-        """Examples as token ids with the type of each: 2 is input, which trains, and 4 an answer, which does not."""
+        """Add the examples as token ids with their types: 2 is input, which trains, 4 an answer, which does not."""
         encoder = Encoder(setting.tokenizer, setting.facts.family, setting.limits)
         ids: list[int] = []
         types: list[int] = []
@@ -115,7 +115,7 @@ class ContextPrompt(SoftPrompt):
         return {**found, "cpt_token_ids": ids, "cpt_mask": [1] * len(ids), "cpt_tokens_type_mask": types}
 
     def after_step(self, model: Any, step: int, progress: float) -> None:
-        """Project at once: PEFT does so in the forward pass, also in one that only evaluates."""
+        """Project the change now. PEFT would do it in the next forward pass, even if that one only evaluates."""
         import torch
 
         encoder = model.prompt_encoder[model.active_adapter]
@@ -125,11 +125,12 @@ class ContextPrompt(SoftPrompt):
 
 @dataclass(frozen=True, kw_only=True)
 class CacheKnobs(TrainingConfig):
-    """Where the vectors start."""
+    """Knobs of the initial vectors."""
 
     init: Literal["text", "random"] = knob(
         "text",
-        "The base model's own keys and values of a training prompt, or PEFT's start; as `prefix`.",
+        "Initial vectors. `text`: the base model's own keys and values of a training prompt, as `prefix` has them. "
+        "`random`: PEFT's random values.",
     )
 
 
@@ -139,16 +140,16 @@ class CachePrompt(PeftMethod):
     Knobs = CacheKnobs
 
     def arguments(self, model: Any, setting: Setting) -> dict[str, Any]:
-        """Shapes are read off a real cache: PEFT takes them from the config, which is wrong for some models."""
+        """Add shapes from a real cache: PEFT takes them from the config, which is wrong for some models."""
         _, layers, heads, width = compute_text_cache(self, model, setting, 1).shape
         shapes = {"num_layers": layers // 2, "num_attention_heads": heads, "token_dim": heads * width}
         return {**super().arguments(model, setting), **shapes}
 
     def wrap(self, model: Any, config: Any, setting: Setting) -> Any:
-        """The model with vectors that start as the cache of real text."""
+        """Wrap the model, with vectors that start as the cache of real text."""
         import torch
 
-        # A network that makes the vectors, or a start that PEFT was asked for, has a start of its own.
+        # A network that generates the vectors, or an initialisation chosen in PEFT's config, is left as it is.
         plain = not getattr(config, "prefix_projection", False) and not getattr(config, "init_weights", None)
         start = compute_text_cache(self, model, setting, config.num_virtual_tokens).flatten(1) if plain else None
         model = super().wrap(model, config, setting)

@@ -1,7 +1,7 @@
-"""What is known of PEFT's tuners, as plain data: what they are, how they are driven, and where they cannot serve.
+"""A table of PEFT's tuners: what they are, their defaults, which class runs them, and where they do not work.
 
-A tuner that the installed PEFT registers and that stands here nowhere still works, with PEFT's own defaults. Names are
-PEFT's types in lower case; names of settings of a type (`dora` is LoRA with `use_dora`) stand beside them.
+A tuner that the installed PEFT registers but this table lacks still works, with PEFT's own defaults. Names are PEFT's
+types in lower case, and names for certain settings of a type (`dora` is LoRA with `use_dora`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from methods.types import Family
 BOTH: tuple[Family, ...] = ("decoder-only", "encoder-decoder")
 DECODER: tuple[Family, ...] = ("decoder-only",)
 COMPARISON = "PEFT's method comparison"
-USUAL = f"the rate at which {COMPARISON} runs tuners that name none of their own"
+USUAL = f"the rate of {COMPARISON} for tuners without one of their own"
 LINEAR = {"target_modules": "all-linear"}
-"""Every linear layer but the output head, as `lora` has it, so that tuners differ in what they put there alone."""
+"""Every linear layer except the output head, as in `lora`, so that tuners differ only in what they add there."""
 VIRTUAL = {"num_virtual_tokens": 20}
 """As many as `prefix` has."""
 
@@ -35,34 +35,34 @@ class Tuner:
     source: str = USUAL
     """Where the learning rate comes from."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Knobs whose default is not PEFT's."""
+    """Defaults that differ from PEFT's."""
     auto: Mapping[str, str] = field(default_factory=dict)
-    """Knob → rule of `methods.peft.derived_knobs` that takes it from model and data, unless the user gives it."""
+    """Knob → function of `methods.peft.derived_knobs` that chooses it from model and data, unless the user sets it."""
     families: tuple[Family, ...] = BOTH
     architectures: tuple[str, ...] = ()
-    """The only ones that PEFT has it for; empty where it looks for layers by itself."""
+    """The only architectures that PEFT supports it for; empty if PEFT finds the layers itself."""
     needs: tuple[str, ...] = ()
-    """Modules beyond the harness's own that it needs."""
+    """Modules that it needs and the harness does not depend on."""
     impossible: str = ""
-    """Why a trial cannot serve it at all."""
+    """Why it cannot be trained in a trial at all; empty if it can."""
     driver: str = "methods.peft.method:PeftMethod"
-    """The class with the steps that it needs besides wrapping and training."""
+    """The class that runs it."""
     type: str = ""
-    """PEFT's type, where the name is one of a setting."""
+    """PEFT's type, if the name stands for certain settings of a type."""
     full_precision: tuple[str, ...] = ()
-    """PEFT's modules that compute in float32 under mixed precision too, which has no kernels for what they do."""
+    """PEFT's modules that compute in float32 under mixed precision too, since there are no kernels for what they do."""
     mixed: bool = False
-    """Whether it generates in mixed precision too: its float32 outputs do not fit the next layer of a 16-bit base."""
+    """Whether generation needs mixed precision too, since its float32 outputs do not fit the next 16-bit layer."""
     hidden: tuple[str, ...] = ()
-    """Fields that are no knobs: the harness fills them, or they do nothing here."""
+    """Fields that are not knobs: the harness sets them, or they have no effect here."""
     only_with: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Knob → another, and the values of that one, as flags have them, with which alone the first does anything."""
+    """Knob → (another knob, the values of that knob with which the first has an effect)."""
     either: tuple[str, ...] = ()
-    """Two knobs that exclude each other: where one is given, the other is 0 and not PEFT's default."""
+    """Two knobs that exclude each other: if one is set, the other is 0 instead of PEFT's default."""
 
 
 PACKAGES: Mapping[str, str] = {"sklearn": "scikit-learn"}
-"""Module → package on the index."""
+"""Module → name of its package on PyPI."""
 
 
 _START = "init_lora_weights"
@@ -299,11 +299,11 @@ TUNERS: Mapping[str, Tuner] = {
         impossible="mixes LoRA adapters that were trained before, and a trial begins at the base model",
     ),
 }
-"""Name → what is known of it."""
+"""Name → the tuner."""
 
-UNKNOWN = Tuner("a tuner of PEFT's that the harness knows nothing more of")
+UNKNOWN = Tuner("a tuner of PEFT that the harness has no further information about")
 
 
 def find_tuner(name: str) -> Tuner:
-    """The table's entry, or that of tuners that it does not know."""
+    """Return the table's entry, or `UNKNOWN` for a tuner that it lacks."""
     return TUNERS.get(name, UNKNOWN)

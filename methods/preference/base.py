@@ -1,7 +1,7 @@
-"""The cheaper relatives of `rlhf`: preferences go straight into the policy, without a reward model or sampling.
+"""The base class of methods that train on preference pairs directly, without a reward model or sampling.
 
 Warm start → preferences → one of TRL's trainers, which computes the loss. Tokens, batches, budget, learning rate and
-step events are ours, so that these methods differ from the others in the loss and in nothing else.
+step events are the harness's own, so that these methods differ from the others only in the loss.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from methods.rlhf.staged import StagedConfig, StagedMethod, StageRunner
 from methods.types import ModelFacts, StepEvent, TrainingJob, require
 
 Collate = Callable[[Encoder, list[Encoded], list[Encoded]], dict[str, Any]]
-"""(encoder, chosen responses with their prompts, rejected ones) → the batch that a trainer's loss reads."""
+"""(encoder, chosen responses with their prompts, rejected ones) → the batch that the trainer's loss expects."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +31,8 @@ class PreferenceConfig(StagedConfig):
 
     preference_learning_rate: float = knob(
         1e-5,
-        "Peak rate of learning from preferences; what TRL's documentation advises for adapters. With `peft=none`, "
-        "TRL's default of 1e-6 is usual.",
+        "Peak learning rate of the stage that learns from preferences, as TRL's documentation advises for adapters. "
+        "With `peft=none`, TRL's default of 1e-6 is usual.",
     )
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class PreferenceConfig(StagedConfig):
 
 @dataclass(frozen=True)
 class TrainerSetup:
-    """Which of TRL's trainers computes the loss, and from what."""
+    """Which of TRL's trainers computes the loss, with which settings and batches."""
 
     trainer: type[Any]
     settings_class: type[Any]
@@ -51,30 +51,30 @@ class TrainerSetup:
 
 
 class PreferenceMethod(StagedMethod):
-    """A method that learns from preference pairs with one of TRL's trainers. Subclasses name it, in `recipe`."""
+    """A method that learns from preference pairs with one of TRL's trainers, which subclasses choose."""
 
     Config = PreferenceConfig
     has_reference: ClassVar[bool] = False
     """Whether the loss compares the policy with the warm start."""
 
     @abstractmethod
-    def recipe(self) -> TrainerSetup:
-        """The trainer, with this method's knobs."""
+    def set_up_trainer(self) -> TrainerSetup:
+        """Return the trainer with this method's knobs."""
 
     def unsupported(self, facts: ModelFacts) -> str | None:
-        """Say so where TRL's trainer does not take the model's family."""
+        """Say so if TRL's trainer does not support the model's family."""
         if facts.family == "encoder-decoder" and facts.family not in self.families:
-            return f"{self.name} uses a trainer that takes decoder-only models alone; {facts.name} is {facts.family}"
+            return f"{self.name} uses a trainer for decoder-only models only; {facts.name} is {facts.family}"
         return super().unsupported(facts)
 
-    def learn(self, ledger: StageRunner) -> None:
-        """Preferences, then the policy, measured before and after."""
+    def learn(self, runner: StageRunner) -> None:
+        """Gather preferences, then train the policy on them, and measure it before and after."""
         from methods.rlhf import heldout, pairs
         from methods.rlhf.policy import thin_out
 
-        job, observer = ledger.job, ledger.job.observer
+        job, observer = runner.job, runner.job.observer
         encoder = Encoder(job.tokenizer, job.facts.family, job.limits)
-        found = self.preferences(ledger, encoder)
+        found = self.preferences(runner, encoder)
         taught, measured = (
             pairs.encode_pairs(self, encoder, job.templates, part) for part in (found.train, found.heldout)
         )
@@ -86,7 +86,7 @@ class PreferenceMethod(StagedMethod):
             }
 
         def tune() -> dict[str, Any]:
-            curve = self._tune(ledger.part("preference_tuning", ledger.left), encoder, taught)
+            curve = self._tune(runner.part("preference_tuning", runner.left), encoder, taught)
             observer.details({"preference_tuning": {"loss": self.name, "curve": thin_out(curve)}})
             return {}
 
@@ -94,17 +94,17 @@ class PreferenceMethod(StagedMethod):
             observer.metrics({**before, **measure("final")})
             return {}
 
-        before = ledger.stage("held_out_start", lambda: measure("start"))
-        ledger.stage("preference_tuning", tune)
-        ledger.stage("held_out_final", compare)
+        before = runner.stage("held_out_start", lambda: measure("start"))
+        runner.stage("preference_tuning", tune)
+        runner.stage("held_out_final", compare)
 
     def _tune(
         self, job: TrainingJob, encoder: Encoder, encoded: Sequence[tuple[Encoded, Encoded]]
     ) -> list[dict[str, Any]]:
-        """Train the job's model on these pairs until its budget is spent; loss, accuracy and margin of each step."""
+        """Train the job's model on these pairs until the budget is used; return the curve of its steps."""
         from methods.rlhf import trainer
 
-        recipe = self.recipe()
+        recipe = self.set_up_trainer()
         curve: list[dict[str, Any]] = []
 
         def after_step(event: StepEvent, logs: Mapping[str, float]) -> bool:
@@ -135,9 +135,10 @@ class PreferenceMethod(StagedMethod):
 
     @contextlib.contextmanager
     def _reference(self, model: Any) -> Iterator[dict[str, Any]]:
-        """What the trainer is given so that its reference is the model as it is now.
+        """Give the trainer's arguments that make the model as it is now the reference.
 
-        Beside an adapter, the trainer itself puts a frozen copy of it and leaves it there; all weights are copied here.
+        With an adapter, the trainer itself adds a frozen copy of it, which is removed here at the end. Without one, all
+        weights are copied here.
         """
         from methods.rlhf.roles import REFERENCE, Roles
 
@@ -151,10 +152,10 @@ class PreferenceMethod(StagedMethod):
 
 
 class PreparedBatches:
-    """Mixed into TRL's trainers: takes rows and batches as we make them, and switches all dropout off.
+    """A mixin for TRL's trainers, which then use the harness's rows and batches and no dropout at all.
 
-    TRL writes prompts and responses into tokens by itself, without the limits and end tokens of the other methods, and
-    its own switch for dropout misses what attention layers drop. With dropout a policy would differ from its reference
+    TRL would tokenize prompts and responses itself, without the limits and end tokens of the other methods, and its
+    own option for dropout misses the dropout in attention layers. With dropout a policy would differ from its reference
     before it has learned anything.
     """
 
@@ -163,50 +164,50 @@ class PreparedBatches:
     args: Any
 
     def compute_loss(self, *arguments: Any, **named: Any) -> Any:
-        """The trainer's loss with everything below the model itself in evaluation mode, by which TRL knows training."""
+        """Compute the trainer's loss with all submodules, but not the model itself, in evaluation mode."""
         for child in self.model.children():
             child.eval()
         return super().compute_loss(*arguments, **named)  # type: ignore[misc]
 
     def _prepare_dataset(self, dataset: Any, *_: Any) -> Any:
-        return dataset  # of DPO and KTO
+        return dataset  # for DPO and KTO
 
-    @staticmethod  # datasets takes a digest of the function that it maps, of a bound one with trainer and model
+    @staticmethod  # static, since datasets hashes the function that it maps, and a bound method with trainer and model
     def tokenize_row(row: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Nothing is left to do, in ORPO and CPO."""
+        """Return the row, which is tokenized already (ORPO and CPO call this)."""
         return row
 
     def concatenated_inputs(self, batch: Mapping[str, Any], **_: Any) -> Mapping[str, Any]:
-        """Chosen and rejected stand in one batch already, in ORPO and CPO."""
+        """Return the batch, which already holds chosen and rejected responses (ORPO and CPO call this)."""
         return batch
 
     def _get_train_sampler(self, *_: Any) -> Any:
         import torch
 
-        # KTO would go through the rows in their order, for the sake of batches that it makes itself.
+        # KTO would not shuffle, because of how it makes its own batches.
         return torch.utils.data.RandomSampler(
             self.train_dataset, generator=torch.Generator().manual_seed(self.args.seed)
         )
 
 
 def collate_with_completion_mask(encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, Any]:
-    """Prompts with responses, as DPO and KTO read them: a mask tells which tokens are of the response."""
+    """Make a batch as DPO and KTO expect it, with a mask that marks the tokens of the response."""
     batch = encoder.training_batch(rows)
     batch["completion_mask"] = (batch.pop("labels") != IGNORED).long()
     return batch
 
 
 def collate_concatenated(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
-    """Chosen and rejected responses in one batch with labels, as ORPO and CPO read them, for both families."""
+    """Make a batch as ORPO and CPO expect it: chosen and rejected responses with labels, for both model families."""
     made = encoder.training_batch([*chosen, *rejected])
     batch = {f"concatenated_{name}": tensor for name, tensor in made.items()}
-    if encoder.family == "encoder-decoder":  # read by nothing but the count of tokens
+    if encoder.family == "encoder-decoder":  # used only to count tokens
         batch["concatenated_decoder_attention_mask"] = (made["labels"] != IGNORED).long()
     return {**batch, "chosen_labels": made["labels"][: len(chosen)]}
 
 
 def import_experimental(name: str) -> Any:
-    """A module of `trl.experimental`, whose warning that it may change is met by constraints.txt and tests."""
+    """Import a module of `trl.experimental` without its warning that it may change: constraints.txt pins TRL."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return importlib.import_module(f"trl.experimental.{name}")

@@ -19,7 +19,7 @@ from methods.types import require
 class CPOConfig(PreferenceConfig):
     """Knobs of CPO."""
 
-    beta: float = knob(0.1, "How much a difference of log-probabilities counts; 0.1 in Xu et al. 2024.")
+    beta: float = knob(0.1, "Scale of the difference of log-probabilities in the loss; 0.1 in Xu et al. 2024.")
     supervised_weight: float = knob(
         1.0,
         "Weight of the supervised loss on the chosen response; 1 in Xu et al. 2024, TRL's `cpo_alpha`.",
@@ -32,13 +32,13 @@ class CPOConfig(PreferenceConfig):
 
 
 class CPO(PreferenceMethod):
-    """DPO without a reference, held by a supervised loss on the chosen response."""
+    """DPO without a reference, with a supervised loss on the chosen response instead."""
 
     name = "cpo"
     summary = "warm start → preferences → contrastive preference optimisation (Xu et al. 2024)"
     Config = CPOConfig
 
-    def recipe(self) -> TrainerSetup:
+    def set_up_trainer(self) -> TrainerSetup:
         """TRL's `CPOTrainer` with its sigmoid loss."""
         cpo = import_experimental("cpo")
         settings = {"beta": self.config.beta, "cpo_alpha": self.config.supervised_weight, "max_completion_length": 1}

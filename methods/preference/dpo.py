@@ -17,13 +17,13 @@ class DPOConfig(PreferenceConfig):
 
     beta: float = knob(
         0.1,
-        "How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 "
-        "in Rafailov et al. 2023.",
+        "How strongly the policy is held near the warm start: the larger, the nearer it stays; 0.1 in Rafailov et al. "
+        "2023.",
     )
     supervised_weight: float = knob(
         0.0,
-        "Weight of a supervised loss on the chosen response, which keeps DPO from making that one improbable, too. "
-        "The original has none; Llama 3 has 0.2 (Dubey et al. 2024), Pang et al. 2024 have 1.",
+        "Weight of an additional supervised loss on the chosen response, which stops DPO from making the chosen "
+        "response less probable too. 0 in the original; 0.2 in Llama 3 (Dubey et al. 2024), 1 in Pang et al. 2024.",
     )
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class DPO(PreferenceMethod):
     families = ("decoder-only",)
     has_reference = True
 
-    def recipe(self) -> TrainerSetup:
+    def set_up_trainer(self) -> TrainerSetup:
         """TRL's `DPOTrainer` with its sigmoid loss."""
         import trl
 

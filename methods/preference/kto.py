@@ -17,14 +17,14 @@ class KTOConfig(PreferenceConfig):
 
     beta: float = knob(
         0.1,
-        "How much a change of log-probability counts: the larger, the nearer the policy stays to the warm start; 0.1 "
-        "in Ethayarajh et al. 2024.",
+        "How strongly the policy is held near the warm start: the larger, the nearer it stays; 0.1 in Ethayarajh et "
+        "al. 2024.",
     )
     desirable_weight: float = knob(
         1.0,
-        "Weight of chosen responses in the loss; 1 where there are as many of them as of rejected ones, as here.",
+        "Weight of chosen responses in the loss; 1 is right if there are as many of them as of rejected ones, as here.",
     )
-    undesirable_weight: float = knob(1.0, "Weight of rejected responses.")
+    undesirable_weight: float = knob(1.0, "Weight of rejected responses in the loss.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -34,7 +34,7 @@ class KTOConfig(PreferenceConfig):
 
 
 class KTO(PreferenceMethod):
-    """Judges responses one by one as desirable or not: each pair gives one of either."""
+    """Learns from single responses that are desirable or not: each pair gives one of each."""
 
     name = "kto"
     summary = "warm start → preferences → Kahneman–Tversky optimisation (Ethayarajh et al. 2024)"
@@ -43,14 +43,14 @@ class KTO(PreferenceMethod):
     has_reference = True
 
     def train(self, job: TrainingJob) -> None:
-        """As all staged methods. Raises `UnsupportedError` for batches of one pair."""
+        """Train as all methods in stages do. Raises `UnsupportedError` for batches of one pair."""
         from methods.errors import UnsupportedError
 
         if job.batch_size < 2:
             raise UnsupportedError("kto needs a batch size of at least 2: it estimates a divergence within batches")
         super().train(job)
 
-    def recipe(self) -> TrainerSetup:
+    def set_up_trainer(self) -> TrainerSetup:
         """TRL's `KTOTrainer`."""
         import trl
 
@@ -60,9 +60,10 @@ class KTO(PreferenceMethod):
 
 
 def _collate(encoder: Encoder, chosen: list[Encoded], rejected: list[Encoded]) -> dict[str, Any]:
-    """Unpaired rows, and each prompt with the response to another one, from which the divergence is estimated.
+    """Make a batch of single responses, and of each prompt with the response to another prompt, which KTO needs to
+    estimate the divergence.
 
-    A pair that is left alone for the last batch has no other prompt and swaps its own two responses.
+    If the last batch holds one pair only, the pair's own two responses are swapped.
     """
     import torch
 

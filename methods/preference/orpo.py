@@ -24,7 +24,7 @@ class ORPOConfig(PreferenceConfig):
 
     odds_weight: float = knob(
         0.1,
-        "Weight of the odds ratio beside the supervised loss, λ in Hong et al. 2024, who use 0.1; TRL calls it beta.",
+        "Weight of the odds ratio relative to the supervised loss: λ in Hong et al. 2024, who use 0.1; TRL's beta.",
     )
 
     def __post_init__(self) -> None:
@@ -33,24 +33,24 @@ class ORPOConfig(PreferenceConfig):
 
 
 class ORPO(PreferenceMethod):
-    """Supervised loss on the chosen response and the log odds ratio of both; no reference."""
+    """Supervised loss on the chosen response plus the log odds ratio of both responses, without a reference."""
 
     name = "orpo"
     summary = "warm start → preferences → supervised loss and odds ratio (Hong et al. 2024)"
     Config = ORPOConfig
 
-    def recipe(self) -> TrainerSetup:
-        """TRL's `ORPOTrainer`, whose supervised loss is kept to the response."""
+    def set_up_trainer(self) -> TrainerSetup:
+        """TRL's `ORPOTrainer`, with its supervised loss on the response only."""
         orpo = import_experimental("orpo")
-        settings = {"beta": self.config.odds_weight, "max_completion_length": 1}  # 1: unused, but asked for
+        settings = {"beta": self.config.odds_weight, "max_completion_length": 1}  # required, but not used
         trainer = type(orpo.ORPOTrainer.__name__, (LossOnResponse, orpo.ORPOTrainer), {})
         return TrainerSetup(trainer, orpo.ORPOConfig, settings, collate_concatenated)
 
 
 class LossOnResponse:
-    """Mixed into TRL's trainer, which has decoder-only models learn the prompt, too.
+    """A mixin for TRL's trainer, which otherwise trains decoder-only models on the prompt too.
 
-    Hong et al. write the loss over responses alone, as all methods here do; longer prompts would outweigh them.
+    In Hong et al. the loss is on responses only, as in all methods here; long prompts would outweigh them.
     """
 
     def concatenated_forward(self, model: Any, batch: Mapping[str, Any]) -> tuple[Any, ...]:

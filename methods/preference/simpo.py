@@ -19,8 +19,10 @@ from methods.types import require
 class SimPOConfig(PreferenceConfig):
     """Knobs of SimPO; defaults are those of Meng et al. 2024 for Llama-3-8B, their base model."""
 
-    beta: float = knob(2.0, "How much a difference of mean log-probabilities per token counts.")
-    gamma: float = knob(1.0, "Margin by which the chosen response's reward is to exceed the rejected one's.")
+    beta: float = knob(2.0, "Scale of the difference of mean log-probabilities per token in the loss.")
+    gamma: float = knob(
+        1.0, "Margin by which the reward of the chosen response should exceed that of the rejected one."
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -35,8 +37,8 @@ class SimPO(PreferenceMethod):
     summary = "warm start → preferences → simple preference optimisation (Meng et al. 2024)"
     Config = SimPOConfig
 
-    def recipe(self) -> TrainerSetup:
-        """TRL's `CPOTrainer` with the SimPO loss, and without the supervised one."""
+    def set_up_trainer(self) -> TrainerSetup:
+        """TRL's `CPOTrainer` with the SimPO loss and without a supervised loss."""
         cpo = import_experimental("cpo")
         settings = {"loss_type": "simpo", "beta": self.config.beta, "simpo_gamma": self.config.gamma, "cpo_alpha": 0.0}
         return TrainerSetup(

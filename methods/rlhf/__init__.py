@@ -1,1 +1,1 @@
-"""Learning from preferences: warm start → pairs → reward model → policy optimisation, and the cheaper relatives."""
+"""Reinforcement learning from feedback: warm start → preference pairs → reward model → policy optimisation."""

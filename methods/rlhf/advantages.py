@@ -1,6 +1,6 @@
-"""Rewards into advantages: whitening, leave-one-out, group normalisation, generalised advantages, and KL estimates.
+"""Turns rewards into advantages: whitening, leave-one-out, group normalisation, generalised advantages, KL estimates.
 
-Pure functions of tensors. B is the number of responses, T their width; responses to one prompt stand side by side.
+Pure functions of tensors. B is the number of responses, T their width; responses to one prompt are adjacent.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     import torch
 
 EPSILON = 1e-6
-"""Added to standard deviations before they divide: constant rewards become zeros, not infinities."""
+"""Added to a standard deviation before dividing by it, so that constant rewards become zeros, not infinities."""
 
 
 def whiten(values: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """The values with mean 0 and standard deviation 1 over those that the mask keeps; constants become 0."""
+    """Scale values to mean 0 and standard deviation 1 over the entries in the mask; constant values become 0."""
     import torch
 
     mask = torch.ones_like(values) if mask is None else mask
     count = mask.sum()
     mean = (values * mask).sum() / count
     deviation = (((values - mean) ** 2 * mask).sum() / count).sqrt()
-    if deviation <= EPSILON * mean.abs():  # rounding of a constant, which no factor should raise to 1
+    if deviation <= EPSILON * mean.abs():  # rounding errors of a constant must not be scaled up to 1
         return torch.zeros_like(values)
     return (values - mean) / (deviation + EPSILON) * mask
 
@@ -45,7 +45,7 @@ def estimate_generalised_advantages(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(advantages, returns), each (B, T), from rewards per token and a critic's values (Schulman et al. 2016).
 
-    After the last token of a response nothing more is worth anything.
+    The value after the last token of a response is 0.
     """
     import torch
 
@@ -69,8 +69,8 @@ def put_at_last_token(rewards: torch.Tensor, mask: torch.Tensor) -> torch.Tensor
 
 
 def estimate_kl(log_probs: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """Per-token estimate of KL(policy ‖ reference) that is never negative (k3, Schulman 2020): exp(−x) − 1 + x with
-    x the log-ratio of policy to reference."""
+    """Estimate KL(policy ‖ reference) per token with the estimator that is never negative (k3, Schulman 2020):
+    exp(−x) − 1 + x, where x is the log-ratio of policy to reference."""
     ratio = reference - log_probs
     return ratio.exp() - 1 - ratio
 
@@ -82,10 +82,10 @@ class KLController:
         self.coefficient = coefficient
         self.target = target
         self.horizon = horizon
-        """A step moves the coefficient by 10 / horizon of the relative error, of which at most a fifth counts."""
+        """Each update changes the coefficient by 10 / horizon of the relative error, which is limited to ±0.2."""
 
     def update(self, kl: float) -> None:
-        """Take in the KL per response, in nats, that a step has seen."""
+        """Adapt the coefficient to the measured KL per response, in nats."""
         if self.target is None:
             return
         error = min(max(kl / self.target - 1, -0.2), 0.2)

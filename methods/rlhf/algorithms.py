@@ -1,4 +1,4 @@
-"""`rloo`, `grpo` and `ppo`: `rlhf` under the name of the algorithm that it optimises the policy with."""
+"""`rloo`, `grpo` and `ppo`: `rlhf` with a fixed algorithm of policy optimisation, under its name."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from methods.rlhf.method import RLHF, RLHFConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RLOOConfig(RLHFConfig):
-    """RLHF's knobs with the algorithm settled."""
+    """RLHF's knobs with a fixed algorithm."""
 
     algorithm: Literal["rloo"] = "rloo"
 
 
 class RLOO(RLHF):
-    """REINFORCE with a response's siblings as its baseline."""
+    """REINFORCE with the other responses to the same prompt as the baseline."""
 
     name = "rloo"
     summary = "rlhf by REINFORCE, leave-one-out baseline (Ahmadian et al. 2024)"
@@ -25,13 +25,13 @@ class RLOO(RLHF):
 
 @dataclass(frozen=True, kw_only=True)
 class GRPOConfig(RLHFConfig):
-    """RLHF's knobs with the algorithm settled."""
+    """RLHF's knobs with a fixed algorithm."""
 
     algorithm: Literal["grpo"] = "grpo"
 
 
 class GRPO(RLHF):
-    """Advantages in standard deviations of a response's group."""
+    """Advantages relative to the mean and standard deviation of the responses to the same prompt."""
 
     name = "grpo"
     summary = "rlhf by group-relative policy optimisation (Shao et al. 2024)"
@@ -40,7 +40,7 @@ class GRPO(RLHF):
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig(RLHFConfig):
-    """RLHF's knobs with the algorithm settled."""
+    """RLHF's knobs with a fixed algorithm."""
 
     algorithm: Literal["ppo"] = "ppo"
 

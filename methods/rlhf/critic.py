@@ -1,4 +1,4 @@
-"""The critic of `ppo`: what it expects of a response at each of its tokens."""
+"""The critic of `ppo`, which predicts at each token the reward of the response."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import nn
 
 
 class ValueHead(nn.Module):
-    """A critic on the policy's last hidden states. They are detached: what the critic learns moves no policy weight."""
+    """A critic on the policy's last hidden states, which are detached: training the critic changes no policy weight."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         last = nn.Linear(width, 1)
-        nn.init.zeros_(last.weight)  # values begin at 0, so that the first advantages are the rewards'
+        nn.init.zeros_(last.weight)  # values start at 0, so that the first advantages are the rewards
         nn.init.zeros_(last.bias)
         self.layers = nn.Sequential(nn.Linear(width, width), nn.Tanh(), last)
 

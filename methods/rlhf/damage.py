@@ -1,6 +1,6 @@
-"""Known ways to damage a reference text, so that it makes a rejected response. Pure functions of text and dice.
+"""Damages reference texts in known ways, to make rejected responses. Pure functions of a text and a random generator.
 
-Each returns the damaged text, or None where this damage cannot be done to this text.
+Each returns the damaged text, or None if this damage is not possible for this text.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from methods.types import Example
 
 _SPEAKER = re.compile(r"#\w+#")
 _NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+|\d[\d.:,]*\d|\d")
-"""A capitalised word inside of a sentence, or a number: what a text without known facts states."""
+"""A capitalised word within a sentence, or a number. Used for texts without known facts."""
 
 Damage: TypeAlias = "Callable[[Example, Sequence[Example], random.Random], str | None]"
 
 
 def cut_short(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
-    """The first third to two thirds of the words."""
+    """Keep the first third to two thirds of the words."""
     words = example.target.split()
     if len(words) < 3:
         return None
@@ -28,18 +28,18 @@ def cut_short(example: Example, others: Sequence[Example], dice: random.Random) 
 
 
 def repeat_end(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
-    """The text, and its end once more."""
+    """Repeat the second half of the text."""
     words = example.target.split()
     return " ".join([*words, *words[len(words) // 2 :]])
 
 
 def take_other_answer(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
-    """What another input is answered with."""
+    """Take the reference of another input."""
     return dice.choice(others).target if others else None
 
 
 def swap_names(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
-    """Two speakers in each other's place; where no speakers are marked, two names or two numbers."""
+    """Swap two speakers, or two names or numbers if no speakers are marked."""
     found = sorted(set(_SPEAKER.findall(example.target))) or _find_names_or_numbers(example.target)
     if len(found) == 1 and (absent := sorted(set(_SPEAKER.findall(example.input)) - set(found))):
         return _replace_words(example.target, {found[0]: dice.choice(absent)})
@@ -48,12 +48,12 @@ def swap_names(example: Example, others: Sequence[Example], dice: random.Random)
     first, second = dice.sample(found, 2)
     one, two = re.escape(first), re.escape(second)
     if re.search(rf"{one},? (and|or) {two}|{two},? (and|or) {one}", example.target):
-        return None  # "Anna and Ben met" is as true the other way round
+        return None  # "Anna and Ben met" would stay true
     return _replace_words(example.target, {first: second, second: first})
 
 
 def replace_fact(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
-    """One fact replaced by what it is in another example; where no facts are known, a name or a number."""
+    """Replace one fact by its value in another example, or a name or number if no facts are known."""
     choices = _list_fact_replacements(example, others) or _list_name_replacements(example, others)
     if not choices:
         return None
@@ -68,17 +68,17 @@ DAMAGES: Mapping[str, Damage] = {
     "cut": cut_short,
     "repeated": repeat_end,
 }
-"""Name of a damage → what does it."""
+"""Name of a damage → its function."""
 
 
 def _replace_words(text: str, changes: Mapping[str, str]) -> str:
-    """The text with whole words replaced, all at once: 2 is not part of 25."""
+    """Replace whole words, all at once; the 2 in 25 is not a word."""
     words = "|".join(re.escape(word) for word in changes)
     return re.sub(rf"(?<!\w)({words})(?!\w)", lambda match: changes[match[0]], text)
 
 
 def _list_fact_replacements(example: Example, others: Sequence[Example]) -> list[tuple[str, str]]:
-    """(value, another value of the same fact) for every fact that can be replaced."""
+    """List (value, another value of the same fact) for every fact that can be replaced."""
     return [
         (value, instead)
         for name, value in example.facts
@@ -98,7 +98,7 @@ def _list_name_replacements(example: Example, others: Sequence[Example]) -> list
 
 
 def _find_names_or_numbers(text: str) -> list[str]:
-    """Two names, or else two numbers, of a text; nothing where it has neither."""
+    """Find the names in a text, or its numbers if it has fewer than two names."""
     found = sorted(set(_NAME.findall(text)))
     names, numbers = [f for f in found if not f[0].isdigit()], [f for f in found if f[0].isdigit()]
     return names if len(names) > 1 else numbers

@@ -1,4 +1,4 @@
-"""What a policy is worth on held-out prompts: the same measurement of the warm start and of the final policy."""
+"""Evaluates a policy on held-out prompts: the warm start and the final policy in the same way."""
 
 from __future__ import annotations
 
@@ -16,53 +16,53 @@ from methods.rlhf.rollouts import Rollouts, sample_responses, score_responses
 from methods.types import Example, TrainingJob
 
 MOST_PROMPTS = 48
-"""Most held-out prompts: the first of the validation split."""
+"""Maximum number of held-out prompts, taken from the start of the validation split."""
 SAMPLES = 2
-"""Responses sampled for each, so that two responses to one prompt can be compared."""
+"""Responses sampled for each prompt, so that two responses to one prompt can be compared."""
 TIE = 0.01
-"""Responses whose qualities differ by less are not told apart."""
+"""Two responses whose quality differs by less than this count as equally good."""
 
 
 @dataclass(frozen=True)
 class PolicyEvaluation:
-    """How a policy answers held-out prompts."""
+    """What was measured on a policy's responses to held-out prompts."""
 
     rewards: torch.Tensor
     """(N,) one for each sampled response."""
     kl: float
-    """Nats per response, to the warm start."""
+    """KL divergence from the warm start, in nats per response."""
     entropy: float
     """Nats per token."""
     tokens: float
     """Mean length of a response, end token included."""
     unended_percent: float
     agreement: float | None
-    """Share of pairs of responses to one prompt that reward and quality order alike."""
+    """Share of pairs of responses to one prompt that reward and quality rank the same way."""
     reference_wins: float
-    """Share of sampled responses that the reward puts below the reference; ties count half."""
+    """Share of sampled responses with a lower reward than the reference; ties count half."""
     quality: float | None
     """Mean quality of greedy answers."""
     rows: list[dict[str, Any]]
     """Samples for people to inspect."""
 
     def values(self) -> dict[str, Any]:
-        """All of it as JSON types."""
+        """All fields as JSON types."""
         return {**vars(self), "rewards": self.rewards.tolist()}
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> PolicyEvaluation:
-        """What `values` was made of."""
+        """Rebuild the evaluation from what `values` returned."""
         return cls(**{**values, "rewards": torch.tensor(values["rewards"])})
 
 
 class PolicyEvaluator:
-    """Measures policies on the held-out prompts of one job; sampling draws the same numbers each time."""
+    """Evaluates policies on the held-out prompts of one job, with the same random numbers each time."""
 
     def __init__(self, method: Method, job: TrainingJob, roles: Roles, encoder: Encoder, reward: Reward) -> None:
         self.job = job
         self.method = method
         self.temperature = method.config.temperature
-        """That of training: the policy is what it is optimised as."""
+        """The same as in training, since that is the distribution that is optimised."""
         self.roles = roles
         self.encoder = encoder
         self.reward = reward
@@ -70,11 +70,11 @@ class PolicyEvaluator:
         self._encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in self.examples])
 
     def __call__(self) -> PolicyEvaluation:
-        """Measure the policy as it is now."""
+        """Evaluate the policy as it is now."""
         rewards, rows, parts = [], [], []
         with torch.random.fork_rng(), torch.no_grad():
             torch.manual_seed(self.job.seed)
-            for examples, rollouts in self._sampled():
+            for examples, rollouts in self._sample():
                 values = self.reward(examples, rollouts)
                 mine = score_responses(self.job.model, rollouts, self.job, temperature=self.temperature, entropy=True)
                 assert mine.entropy is not None
@@ -89,7 +89,7 @@ class PolicyEvaluator:
         every_example = [example for example in self.examples for _ in range(SAMPLES)]
         quality = _score_quality(self.job, every_example, [row["response"] for row in rows])
         tokens = sum(rollouts.tokens for rollouts, _, _ in parts)
-        every, references = torch.cat(rewards), self._references().repeat_interleave(SAMPLES)
+        every, references = torch.cat(rewards), self._score_references().repeat_interleave(SAMPLES)
         return PolicyEvaluation(
             rewards=every,
             kl=float(torch.cat([kl for _, kl, _ in parts]).mean()),
@@ -102,14 +102,14 @@ class PolicyEvaluator:
             rows=rows,
         )
 
-    def _references(self) -> torch.Tensor:
-        """(prompts,) the reward of each prompt's reference."""
+    def _score_references(self) -> torch.Tensor:
+        """Compute (prompts,) the reward of each prompt's reference."""
         texts = [example.target for example in self.examples]
         device = self.job.model.device
         return self.reward(self.examples, Rollouts.of(self.encoder, self._encoded, device, texts)).cpu()
 
-    def _sampled(self) -> Any:
-        """(example of each response, responses), batch by batch."""
+    def _sample(self) -> Any:
+        """Yield (example of each response, responses), batch by batch."""
         size = max(1, 2 * self.job.batch_size // SAMPLES)
         for start in range(0, len(self.examples), size):
             examples = [example for example in self.examples[start : start + size] for _ in range(SAMPLES)]
@@ -119,7 +119,7 @@ class PolicyEvaluator:
 
 
 def measure_greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -> float | None:
-    """Mean quality of greedy answers to the held-out prompts; `None` where the task has no measure of quality."""
+    """Measure the mean quality of greedy answers to the held-out prompts; `None` if the task has no quality metric."""
     examples = list(job.validation)[:MOST_PROMPTS]
     encoded = encoder.encode_all([method.write(example, job.templates, 0) for example in examples])
     texts: list[str] = []
@@ -131,7 +131,7 @@ def measure_greedy_quality(method: Method, job: TrainingJob, encoder: Encoder) -
 
 
 def _score_quality(job: TrainingJob, examples: Sequence[Example], texts: Sequence[str]) -> torch.Tensor | None:
-    """(N,) quality of a response to each of these examples."""
+    """Compute (N,) the quality of one response to each of these examples."""
     scorer = job.feedback.quality
     if scorer is None:
         return None
@@ -139,7 +139,7 @@ def _score_quality(job: TrainingJob, examples: Sequence[Example], texts: Sequenc
 
 
 def compare_policies(before: PolicyEvaluation, after: PolicyEvaluation) -> dict[str, float | None]:
-    """Metrics of the record: the warm start beside the final policy."""
+    """Make the record's metrics that compare the warm start with the final policy."""
     start, final = float(before.rewards.mean()), float(after.rewards.mean())
     spread = float(before.rewards.std())
     return {
@@ -160,7 +160,7 @@ def compare_policies(before: PolicyEvaluation, after: PolicyEvaluation) -> dict[
 
 
 def list_side_by_side(before: PolicyEvaluation, after: PolicyEvaluation) -> list[dict[str, Any]]:
-    """One row for each prompt and sample: both policies' responses and their rewards."""
+    """Make one row for each prompt and sample, with both policies' responses and their rewards."""
     return [
         {"id": b["id"], "prompt": b["prompt"], "warm_start": b["response"], "warm_start_reward": b["reward"],
          "policy": a["response"], "policy_reward": a["reward"]}
@@ -169,7 +169,7 @@ def list_side_by_side(before: PolicyEvaluation, after: PolicyEvaluation) -> list
 
 
 def measure_agreement(rewards: torch.Tensor, qualities: torch.Tensor) -> float | None:
-    """Share of pairs of neighbours (2i, 2i + 1) that both order alike; `None` where no two qualities differ."""
+    """Share of pairs (2i, 2i + 1) that rewards and qualities rank the same way; `None` if no two qualities differ."""
     reward, quality = (values.view(-1, 2)[:, 0] - values.view(-1, 2)[:, 1] for values in (rewards, qualities))
     told = quality.abs() >= TIE
     if not told.any():
@@ -181,7 +181,7 @@ def measure_agreement(rewards: torch.Tensor, qualities: torch.Tensor) -> float |
 def measure_preference_accuracy(
     model: Any, job: TrainingJob, encoder: Encoder, encoded: Sequence[tuple[Encoded, Encoded]]
 ) -> float | None:
-    """Share of pairs to whose chosen response the model gives the higher mean log-probability per token."""
+    """Share of pairs whose chosen response has the higher mean log-probability per token under the model."""
     if not encoded:
         return None
     means = []

@@ -1,8 +1,8 @@
-"""Preference pairs of a trial: those that were given, or pairs derived from reference texts.
+"""Preference pairs of a trial: given ones, or pairs derived from reference texts.
 
-A derived pair prefers the reference; what it rejects is a response that the warm-started model sampled, or the
-reference damaged in a known way. No human judged them, and the record says so. Pairs to learn from come from the
-training split and pairs to measure on from the validation split; the test split is never touched.
+In a derived pair the reference is preferred; the rejected response is a sample of the warm-started model or the
+reference damaged in a known way. No human judged derived pairs, and the record says so. Pairs to learn from come from
+the training split, pairs to measure on from the validation split; the test split is never used.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from methods.rlhf.damage import DAMAGES
 from methods.types import Example, State, TrainingJob
 
 SAMPLED_SHARE = 0.5
-"""Share of derived pairs whose rejected response is sampled; the damages share the rest."""
+"""Share of derived pairs whose rejected response is sampled. The kinds of damage share the rest."""
 MOST_HELD_OUT = 200
-"""Most pairs that are derived to measure on."""
+"""Maximum number of pairs that are derived to measure on."""
 
 Respond = Callable[[Sequence[Example]], Sequence[str]]
 """One sampled response to each example."""
@@ -32,7 +32,7 @@ Respond = Callable[[Sequence[Example]], Sequence[str]]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs to learn from, and others, of other prompts, to measure on."""
+    """Pairs to learn from, and held-out pairs of other prompts to measure on."""
 
     train: tuple[Preference, ...]
     heldout: tuple[Preference, ...]
@@ -48,14 +48,14 @@ class Pairs:
         }
 
     def state(self) -> State:
-        """Derived pairs, which hold sampled text; those that were given will be given again."""
+        """What a checkpoint saves: derived pairs, which contain sampled text. Given pairs will be given again."""
         if not self.derived:
             return State()
         return State(values={name: [dataclasses.asdict(pair) for pair in getattr(self, name)] for name in _PARTS})
 
     @classmethod
     def of(cls, state: State) -> Pairs | None:
-        """The pairs that `state` has kept, if any."""
+        """Return the pairs that `state` saved, if any."""
         if not state.values:
             return None
         train, heldout = (tuple(Preference(**pair) for pair in state.values[name]) for name in _PARTS)
@@ -68,10 +68,10 @@ _PARTS = ("train", "heldout")
 def gather_pairs(
     method: Method, job: TrainingJob, encoder: Encoder, most: int, respond: Respond | None = None
 ) -> Pairs:
-    """The given pairs, or at most `most` derived ones; told to the observer and kept for people to inspect.
+    """Return the given pairs, or at most `most` derived ones; report them to the observer and save them for inspection.
 
-    `respond` samples for derived pairs; the job's model does if it is not given. Raises `UnsupportedError` where the
-    token limits make chosen and rejected responses equal in all of them.
+    `respond` samples responses for derived pairs; by default the job's model does. Raises `UnsupportedError` if chosen
+    and rejected responses are the same in all pairs after they are cut to the token limits.
     """
     respond = respond or make_responder(method, job, encoder)
     given = job.feedback.preferences
@@ -105,7 +105,7 @@ def gather_pairs(
 
 
 def derive_pairs(examples: Sequence[Example], respond: Respond, most: int, seed: str) -> tuple[Preference, ...]:
-    """One pair for each of at most `most` examples; any text can at least be repeated."""
+    """Derive one pair for each of at most `most` examples. At least `repeated` works for any text."""
     dice = random.Random(seed)
     chosen = dice.sample(list(examples), min(most, len(examples)))
     sampled = round(SAMPLED_SHARE * len(chosen))
@@ -128,7 +128,7 @@ def derive_pairs(examples: Sequence[Example], respond: Respond, most: int, seed:
 
 
 def make_responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respond:
-    """Samples one response to each example from the job's model as it is now."""
+    """Return a function that samples one response to each example from the job's model."""
     from methods.rlhf.rollouts import sample_responses
 
     def respond(examples: Sequence[Example]) -> list[str]:
@@ -154,7 +154,7 @@ def make_responder(method: Method, job: TrainingJob, encoder: Encoder) -> Respon
 def drop_equal_pairs(
     method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
 ) -> tuple[Preference, ...]:
-    """The pairs whose responses still differ once they are cut to the token limits."""
+    """Drop pairs whose responses are the same after they are cut to the token limits."""
     encoded = encode_pairs(method, encoder, templates, pairs)
     return tuple(pair for pair, (c, r) in zip(pairs, encoded, strict=True) if c.response != r.response)
 
@@ -162,7 +162,7 @@ def drop_equal_pairs(
 def encode_pairs(
     method: Method, encoder: Encoder, templates: Sequence[str], pairs: Sequence[Preference]
 ) -> list[tuple[Encoded, Encoded]]:
-    """(chosen, rejected) of each pair as token ids, in the task's first phrasing."""
+    """Encode (chosen, rejected) of each pair as token ids, in the task's first phrasing."""
     if not pairs:
         return []
 

@@ -1,10 +1,11 @@
 """Policy optimisation: one loop for both model families, and three ways to turn rewards into advantages.
 
 `rloo` (Ahmadian et al. 2024) compares a response with the others to its prompt, `grpo` (Shao et al. 2024) also divides
-by their spread and penalises KL in the loss, `ppo` (Schulman et al. 2017; Stiennon et al. 2020) learns the value of
-every token. All clip the ratio of new to old probability, and hold the policy near the warm start with a KL penalty.
-TRL has no PPO trainer any more and no policy trainer for encoder–decoder models; hence a loop of our own, which
-tests/methods/rlhf/test_against_trl.py holds against TRL's.
+by their standard deviation and penalises KL in the loss, `ppo` (Schulman et al. 2017; Stiennon et al. 2020) learns the
+value of every token. All clip the ratio of new to old probability, and hold the policy near the warm start with a KL
+penalty.
+TRL no longer has a PPO trainer, and no policy trainer for encoder–decoder models. So this is a loop of our own, which
+tests/methods/rlhf/test_against_trl.py compares with TRL's.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ Reward = Callable[[Sequence[Example], Rollouts], torch.Tensor]
 """(example of each response, responses) → (B,) rewards; higher is better."""
 
 MOST_POINTS = 200
-"""Most points of a curve that the record keeps."""
+"""Maximum number of points of a curve in the record."""
 
 
 @dataclass
 class Throughput:
-    """Tokens and seconds of sampling and of learning."""
+    """Tokens and seconds spent on sampling and on learning."""
 
     sampled_tokens: int = 0
     sampling_seconds: float = 0.0
@@ -61,7 +62,7 @@ class Throughput:
     learning_seconds: float = 0.0
 
     def metrics(self) -> dict[str, float | None]:
-        """Tokens per second of either, `None` where nothing was done."""
+        """Tokens per second of both, `None` if nothing was done."""
         return {
             "sampled_tokens_per_second": _compute_rate(self.sampled_tokens, self.sampling_seconds),
             "learned_tokens_per_second": _compute_rate(self.learned_tokens, self.learning_seconds),
@@ -70,14 +71,14 @@ class Throughput:
 
 @dataclass(frozen=True)
 class SampledBatch:
-    """Responses sampled in one round, and all that is known of them before the policy learns from them."""
+    """Responses sampled in one round, with their rewards and log-probabilities before the policy learns from them."""
 
     prompts: Sequence[Example]
     rollouts: Rollouts
     rewards: torch.Tensor
-    """(B,) as they were given, before any penalty."""
+    """(B,) rewards before any penalty."""
     old: ResponseScores
-    """What the policy that sampled them says of them."""
+    """Scores under the policy that sampled them."""
     reference: torch.Tensor
     """(B, T) log-probabilities under the warm start."""
 
@@ -88,7 +89,7 @@ class SampledBatch:
 
 
 class PolicyOptimiser:
-    """Improves the policy of a job on rewards until the job's budget is spent."""
+    """Optimises the policy of a job on rewards until the job's budget is used."""
 
     def __init__(self, method: Method, job: TrainingJob, roles: Roles, encoder: Encoder, reward: Reward) -> None:
         self.method = method
@@ -111,34 +112,34 @@ class PolicyOptimiser:
         self._scaler = torch.amp.GradScaler(job.facts.device, enabled=job.dtype == torch.float16)
 
     def run(self) -> None:
-        """Sample, score, learn; emits one step event for each optimiser step."""
+        """Sample, score and learn in turn, and emit one step event for each optimiser step."""
         job, config = self.job, self.config
         # Dropout stays off: the ratio of new to old probability must be 1 before the first update.
         job.model.eval()
-        course = self._begin()
+        done = self._begin()
         batches = draw_batches(job.examples, config.prompts, job.seed)
         for _, chosen in itertools.islice(batches, len(self.curve), None):
-            if course.over:
+            if done.over:
                 break
             batch = self._collect([job.examples[i] for i in chosen])
-            advantages, returns = self._advantages(batch)
+            advantages, returns = self._compute_advantages(batch)
             losses: list[float] = []
-            while len(losses) < config.updates and not course.over:
-                rate = scale_learning_rate(course.middle, config.warmup, config.schedule)
+            while len(losses) < config.updates and not done.over:
+                rate = scale_learning_rate(done.middle, config.warmup, config.schedule)
                 loss, learned = self._learn(batch, advantages, returns, rate)
                 if not math.isfinite(loss):
-                    raise DivergedError(course.steps + 1, loss)
+                    raise DivergedError(done.steps + 1, loss)
                 fresh = 0 if losses else len(chosen)
                 losses.append(loss)
-                course.advance(examples=fresh, tokens=learned)
-                progress, peak = min(1.0, course.progress), config.policy_learning_rate
-                job.emit(StepEvent(course.steps, progress, loss, peak * rate, learned, batch.rollouts.tokens, fresh))
-            self.curve.append(self._point(course.steps, batch, losses))
+                done.advance(examples=fresh, tokens=learned)
+                progress, peak = min(1.0, done.progress), config.policy_learning_rate
+                job.emit(StepEvent(done.steps, progress, loss, peak * rate, learned, batch.rollouts.tokens, fresh))
+            self.curve.append(self._make_point(done.steps, batch, losses))
             self._controller.update(self.curve[-1]["kl"])
-            job.checkpoint.step(lambda: self._state(course))
+            job.checkpoint.step(lambda: self._state(done))
 
     def _begin(self) -> Progress:
-        """The start, or where an interrupted run had come to."""
+        """Start at zero, or where an interrupted run stopped."""
         kept = self.job.checkpoint.kept()
         if kept is None:
             return Progress(self.job)
@@ -152,9 +153,9 @@ class PolicyOptimiser:
         self.job.checkpoint.resume()
         return Progress(self.job, **values["course"])
 
-    def _state(self, course: Progress) -> State:
+    def _state(self, done: Progress) -> State:
         values = {
-            "course": course.values(),
+            "course": done.values(),
             "scaler": self._scaler.state_dict(),
             "curve": self.curve,
             "speed": dataclasses.asdict(self.speed),
@@ -167,7 +168,7 @@ class PolicyOptimiser:
         return {} if self._critic is None else dict(self._critic.named_parameters())
 
     def _collect(self, prompts: Sequence[Example]) -> SampledBatch:
-        """Sample responses, and ask reward, policy and reference about them."""
+        """Sample responses, and score them with reward, policy and reference."""
         job, config, began = self.job, self.config, self.job.clock()
         encoded = self.encoder.encode_all([self.method.write(example, job.templates, 0) for example in prompts])
         ways = {"samples": config.samples, "temperature": config.temperature}
@@ -177,15 +178,15 @@ class PolicyOptimiser:
         examples = [example for example in prompts for _ in range(config.samples)]
         rewards = self.reward(examples, rollouts).to(job.model.device)
         with torch.no_grad():
-            old = self._scored(job.model, rollouts, hidden=self._critic is not None, entropy=True)
+            old = self._score(job.model, rollouts, hidden=self._critic is not None, entropy=True)
             with self.roles.playing(REFERENCE) as reference:
-                theirs = self._scored(reference, rollouts).log_probs
+                theirs = self._score(reference, rollouts).log_probs
         return SampledBatch(prompts, rollouts, rewards, old, theirs)
 
-    def _advantages(self, batch: SampledBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """(B, T) advantages and, for the critic, (B, T) returns."""
+    def _compute_advantages(self, batch: SampledBatch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Compute (B, T) advantages and, for the critic, (B, T) returns."""
         config, mask, weight = self.config, batch.rollouts.mask.float(), self._controller.coefficient
-        # Penalties are in standard deviations of the batch's rewards, whatever unit those have.
+        # Rewards are whitened, so that penalties mean the same for rewards of any scale.
         scores = whiten(batch.rewards) - config.end_penalty * (~batch.rollouts.ended).float()
         if config.algorithm == "grpo":
             return normalise_by_group(scores, config.samples).unsqueeze(1) * mask, None
@@ -203,21 +204,21 @@ class PolicyOptimiser:
     def _learn(
         self, batch: SampledBatch, advantages: torch.Tensor, returns: torch.Tensor | None, rate: float
     ) -> tuple[float, int]:
-        """One optimiser step over all responses, in forward passes of the job's batch size; (loss, real tokens)."""
+        """Do one optimiser step over all responses, in parts of the job's batch size; return (loss, real tokens)."""
         rollouts, total, began = batch.rollouts, 0.0, self.job.clock()
         learned = rollouts.tokens + int(rollouts.prompt_mask.sum())
         for group in self._optimiser.param_groups:
             group["lr"] = group["peak"] * rate
         for rows in split_rows(len(rollouts), self.job.batch_size):
-            loss = self._loss(batch, rows, advantages, returns) / rollouts.tokens
+            loss = self._compute_loss(batch, rows, advantages, returns) / rollouts.tokens
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         if self.config.supervised_weight:
-            loss, count = self._supervised(batch.prompts)
+            loss, count = self._compute_supervised_loss(batch.prompts)
             self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             total, learned = total + float(loss.detach()), learned + count
         self._scaler.unscale_(self._optimiser)
-        for group in self._optimiser.param_groups:  # policy and critic each by its own norm
+        for group in self._optimiser.param_groups:  # policy and critic are clipped separately
             torch.nn.utils.clip_grad_norm_(group["params"], self.config.max_grad_norm)
         self._scaler.step(self._optimiser)
         self._scaler.update()
@@ -226,14 +227,14 @@ class PolicyOptimiser:
         self.speed.learning_seconds += self.job.clock() - began
         return total, learned
 
-    def _loss(
+    def _compute_loss(
         self, batch: SampledBatch, rows: slice, advantages: torch.Tensor, returns: torch.Tensor | None
     ) -> torch.Tensor:
-        """Summed over the tokens of these rows: clipped policy loss, KL where it is in the loss, half squared error of
-        the critic."""
+        """Sum over the tokens of these rows: clipped policy loss, KL penalty for `grpo`, half the squared error of the
+        critic."""
         part = batch.rollouts.slice(rows.start, rows.stop)
         width, mask = part.responses.shape[1], part.mask.float()
-        new = self._scored(self.job.model, part, hidden=returns is not None)
+        new = self._score(self.job.model, part, hidden=returns is not None)
         ratio = (new.log_probs - batch.old.log_probs[rows, :width]).exp()
         wanted = advantages[rows, :width]
         clipped = ratio.clamp(1 - self.config.clip, 1 + self.config.clip)
@@ -248,8 +249,8 @@ class PolicyOptimiser:
             loss = loss + 0.5 * error.square().sum()
         return loss
 
-    def _supervised(self, prompts: Sequence[Example]) -> tuple[torch.Tensor, int]:
-        """(weighted cross-entropy of the prompts' references, real tokens)."""
+    def _compute_supervised_loss(self, prompts: Sequence[Example]) -> tuple[torch.Tensor, int]:
+        """Compute (weighted cross-entropy of the prompts' references, real tokens)."""
         job = self.job
         encoded = self.encoder.encode_all([self.method.write(example, job.templates, 0) for example in prompts])
         batch = {name: t.to(job.model.device) for name, t in self.encoder.training_batch(encoded).items()}
@@ -257,11 +258,11 @@ class PolicyOptimiser:
             loss = compute_loss(job.model, batch)
         return self.config.supervised_weight * loss, sum(len(row.prompt) + len(row.response) for row in encoded)
 
-    def _scored(self, model: Any, rollouts: Rollouts, **asked: bool) -> ResponseScores:
+    def _score(self, model: Any, rollouts: Rollouts, **asked: bool) -> ResponseScores:
         return score_responses(model, rollouts, self.job, temperature=self.config.temperature, **asked)
 
-    def _point(self, step: int, batch: SampledBatch, losses: Sequence[float]) -> dict[str, float]:
-        """What the batch was like before these updates."""
+    def _make_point(self, step: int, batch: SampledBatch, losses: Sequence[float]) -> dict[str, float]:
+        """Make the curve's point of a batch, as it was before these updates."""
         rollouts = batch.rollouts
         assert batch.old.entropy is not None
         return {
@@ -277,7 +278,7 @@ class PolicyOptimiser:
 
 
 def thin_out(curve: Sequence[dict[str, float]]) -> list[dict[str, float]]:
-    """At most `POINTS` points, evenly spread, the first and the last among them."""
+    """Reduce a curve to at most `MOST_POINTS` evenly spread points, with the first and the last."""
     if len(curve) <= MOST_POINTS:
         return list(curve)
     return [curve[round(i * (len(curve) - 1) / (MOST_POINTS - 1))] for i in range(MOST_POINTS)]

@@ -1,7 +1,7 @@
 """The reward model: a scalar head on the warm-started model, trained on pairs with the Bradley–Terry loss.
 
-TRL's `RewardTrainer` trains it, for both model families: what it is given is a module that reads prompt and response as
-the family does, decoder-only in one row, encoder–decoder on either side.
+TRL's `RewardTrainer` trains it, for both model families. The module that it gets reads prompt and response as the model
+family does: in one row, or in encoder and decoder.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from methods.rlhf.roles import REWARD, Roles
 from methods.types import StepEvent, TrainingConfig, TrainingJob
 
 EVALUATIONS = 5
-"""How often held-out accuracy is measured while the reward model trains."""
+"""How many times held-out accuracy is measured during training."""
 PATIENCE = 3
-"""Training ends early when accuracy has not risen for this many measurements; the best weights are kept."""
+"""Training stops early if accuracy has not risen in this many measurements. The best weights are kept."""
 BINS = 10
 """Bins of the expected calibration error (Guo et al. 2017 use 15 for larger sets)."""
 
 
 class RewardModel(nn.Module):
-    """One number for each (prompt, response). `body` is the model that plays the reward's role."""
+    """Gives one number for each (prompt, response). `body` is the model in the role of the reward model."""
 
     def __init__(self, body: Any, family: str, start_token: int | None) -> None:
         super().__init__()
         self.config = copy.deepcopy(body.config)
-        self.config.num_labels = 1  # what RewardTrainer asks for
+        self.config.num_labels = 1  # required by RewardTrainer
         self.family = family
         self.start_token = start_token
         self.body = body
@@ -60,12 +60,12 @@ class RewardModel(nn.Module):
             output = self.body(input_ids, attention_mask=attention_mask, output_hidden_states=True, **inputs)
             states = output.hidden_states[-1]
         chosen = states[torch.arange(len(last), device=states.device), last]
-        # In 16 bits rewards near 3 stand 0.016 apart: pairs would tie, and advantages be rounded.
+        # In 16 bits, rewards near 3 have a spacing of 0.016: pairs would tie and advantages would be rounded.
         with torch.autocast(states.device.type, enabled=False):
             return SimpleNamespace(logits=self.head(chosen.float()))
 
     def batch(self, encoder: Encoder, rows: Sequence[Encoded]) -> dict[str, torch.Tensor]:
-        """Arguments of `forward` for these prompts with their responses."""
+        """Make the arguments of `forward` for these prompts and responses."""
         made = encoder.training_batch(rows)
         labels = made.pop("labels")
         if self.family == "encoder-decoder":
@@ -77,12 +77,12 @@ class RewardModel(nn.Module):
         return {name: tensor.to(self.head.weight.device) for name, tensor in made.items()}
 
     def add_model_tags(self, tags: Any) -> None:
-        """RewardTrainer tags models for the hub; this one goes nowhere."""
+        """Do nothing: RewardTrainer tags models for the hub, and this one is not uploaded."""
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """How a reward model does on pairs."""
+    """How well a reward model ranks pairs."""
 
     accuracy: float
     """Share of pairs whose chosen response has the higher reward; ties count half."""
@@ -95,7 +95,7 @@ class PairScores:
 
 
 class TrainedRewardModel:
-    """A trained reward model and the role that its body plays."""
+    """A reward model with all that is needed to score responses with it."""
 
     def __init__(self, model: RewardModel, roles: Roles, encoder: Encoder, job: TrainingJob) -> None:
         self.model = model
@@ -103,8 +103,8 @@ class TrainedRewardModel:
         self.encoder = encoder
         self.job = job
 
-    def rewards(self, rows: Sequence[Encoded]) -> torch.Tensor:
-        """(B,) rewards, in batches of the job's size, longest rows first."""
+    def score(self, rows: Sequence[Encoded]) -> torch.Tensor:
+        """Compute (B,) rewards, in batches of the job's size, longest rows first."""
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i].prompt) - len(rows[i].response))
         found = torch.empty(len(rows))
         self.model.eval()
@@ -119,29 +119,29 @@ class TrainedRewardModel:
         return found
 
     def keep(self, folder: Path | None) -> None:
-        """Write the trained weights to a folder, if there is one."""
+        """Save the trained weights in a folder, if one is given."""
         if folder is not None:
-            # Tied weights are cloned, since a file holds none.
+            # Tied weights are cloned, since safetensors cannot store shared tensors.
             own = {name: tensor.clone().contiguous() for name, tensor in self._own(self.model.state_dict()).items()}
             save_file(own, folder / "model.safetensors")
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """What was trained."""
+        """The trained weights."""
         return self._own(dict(self.model.named_parameters()))
 
     def _own(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Of a body that shares the base, only what is not the base's."""
+        """Without the base's weights, if the body shares the base."""
         shared = self.roles.adapters
         return {n: t for n, t in tensors.items() if not shared or n.startswith("head.") or f".{REWARD}." in n}
 
-    def judge(self, encoded: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]) -> PairScores:
-        """Accuracy, margin and calibration on pairs."""
-        values = self.rewards([row for pair in encoded for row in pair]).view(-1, 2)
+    def evaluate(self, encoded: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]) -> PairScores:
+        """Measure accuracy, margin and calibration on pairs."""
+        values = self.score([row for pair in encoded for row in pair]).view(-1, 2)
         return score_pairs(values[:, 0] - values[:, 1], [pair.origin for pair in pairs])
 
 
 def score_pairs(margins: torch.Tensor, origins: Sequence[str]) -> PairScores:
-    """From margins (N,), chosen minus rejected, to accuracy and calibration."""
+    """Compute accuracy and calibration from margins (N,), chosen minus rejected."""
     right = (margins > 0).float() + 0.5 * (margins == 0).float()
     confidence = torch.sigmoid(margins.abs())
     bins, error = [], 0.0
@@ -160,7 +160,7 @@ def score_pairs(margins: torch.Tensor, origins: Sequence[str]) -> PairScores:
 
 
 def make_untrained(job: TrainingJob, roles: Roles, encoder: Encoder) -> TrainedRewardModel:
-    """A reward model that begins as the policy is now, with a random head."""
+    """Make a reward model from the policy as it is now, with a random head."""
     roles.keep(REWARD)
     with roles.playing(REWARD) as body:
         model = RewardModel(body, job.facts.family, getattr(body.config, "decoder_start_token_id", None))
@@ -176,10 +176,10 @@ def train_reward_model(
     heldout: Sequence[tuple[Encoded, Encoded]],
     pairs: Sequence[Preference],
 ) -> tuple[TrainedRewardModel, PairScores, list[dict[str, float | None]]]:
-    """(judge, its scores, curve of loss and accuracy).
+    """Train a reward model; return it with its scores and the curve of loss and accuracy.
 
-    Stops when the budget is spent or accuracy on half of the held-out `pairs` no longer rises, and keeps the best
-    weights; the scores are of the other half, which has chosen nothing.
+    Training stops when the budget is used or accuracy on half of the held-out `pairs` no longer rises; the best weights
+    are kept. The scores are of the other half, which had no influence on that choice.
     """
     import trl
 
@@ -211,12 +211,12 @@ def train_reward_model(
             after_step=watch.after_step,
         )
         watch.restore()
-    scores = judge.judge([heldout[i] for i in testing], [pairs[i] for i in testing])
+    scores = judge.evaluate([heldout[i] for i in testing], [pairs[i] for i in testing])
     return judge, scores, watch.curve
 
 
 def split_in_halves(pairs: Sequence[Preference]) -> tuple[list[int], list[int]]:
-    """Indices of two halves that share no prompt; both are all of them where there is one prompt alone."""
+    """Split pairs into indices of two halves that share no prompt. With a single prompt both halves are all pairs."""
     prompts = {prompt: number for number, prompt in enumerate(dict.fromkeys(pair.prompt for pair in pairs))}
     if len(prompts) < 2:
         return list(range(len(pairs))), list(range(len(pairs)))
@@ -225,7 +225,7 @@ def split_in_halves(pairs: Sequence[Preference]) -> tuple[list[int], list[int]]:
 
 
 class _EarlyStopping:
-    """Measures held-out accuracy while a reward model trains, and remembers its best weights."""
+    """Measures held-out accuracy while a reward model trains, and keeps its best weights."""
 
     def __init__(
         self, judge: TrainedRewardModel, heldout: Sequence[tuple[Encoded, Encoded]], pairs: Sequence[Preference]
@@ -244,7 +244,7 @@ class _EarlyStopping:
         accuracy = None
         if due:
             self._measured = int(event.progress * EVALUATIONS)
-            accuracy = self.judge.judge(self.heldout, self.pairs).accuracy
+            accuracy = self.judge.evaluate(self.heldout, self.pairs).accuracy
             self.judge.model.train()
             self._since += 1
             if accuracy > self.best:

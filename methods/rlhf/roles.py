@@ -1,8 +1,9 @@
-"""The models of a staged method: policy, reference and reward model over one set of base weights.
+"""Policy, reference and reward model over one set of base weights.
 
-With an adapter (`peft=lora`) the base is held once. The policy's adapter is called `default`, as in any PEFT model that
-ships; `ref` keeps it as the warm start left it, the name by which TRL too finds its reference; the reward model has a
-third, `reward`. Without adapters (`peft=none`) reference and reward model are copies of all weights.
+With adapters (`peft=lora`) the base exists once. The policy's adapter is called `default`, as in any PEFT model that
+ships. The adapter `ref` is a copy of it after the warm start; TRL looks for its reference under this name too. The
+reward model has an adapter `reward`. Without adapters (`peft=none`) reference and reward model are copies of all
+weights.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ POLICY, REFERENCE, REWARD = "default", "ref", "reward"
 
 
 class Roles:
-    """Lets one wrapped model play the policy, the reference or the body of the reward model."""
+    """Lets one wrapped model act as the policy, the reference or the body of the reward model."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -25,7 +26,7 @@ class Roles:
         self._active = (POLICY, True)
 
     def keep(self, role: str) -> None:
-        """Make the model as it is now play this role from here on: a copy of the adapter, or of everything."""
+        """Copy the adapter, or the whole model, as it is now, and use the copy for this role from now on."""
         if not self.adapters:
             self._copies[role] = copy.deepcopy(self.model).requires_grad_(role == REWARD).eval()
             return
@@ -34,11 +35,11 @@ class Roles:
         self.model.add_adapter(role, copy.deepcopy(self.model.peft_config[POLICY]))
         state = peft.get_peft_model_state_dict(self.model, adapter_name=POLICY, save_embedding_layers=False)
         peft.set_peft_model_state_dict(self.model, state, adapter_name=role)
-        self.model.train(self.model.training)  # a new adapter begins with its dropout on
+        self.model.train(self.model.training)  # a new adapter starts with dropout on
         self._activate(POLICY, True)
 
     def drop(self, role: str) -> None:
-        """Forget a role and free what it held."""
+        """Remove a role and free its memory."""
         if self.adapters:
             self.model.delete_adapter(role)
             self._activate(POLICY, True)
@@ -46,11 +47,11 @@ class Roles:
             self._copies.pop(role)
 
     def __contains__(self, role: str) -> bool:
-        """Whether the model plays this role already."""
+        """Whether this role exists."""
         return role == POLICY or role in (self.model.peft_config if self.adapters else self._copies)
 
     def weights(self, role: str) -> dict[str, Any]:
-        """The weights by which a role differs from the base, by the names that the policy has for its own."""
+        """The weights of a role that differ from the base, under the names of the policy's weights."""
         if self.adapters:
             own = {n: p for n, p in self.model.named_parameters() if f".{role}." in n}
             return {name.replace(f".{role}.", f".{POLICY}."): weight for name, weight in own.items()}
@@ -58,7 +59,7 @@ class Roles:
 
     @contextlib.contextmanager
     def playing(self, role: str, *, train: bool = False) -> Iterator[Any]:
-        """The model that plays this role, for as long as the context lasts; gradients only if it is to train."""
+        """Give the model in this role until the context ends; with gradients only if `train` is set."""
         if not self.adapters:
             yield self.model if role == POLICY else self._copies[role]
             return

@@ -1,4 +1,4 @@
-"""Sampled responses and their log-probabilities: one code path for decoder-only and encoder–decoder models.
+"""Samples responses and computes their log-probabilities, for decoder-only and encoder–decoder models alike.
 
 B is the number of responses, P the width of their prompts, T that of the responses. Prompts are left-padded for
 decoder-only models, responses right-padded.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rollouts:
-    """Responses that a policy sampled, several for each prompt, those of one prompt side by side."""
+    """Responses that a policy sampled. Each prompt has several, which are adjacent."""
 
     prompts: torch.Tensor
     """(B, P) token ids."""
@@ -32,7 +32,7 @@ class Rollouts:
     mask: torch.Tensor
     """(B, T), 1 up to and including the end token."""
     ended: torch.Tensor
-    """(B,) whether an end token came before the length limit."""
+    """(B,) whether the response has an end token within the length limit."""
     texts: list[str]
     """The responses as text, without special tokens."""
 
@@ -41,12 +41,12 @@ class Rollouts:
 
     @property
     def tokens(self) -> int:
-        """Sampled tokens, padding left out."""
+        """Number of sampled tokens, without padding."""
         return int(self.mask.sum())
 
     @classmethod
     def of(cls, encoder: Encoder, rows: Sequence[Encoded], device: Any, texts: Sequence[str] = ()) -> Rollouts:
-        """Given responses in the same shape; their texts are empty where they are not given."""
+        """Make rollouts of given responses. Texts are empty if they are not given."""
         import torch
 
         prompts = encoder.generation_batch(rows)
@@ -64,8 +64,8 @@ class Rollouts:
         )
 
     def slice(self, start: int, stop: int) -> Rollouts:
-        """Some of the responses, without the columns that are padding in all of them."""
-        # Padding stands left in the prompts of decoder-only models and right everywhere else.
+        """Some of the responses, without columns that are padding in all of them."""
+        # Padding is on the left in prompts of decoder-only models, and on the right everywhere else.
         kept, used = self.prompt_mask[start:stop].any(dim=0), self.mask[start:stop].any(dim=0)
         return Rollouts(
             prompts=self.prompts[start:stop, kept],
@@ -91,10 +91,10 @@ def sample_responses(
     samples: int,
     temperature: float,
 ) -> Rollouts:
-    """`samples` responses to each prompt, drawn from the model's own distribution at this temperature; greedy at 0.
+    """Sample `samples` responses to each prompt at this temperature; 0 is greedy decoding.
 
-    Nothing else shapes the distribution (no top-k, no top-p, no penalties), so that log-probabilities are those of what
-    was sampled from. `generate(model, inputs, **decoding)` is the method's way of generating.
+    Nothing else changes the distribution (no top-k, no top-p, no penalties), so the model's log-probabilities
+    are those of the distribution that was sampled from. `generate` is the method's own.
     """
     import torch
 
@@ -125,15 +125,15 @@ def sample_responses(
 
 @dataclass(frozen=True)
 class ResponseScores:
-    """What a model says of given responses."""
+    """Log-probabilities and more that a model assigns to given responses."""
 
     log_probs: torch.Tensor
     """(B, T) log-probability of each response token, 0 on padding."""
     entropy: torch.Tensor | None = None
-    """(B, T) entropy of the distribution that each token was drawn from, in nats, 0 on padding; no gradient. If asked
-    for: it takes as much memory as the logits."""
+    """(B, T) entropy of the distribution that each token was drawn from, in nats, 0 on padding; without gradient. Only
+    if requested, since it takes as much memory as the logits."""
     hidden: torch.Tensor | None = None
-    """(B, T, width) last hidden state at the position that predicts each token, if asked for."""
+    """(B, T, width) last hidden state at the position that predicts each token. Only if requested."""
 
 
 def compute_log_probs(
@@ -146,7 +146,7 @@ def compute_log_probs(
     hidden: bool = False,
     entropy: bool = False,
 ) -> ResponseScores:
-    """Log-probabilities of the response tokens in one direct forward pass; gradients flow where they are enabled.
+    """Compute log-probabilities of the response tokens in one forward pass, with gradients if they are enabled.
 
     `temperature` is that of the sampling, `dtype` the compute dtype of mixed precision.
     """
@@ -158,7 +158,7 @@ def compute_log_probs(
     with autocast:
         output = model(**inputs, use_cache=False, output_hidden_states=hidden)
     length = rollouts.responses.shape[1]
-    # Position t predicts the token at t + 1: in one row of prompt and response that starts one before the response.
+    # Position t predicts the token at t + 1, so the first response token is predicted one position before it.
     logits = output.logits if family == "encoder-decoder" else output.logits[:, -length - 1 : -1]
     logits = logits.float() / temperature
     chosen = logits.gather(2, rollouts.responses.unsqueeze(2)).squeeze(2)
@@ -184,7 +184,7 @@ def score_responses(
     hidden: bool = False,
     entropy: bool = False,
 ) -> ResponseScores:
-    """`log_probs` of any number of responses: where no gradient is kept, in forward passes of twice the batch size."""
+    """Call `compute_log_probs` for any number of responses; without gradients, in parts of twice the batch size."""
     import torch
 
     if torch.is_grad_enabled():
@@ -213,9 +213,9 @@ def score_responses(
 
 
 def make_forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[str, Any]:
-    """Arguments of one forward pass over prompts and responses.
+    """Make the arguments of a forward pass over prompts and responses.
 
-    Position ids are given explicitly: without them prefix tuning counts left pads as positions.
+    Position ids are explicit, since prefix tuning would otherwise count left padding as positions.
     """
     import torch
 
@@ -236,7 +236,7 @@ def make_forward_inputs(model: Any, rollouts: Rollouts, family: str) -> Mapping[
 
 
 def shift_right(model: Any, responses: torch.Tensor) -> torch.Tensor:
-    """Decoder inputs (B, T) for these responses: the start token before all but the last."""
+    """Make decoder inputs (B, T) of responses: the start token, then all but the last token."""
     import torch
 
     start = torch.full_like(responses[:, :1], model.config.decoder_start_token_id)
@@ -244,6 +244,6 @@ def shift_right(model: Any, responses: torch.Tensor) -> torch.Tensor:
 
 
 def split_rows(count: int, size: int) -> Iterator[slice]:
-    """So many rows in parts of this size; the last may be smaller."""
+    """Yield slices of `size` rows; the last may be smaller."""
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))

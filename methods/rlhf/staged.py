@@ -1,4 +1,4 @@
-"""What `rlhf` and its cheaper relatives share: a supervised warm start, preferences, and a budget split into stages."""
+"""Methods in stages: a supervised warm start, preferences, and a budget that is split among the stages."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 Made = TypeVar("Made")
 
 STARTS = {"lora": ("lora",), "none": ("instruction",)}
-"""What trains → methods whose result it can go on from: they train the same weights on the same prompts."""
+"""What trains → the methods it can continue from: they train the same weights on the same prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StagedConfig(LoRAConfig):
-    """Knobs of every staged method, besides those of the warm start, which are LoRA's."""
+    """Knobs of every method in stages, in addition to those of the warm start, which are LoRA's."""
 
     inits: ClassVar[tuple[Init, ...]] = ("default", "gaussian", "orthogonal")
-    """What `init` may be: not a part of the weights, which policy and reference have in common."""
+    """Allowed values of `init`. Policy and reference share the base weights, so no part of these can be trained."""
 
     learning_rate: float = knob(
         LoRAConfig.learning_rate,
@@ -40,22 +40,23 @@ class StagedConfig(LoRAConfig):
     )
     peft: Literal["lora", "none"] = knob(
         "lora",
-        "What trains: a LoRA adapter, which needs no second copy of the model as reference; or all weights, which "
-        "does.",
+        "What trains. `lora`: a LoRA adapter, which needs no second copy of the model as reference. `none`: all "
+        "weights, which does.",
     )
     start: str = knob(
         "",
-        "Variant of the same run to go on from instead of an own warm start, such as `lora` (`instruction` with "
-        "`peft=none`); its cost is in its own row.",
+        "Variant of the same run to continue from instead of the method's own warm start, such as `lora` "
+        "(`instruction` with `peft=none`). Its cost is in its own row.",
     )
     warm_start: float = knob(
         0.65,
-        "Share of the budget for the own warm start. Most of it, since a policy that starts from an untuned model "
-        "learns little from preferences (Ouyang et al. 2022 begin with supervised tuning, too).",
+        "Share of the budget for the warm start. It is large, since a policy that starts from an untuned model learns "
+        "little from preferences (Ouyang et al. 2022 begin with supervised training too).",
     )
     pairs: int = knob(
         1000,
-        "Most preference pairs to derive where none are given; about a sixtieth of those in Stiennon et al. 2020.",
+        "Maximum number of preference pairs to derive if none are given; about a sixtieth of those in Stiennon et al. "
+        "2020.",
     )
 
     def __post_init__(self) -> None:
@@ -65,9 +66,11 @@ class StagedConfig(LoRAConfig):
         require(
             self.bias == "none",
             "bias",
-            "must be none: biases are held once and cannot differ between policy and reference",
+            "must be none: biases exist once and cannot differ between policy and reference",
         )
-        require(self.lr_ratio == 1, "lr_ratio", "must be 1: the stages after the warm start have one rate each")
+        require(
+            self.lr_ratio == 1, "lr_ratio", "must be 1: the stages after the warm start have one learning rate each"
+        )
         fits = STARTS[self.peft]
         require(
             not self.start or self.start.partition("[")[0] in fits,
@@ -77,7 +80,7 @@ class StagedConfig(LoRAConfig):
 
 
 class StagedMethod(LoRA):
-    """A method in stages. Subclasses say what they make of preferences, in `learn`."""
+    """A method in stages. Subclasses define in `learn` what follows the warm start."""
 
     Config = StagedConfig
     feedback: ClassVar[frozenset[str]] = frozenset({"preferences"})
@@ -88,74 +91,74 @@ class StagedMethod(LoRA):
         return self.config.start or None
 
     def prepare(self, model: Any, setting: Setting) -> Any:
-        """Add the adapter that will train, or let all weights train."""
+        """Add the adapter that will train, or make all weights trainable."""
         if self.config.peft == "lora":
             return super().prepare(model, setting)
         model.requires_grad_(True)
         return model
 
     def train(self, job: TrainingJob) -> None:
-        """Warm start, then what the subclass does. Raises `UnsupportedError` where there is nothing to measure on."""
+        """Run the warm start, then `learn`. Raises `UnsupportedError` if there are no validation examples."""
         from methods.errors import UnsupportedError
 
         if not job.validation:
             raise UnsupportedError(f"{self.name} measures on validation examples, and this task has none")
-        ledger = StageRunner(job)
-        roles = ledger.roles
-        ledger.stage(
+        runner = StageRunner(job)
+        roles = runner.roles
+        runner.stage(
             "warm_start",
-            lambda: self._warm_start(ledger),
-            # The policy's own weights are in every checkpoint; as the warm start left them, the reference has them.
+            lambda: self._warm_start(runner),
+            # Every checkpoint has the policy's weights; the reference has them as they were after the warm start.
             keep=lambda _: State(roles.weights(REFERENCE) if REFERENCE in roles else {}),
             take=lambda state: load_weights(roles.weights(POLICY), state.tensors),
         )
         job.model.eval()
-        self.learn(ledger)
+        self.learn(runner)
         job.model.eval()
 
     @abstractmethod
-    def learn(self, ledger: StageRunner) -> None:
-        """Go on from the warm-started model of `ledger.job`, in stages that share what is left of the budget."""
+    def learn(self, runner: StageRunner) -> None:
+        """Continue from the warm-started model of `runner.job`, in stages that share the rest of the budget."""
 
-    def preferences(self, ledger: StageRunner, encoder: Encoder) -> Pairs:
-        """The stage that gathers preference pairs."""
+    def preferences(self, runner: StageRunner, encoder: Encoder) -> Pairs:
+        """Run the stage that gathers preference pairs."""
         from methods.rlhf import pairs
 
         def gather() -> Pairs:
-            return pairs.gather_pairs(self, ledger.job, encoder, self.config.pairs)
+            return pairs.gather_pairs(self, runner.job, encoder, self.config.pairs)
 
-        return ledger.stage(
+        return runner.stage(
             "preferences", gather, keep=pairs.Pairs.state, take=lambda state: pairs.Pairs.of(state) or gather()
         )
 
-    def _warm_start(self, ledger: StageRunner) -> None:
+    def _warm_start(self, runner: StageRunner) -> None:
         from methods.engine.training import cast_trainable_to_float32, train_supervised
 
-        job, start = ledger.job, ledger.job.feedback.start
+        job, start = runner.job, runner.job.feedback.start
         if start is None:
-            train_supervised(self, ledger.part("warm_start", self.config.warm_start))
+            train_supervised(self, runner.part("warm_start", self.config.warm_start))
             said = f"its own, {self.config.warm_start:.0%} of the budget"
         else:
             load_start(self, job.model, start)
             cast_trainable_to_float32(job.model)
-            ledger.skip(self.config.warm_start)
+            runner.skip(self.config.warm_start)
             said = f"{self.config.start} seed {job.seed}"
         job.observer.details({"warm_start": {"from": said}})
 
 
 class StageRunner:
-    """Runs the stages of a job, splits its budget among them, and tells their steps as steps of the whole.
+    """Runs the stages of a job, splits its budget among them, and reports their steps as steps of the whole training.
 
-    Stages that an interrupted run had finished are not run again: what they made is taken over.
+    Stages that an interrupted run had finished are not run again: their saved results are used.
     """
 
     def __init__(self, job: TrainingJob) -> None:
         self.job = job
         self.roles = Roles(job.model)
         self.steps = 0
-        """Optimiser steps done, over all stages."""
+        """Optimiser steps done in all stages."""
         self.spent = 0.0
-        """Share of the budget that stages were given so far."""
+        """Share of the budget given to stages so far."""
         kept = job.checkpoint.kept()
         self._finished: dict[str, Callable[[], State]] = {}
         self._to_take, self._under_way = map(unpack_states, unpack_states(kept).values()) if kept else ({}, {})
@@ -168,9 +171,10 @@ class StageRunner:
         keep: Callable[[Made], State] = lambda made: State(values=made),  # type: ignore[arg-type]
         take: Callable[[State], Made] = lambda state: state.values,  # type: ignore[assignment, return-value]
     ) -> Made:
-        """What a stage makes. `keep` says what a checkpoint holds of it, and `take` makes it of that again.
+        """Run a stage, or restore its result from a checkpoint, and return the result.
 
-        Both are for JSON values where they are not given; `keep` is asked for every checkpoint until the end.
+        `keep` turns the result into what a checkpoint saves, and `take` turns that back; by default results are JSON
+        values. `keep` is called for every checkpoint until the end of the training.
         """
         earlier = self._to_take.pop(name, None)
         if earlier is None:
@@ -193,28 +197,28 @@ class StageRunner:
         return made
 
     def state(self, under_way: Mapping[str, State] | None = None) -> State:
-        """The stages that are finished, and the one that is under way, if any."""
+        """The state of the finished stages, and of the running one, if any."""
         finished = {name: state() for name, state in self._finished.items()}
         return pack_states({"finished": pack_states(finished), "under_way": pack_states(under_way or {})})
 
     @property
     def left(self) -> float:
-        """Share of the budget that no stage was given yet."""
+        """Share of the budget that no stage has got yet."""
         return 1 - self.spent
 
     def skip(self, share: float) -> None:
-        """Leave a share unspent."""
+        """Leave a share of the budget unused."""
         self.spent += share
 
     def part(self, stage: str, share: float, *, evaluable: bool = True) -> TrainingJob:
-        """The job of one stage, with this share of the whole budget; of steps it gets whole ones, and at least one.
+        """Make the job of one stage, with this share of the whole budget. In steps, it gets a whole number, at least 1.
 
         `evaluable` says whether it is the policy that trains.
         """
         job, before, steps = self.job, self.spent, self.steps
         self.skip(share)
         amount = job.budget.amount * share
-        if job.budget.unit == "steps":  # rounded where the stage begins and ends, so that the parts add up
+        if job.budget.unit == "steps":  # start and end of the stage are rounded, so that the parts add up
             amount = max(1, round(job.budget.amount * self.spent) - round(job.budget.amount * before))
 
         def emit(event: StepEvent) -> None:
@@ -228,10 +232,10 @@ class StageRunner:
 
 
 class _StageCheckpoint(Checkpoint):
-    """Keeps a stage under way together with those that are finished; its end is the ledger's to keep."""
+    """Saves a running stage together with the finished ones. The end of a stage is saved by `StageRunner`."""
 
-    def __init__(self, ledger: StageRunner, stage: str, kept: State | None) -> None:
-        self._ledger = ledger
+    def __init__(self, runner: StageRunner, stage: str, kept: State | None) -> None:
+        self._runner = runner
         self._stage = stage
         self._kept = kept
 
@@ -239,18 +243,18 @@ class _StageCheckpoint(Checkpoint):
         return self._kept
 
     def resume(self) -> None:
-        self._ledger.job.checkpoint.resume()
+        self._runner.job.checkpoint.resume()
 
     def step(self, state: Callable[[], State]) -> None:
-        self._ledger.job.checkpoint.step(lambda: self._ledger.state({self._stage: state()}))
+        self._runner.job.checkpoint.step(lambda: self._runner.state({self._stage: state()}))
 
 
 _MUST_AGREE = (("r", "r"), ("alpha", "lora_alpha"), *((same, same) for same in ("bias", "use_dora", "use_rslora")))
-"""Knob and field of PEFT's config in which two adapters have to agree."""
+"""Knobs, and fields of PEFT's config, that have to be the same in two adapters."""
 
 
 def load_start(method: StagedMethod, model: Any, folder: Path) -> None:
-    """Take over the weights that another trial shipped. Raises `InvalidSettingError` where they do not fit."""
+    """Load the weights that another trial saved. Raises `InvalidSettingError` if they do not fit."""
     from safetensors.torch import load_file
 
     from methods.errors import InvalidSettingError
@@ -263,7 +267,7 @@ def load_start(method: StagedMethod, model: Any, folder: Path) -> None:
         tied = set(model.all_tied_weights_keys or ())
         if unknown or set(missing) - tied:
             raise InvalidSettingError(
-                f"{method.name}.start: what {method.config.start} shipped are not this model's weights"
+                f"{method.name}.start: what {method.config.start} saved are not weights of this model"
             )
         return
     import peft
@@ -273,10 +277,11 @@ def load_start(method: StagedMethod, model: Any, folder: Path) -> None:
     for name, key in _MUST_AGREE:
         if theirs[key] != (own := getattr(ours, key)):
             raise InvalidSettingError(
-                f"{method.name}.{name} is {own}, that of {method.config.start} {theirs[key]}; set both alike"
+                f"{method.name}.{name} is {own}, but that of {method.config.start} is {theirs[key]}; "
+                "set both to the same value"
             )
     if set(theirs["target_modules"]) != set(ours.target_modules):
         raise InvalidSettingError(
-            f"{method.name}.target_modules are not those of {method.config.start}; set both alike"
+            f"{method.name}.target_modules are not those of {method.config.start}; set both to the same value"
         )
     peft.set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))

@@ -1,6 +1,6 @@
-"""Runs one of TRL's trainers as a stage of a trial, with the budget, schedule, step events and endings of all methods.
+"""Runs one of TRL's trainers as a stage of a trial, with the same budget, schedule and step events as all methods.
 
-TRL writes the losses; what is added here is what a comparison needs of every method. Batches come from our own encoder.
+TRL computes the losses; the batches come from the harness's own encoder.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from methods.errors import DivergedError
 from methods.types import StepEvent, TrainingConfig, TrainingJob
 
 UNLIMITED_STEPS = 1_000_000
-"""Steps given to a trainer whose budget is not in steps; the callback ends it."""
+"""Number of steps of a trainer whose budget is not in steps; the callback ends it earlier."""
 
 
 def run_trainer(
@@ -37,12 +37,12 @@ def run_trainer(
 ) -> None:
     """Train `model` on `rows` until the job's budget is spent or `after_step` returns True.
 
-    `after_step` gets each step's event and whatever the trainer logged with it. `options` go to the trainer. Raises
+    `after_step` gets each step's event and what the trainer logged. `options` are passed to the trainer. Raises
     `DivergedError` as soon as a loss is not finite.
     """
     import datasets
 
-    datasets.disable_progress_bars()  # logs are no terminals
+    datasets.disable_progress_bars()  # a log file is not a terminal
     cast_trainable_to_float32(model)
     with restore_forward_methods(model), tempfile.TemporaryDirectory() as folder:
         arguments = settings_class(
@@ -69,15 +69,15 @@ def run_trainer(
             **settings or {},
         )
         arguments._n_gpu = 1  # a trial uses one device; with several, some trainers refuse and others split batches
-        pace = BudgetCallback(job, config, after_step)
-        counting = type(trainer_class.__name__, (CountTokens, trainer_class), {"pace": pace})
+        callback = BudgetCallback(job, config, after_step)
+        counting = type(trainer_class.__name__, (CountTokens, trainer_class), {"budget_callback": callback})
         trainer = counting(
             model=model,
             args=arguments,
             train_dataset=datasets.Dataset.from_list([dict(row) for row in rows]),
             processing_class=job.tokenizer,
             data_collator=collate,
-            callbacks=[pace],
+            callbacks=[callback],
             **options,
         )
         trainer.remove_callback(transformers.PrinterCallback)
@@ -86,23 +86,23 @@ def run_trainer(
 
 
 class CountTokens:
-    """Mixed into a trainer: tells the pace what goes through the model in training."""
+    """A mixin for trainers that tells the callback which batches the model trains on."""
 
-    pace: BudgetCallback
+    budget_callback: BudgetCallback
     model: Any
 
     def compute_loss(self, model: Any, inputs: Mapping[str, Any], *arguments: Any, **named: Any) -> Any:
-        """Count, then let the trainer do what it does."""
+        """Count the batch, then compute the trainer's loss."""
         if self.model.training:
-            self.pace.see(inputs)
+            self.budget_callback.count(inputs)
         return super().compute_loss(model, inputs, *arguments, **named)  # type: ignore[misc]
 
     def _send_telemetry(self) -> None:
-        """Tell nobody."""
+        """Send no telemetry."""
 
 
 class BudgetCallback(transformers.TrainerCallback):  # type: ignore[misc]
-    """Sets the learning rate, counts tokens, emits step events, and ends training when the budget is spent."""
+    """Sets the learning rate, counts tokens, emits step events, and ends training when the budget is used."""
 
     def __init__(
         self,
@@ -113,43 +113,43 @@ class BudgetCallback(transformers.TrainerCallback):  # type: ignore[misc]
         self.job = job
         self.config = config
         self.after_step = after_step
-        self.course = Progress(job)
+        self.progress = Progress(job)
         self.tokens = self.examples = 0
         self.rate = 0.0
 
-    def see(self, inputs: Mapping[str, Any]) -> None:
-        """Take in a batch of the step under way; a row with a chosen and a rejected response counts as two."""
+    def count(self, inputs: Mapping[str, Any]) -> None:
+        """Count a batch of the current step. A row with a chosen and a rejected response counts as two examples."""
         masks = [value for name, value in inputs.items() if name.endswith("attention_mask") and value is not None]
         self.tokens += sum(int(mask.sum()) for mask in masks)
         self.examples += max((len(mask) for mask in masks), default=0)
 
     def on_step_begin(self, args: Any, state: Any, control: Any, optimizer: Any = None, **_: Any) -> None:
-        """Set the rate for the middle of the step, as the shared engine does."""
-        factor = scale_learning_rate(self.course.middle, self.config.warmup, self.config.schedule)
+        """Set the learning rate for the middle of the step, as the supervised training loop does."""
+        factor = scale_learning_rate(self.progress.middle, self.config.warmup, self.config.schedule)
         self.rate = self.config.learning_rate * factor
         for group in optimizer.param_groups:
             group["lr"] = self.rate
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, float], **_: Any) -> None:
-        """A step is over."""
+        """Emit the event of a finished step, and end training if the budget is used."""
         if "loss" not in logs:  # the summary at the end of training
             return
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             raise DivergedError(state.global_step, loss)
-        self.course.advance(examples=self.examples, tokens=self.tokens)
-        step, progress = self.course.steps, min(1.0, self.course.progress)
+        self.progress.advance(examples=self.examples, tokens=self.tokens)
+        step, progress = self.progress.steps, min(1.0, self.progress.progress)
         event = StepEvent(step, progress, loss, self.rate, self.tokens, self.tokens, self.examples)
         self.tokens = self.examples = 0
         self.job.emit(event)
         enough = self.after_step(event, logs) if self.after_step else False
-        if enough or self.course.over:
+        if enough or self.progress.over:
             control.should_training_stop = True
 
 
 @contextlib.contextmanager
 def restore_forward_methods(model: Any) -> Iterator[None]:
-    """Undo what trainers put over `forward` of single modules: TRL a fused output head, Accelerate mixed precision."""
+    """Restore modules whose `forward` trainers replace: TRL fuses the output head, Accelerate adds mixed precision."""
     names = ("forward", "_original_forward")
     before = {
         module: {name: vars(module)[name] for name in names if name in vars(module)} for module in model.modules()

@@ -57,17 +57,17 @@ class Miss:
     """How far off, as a share of the bound; infinite where nothing was measured."""
 
 
-def parse(flag: str, side: Literal["min", "max"], metrics: Sequence[str], text: str) -> Limit:
+def parse_limit(flag: str, side: Literal["min", "max"], metrics: Sequence[str], text: str) -> Limit:
     """The limit that `text` gives to these metrics of one unit. Raises `LimitError`."""
     unit = METRICS[metrics[0]].unit
-    read: Callable[[str], float] = {"bytes": size, "s": seconds}.get(unit, number)
+    read: Callable[[str], float] = {"bytes": parse_size, "s": parse_seconds}.get(unit, parse_number)
     try:
         return Limit(f"{flag} {text}", side, read(text.strip()), tuple(metrics))
     except ValueError as error:
         raise LimitError(f"{flag} {text!r}: {error}") from error
 
 
-def size(text: str) -> float:
+def parse_size(text: str) -> float:
     """Bytes of `8GiB` or `500MB`. Raises `ValueError`."""
     found = _SIZE.fullmatch(text)
     if not found:
@@ -75,14 +75,14 @@ def size(text: str) -> float:
     return float(found[1]) * next(factor for unit, factor in _SIZES.items() if unit.lower() == found[2].lower())
 
 
-def seconds(text: str) -> float:
+def parse_seconds(text: str) -> float:
     """Seconds of `90s`, `30min` or `1h30min`. Raises `ValueError`."""
     if not _WHOLE_TIME.fullmatch(text):
         raise ValueError("not a time; write a number and its unit, such as 90s, 30min or 1h30min")
     return sum(float(amount) * _TIMES[unit] for amount, unit in _TIME.findall(text))
 
 
-def number(text: str) -> float:
+def parse_number(text: str) -> float:
     """A finite number. Raises `ValueError`."""
     try:
         value = float(text)
@@ -93,7 +93,7 @@ def number(text: str) -> float:
     return value
 
 
-def value(row: Row, metric: str) -> float | None:
+def find_judged_value(row: Row, metric: str) -> float | None:
     """What is held against a limit: the worst seed of a cost, the mean of anything else; `None` if not measured."""
     values = row.values(metric)
     if METRICS[metric].unit not in _EACH or not values:
@@ -101,9 +101,9 @@ def value(row: Row, metric: str) -> float | None:
     return max(values) if METRICS[metric].direction == "lower" else min(values)
 
 
-def miss(row: Row, limit: Limit, metric: str) -> Miss | None:
+def find_miss(row: Row, limit: Limit, metric: str) -> Miss | None:
     """By how much a row misses a limit on this metric; `None` where it keeps it."""
-    title, unit, found = METRICS[metric].title, METRICS[metric].unit, value(row, metric)
+    title, unit, found = METRICS[metric].title, METRICS[metric].unit, find_judged_value(row, metric)
     if found is None:
         return Miss(f"no {title} was measured, so {limit.flag} cannot be judged", math.inf)
     over = found - limit.bound if limit.side == "max" else limit.bound - found

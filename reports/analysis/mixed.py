@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from reports.analysis.tables import TRAINING, Row, Table, alike, differences, flatten
+from reports.analysis.tables import TRAINING, Row, Table, drop_differing_general_text, find_differing_fields, flatten
 from reports.format import format_value
 
 _CONTENT = 8
@@ -19,19 +19,19 @@ _SPEAKING = frozenset({"model.name", "model.dtype", "task.name", "hardware.cpu",
 """Fields whose value says by itself what it is."""
 
 
-def together(tables: Sequence[Table]) -> tuple[Table, ...]:
+def merge_tables(tables: Sequence[Table]) -> tuple[Table, ...]:
     """All rows in one table that holds the given ones as its `parts`; what is one table already stays as it is."""
     if len(tables) < 2:
         return tuple(tables)
     keys = [table.key for table in tables]
     # A base depends on neither budget nor batch, so that one may serve several tables, or all of them.
-    base_marks = marks([{name: key[name] for name in key if name not in TRAINING} for key in keys])
-    served = list(zip(tables, marks(keys), base_marks, strict=True))
-    bases = {mark: _named(table.base, mark) for table, _, mark in served if table.base is not None}
-    made = [(_named(row, mark), bases.get(base)) for table, mark, base in served for row in table.rows]
+    base_marks = build_marks([{name: key[name] for name in key if name not in TRAINING} for key in keys])
+    served = list(zip(tables, build_marks(keys), base_marks, strict=True))
+    bases = {mark: _add_mark(table.base, mark) for table, _, mark in served if table.base is not None}
+    made = [(_add_mark(row, mark), bases.get(base)) for table, mark, base in served for row in table.rows]
     made.sort(key=lambda pair: pair[0].variant)
     return (
-        alike(
+        drop_differing_general_text(
             Table(
                 key=keys[0],
                 base=bases.get(""),
@@ -45,15 +45,15 @@ def together(tables: Sequence[Table]) -> tuple[Table, ...]:
     )
 
 
-def warning(table: Table) -> str:
+def describe_mixture(table: Table) -> str:
     """What must head a table whose rows cannot be compared; empty for any other."""
     if not table.parts:
         return ""
-    differing = ", ".join(differences([part.key for part in table.parts]))
+    differing = ", ".join(find_differing_fields([part.key for part in table.parts]))
     return f"These rows cannot be compared (--allow-mixed): they differ in {differing}."
 
 
-def marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
+def build_marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """For each key what sets it apart, such as `steps=100, torch 2.9.1`; no two are alike.
 
     A field that tells nothing apart which another one of its group (model, task, hardware …) does not is left out: a
@@ -61,15 +61,15 @@ def marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     flat = [flatten(key) for key in keys]
     chosen: dict[str, list[str]] = {}
-    for name in sorted(differences(keys), key=_telling):
+    for name in sorted(find_differing_fields(keys), key=_rank_field):
         held = chosen.setdefault(name.partition(".")[0], [])
-        if _apart(flat, [*held, name]) > _apart(flat, held):
+        if _count_distinct(flat, [*held, name]) > _count_distinct(flat, held):
             held.append(name)
     names = [name for held in chosen.values() for name in held]
     alike: dict[str, list[Mapping[str, Any]]] = {}
     made = []
     for fields in flat:
-        text = ", ".join(dict.fromkeys(_mark(name, fields) for name in names))
+        text = ", ".join(dict.fromkeys(_describe_field(name, fields) for name in names))
         if fields not in (same := alike.setdefault(text, [])):
             same.append(fields)
         number = same.index(fields) + 1
@@ -77,16 +77,16 @@ def marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     return made
 
 
-def _telling(name: str) -> int:
+def _rank_field(name: str) -> int:
     field = name.rpartition(".")[2]
     return _FIRST.index(field) if field in _FIRST else len(_FIRST)
 
 
-def _apart(flat: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:
+def _count_distinct(flat: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:
     return len({json.dumps([fields.get(name) for name in names], sort_keys=True) for fields in flat})
 
 
-def _mark(name: str, fields: Mapping[str, Any]) -> str:
+def _describe_field(name: str, fields: Mapping[str, Any]) -> str:
     """One field in a few words."""
     group, _, field = name.partition(".")
     value = fields.get(name)
@@ -98,7 +98,7 @@ def _mark(name: str, fields: Mapping[str, Any]) -> str:
     if name == "hardware.memory_bytes" and value:
         return f"{format_value(value, 'bytes')} memory"
     if name == "hardware.devices":
-        return " + ".join(map(_device, value or ())) or "no accelerator"
+        return " + ".join(map(_describe_device, value or ())) or "no accelerator"
     if name in ("model.revision", "task.fingerprint"):
         return f"{'revision' if group == 'model' else 'data'} {str(value)[:_CONTENT]}"
     if name == "task.templates":
@@ -108,10 +108,10 @@ def _mark(name: str, fields: Mapping[str, Any]) -> str:
     return str(value) if name in _SPEAKING else f"{field}={value}"
 
 
-def _device(device: Mapping[str, Any]) -> str:
+def _describe_device(device: Mapping[str, Any]) -> str:
     size = device.get("bytes")
     return f"{device.get('name')}" + (f" {format_value(size, 'bytes')}" if size else "")
 
 
-def _named(row: Row, mark: str) -> Row:
+def _add_mark(row: Row, mark: str) -> Row:
     return dataclasses.replace(row, variant=f"{row.variant} ({mark})") if mark else row

@@ -17,7 +17,7 @@ live tensors are counted to the byte, while most of the resident memory of a sma
 the same for every method but for some noise, which would put rows on the front that do not belong there."""
 
 
-def choose(names: Sequence[str], known: Mapping[str, Metric]) -> tuple[Metric, ...]:
+def choose_metrics(names: Sequence[str], known: Mapping[str, Metric]) -> tuple[Metric, ...]:
     """The metrics of these names. Raises `MetricError` for fewer than two different ones, one that is unknown (the
     nearest names are in the sentence), or one that only describes."""
     for name in names:
@@ -33,24 +33,24 @@ def choose(names: Sequence[str], known: Mapping[str, Metric]) -> tuple[Metric, .
     return tuple(known[name] for name in names)
 
 
-def usual(rows: Sequence[Row]) -> tuple[Metric, ...]:
+def choose_usual_metrics(rows: Sequence[Row]) -> tuple[Metric, ...]:
     """Quality against memory, train time and size to ship."""
-    return tuple(METRICS[name] for name in (PRIMARY, memory(rows), "train_seconds", "shipped_bytes"))
+    return tuple(METRICS[name] for name in (PRIMARY, choose_memory_metric(rows), "train_seconds", "shipped_bytes"))
 
 
-def memory(rows: Sequence[Row]) -> str:
+def choose_memory_metric(rows: Sequence[Row]) -> str:
     """The metric of `MEMORY` that all rows with a result have, or else the one that every machine has."""
     done = [row for row in rows if row.ok]
     return next((name for name in MEMORY if all(row.mean(name) is not None for row in done)), MEMORY[-1])
 
 
-def values(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Point]:
+def find_points(rows: Sequence[Row], metrics: Sequence[Metric]) -> dict[str, Point]:
     """Variant → its means of these metrics; rows that lack one are left out, since nothing is known of their trade."""
     found = {row.variant: [row.mean(metric.name) for metric in metrics] for row in rows}
     return {variant: tuple(v for v in point if v is not None) for variant, point in found.items() if None not in point}
 
 
-def dominators(points: Mapping[str, Point], metrics: Sequence[Metric]) -> dict[str, tuple[str, ...]]:
+def find_dominators(points: Mapping[str, Point], metrics: Sequence[Metric]) -> dict[str, tuple[str, ...]]:
     """Variant → those that are at least as good in every metric and better in one; the front has none."""
     signs = [1 if metric.direction == "higher" else -1 for metric in metrics]
     turned = {name: tuple(s * v for s, v in zip(signs, point, strict=True)) for name, point in points.items()}

@@ -95,7 +95,7 @@ class Resampler:
         """(resamples,) deviations of the mean of (seeds, examples) scores, given those that are due to examples."""
         import numpy as np
 
-        of_seeds, of_examples = self.variances(*mean_squares(scores), seeds=len(scores))
+        of_seeds, of_examples = self.variances(*compute_mean_squares(scores), seeds=len(scores))
         spread = float(by_examples.std())
         # In place from here on: with many pairs, new arrays would take longer than what is computed in them.
         np.sqrt(of_seeds, out=of_seeds)
@@ -157,7 +157,7 @@ class Resampler:
             yield start, min(_CHUNK, self.resamples - start)
 
 
-def mean_squares(scores: Floats) -> tuple[float, float, float]:
+def compute_mean_squares(scores: Floats) -> tuple[float, float, float]:
     """Mean squares of seeds, of examples and of what is left of (seeds, examples) scores; 0 where there is but one.
 
     The two-way layout without replication: they estimate e·S + R, s·E + R and R for variances S of seeds, E of examples

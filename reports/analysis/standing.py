@@ -1,7 +1,7 @@
 """The standing of a table: places, intervals and differences, each worked out once and handed to whoever shows them.
 
 Candidates stand in the order of the primary metric, the base is their measure, and failures come last. A row's rank is
-one more than the number of rows that are better and told apart from it (1, 1, 3). With two seeds or more that is said
+one more than the number of rows that are significantly better (1, 1, 3). With two seeds or more that is said
 of the methods, with one of the trained models; where records lack the scores of their examples, of means.
 Two rows are compared on the seeds that both have, so that one with the lower mean over all its seeds may be the better.
 """
@@ -14,9 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reports.analysis.resampling import Resampler
-from reports.analysis.stats import Difference, Interval, compare_rows, compute_intervals, rank_rows, seed_interval
+from reports.analysis.stats import (
+    Difference,
+    Interval,
+    compare_rows,
+    compute_intervals,
+    compute_seed_interval,
+    rank_rows,
+)
 from reports.analysis.tables import Row, Table
-from reports.records.metrics import PRIMARY, Metric, known
+from reports.records.metrics import PRIMARY, Metric, collect_metrics
 
 TIE = 4
 """Decimals to which means must agree to share a rank where nothing more is known."""
@@ -48,7 +55,7 @@ class Standing:
     @cached_property
     def metrics(self) -> Mapping[str, Metric]:
         """Every metric that the table's records can have."""
-        return known(self.table.records)
+        return collect_metrics(self.table.records)
 
     @cached_property
     def places(self) -> tuple[Place, ...]:
@@ -131,17 +138,17 @@ class Standing:
     def _compute_interval(self, row: Row, metric: str) -> Interval | None:
         if self.table.parts or metric not in self.metrics:
             return None
-        found = self.resampled_intervals(metric).get(row.variant) or seed_interval(row.values(metric))
+        found = self.resampled_intervals(metric).get(row.variant) or compute_seed_interval(row.values(metric))
         if found is None:
             return None
         least, most = self.metrics[metric].range
         return dataclasses.replace(found, low=max(found.low, least), high=min(found.high, most))
 
     def _beats(self, first: Row, second: Row) -> bool:
-        """Whether the first row is better and told apart from the second."""
+        """Whether the first row is significantly better than the second."""
         found = self.difference(first.variant, second.variant)
         if found is not None:
-            return found.above
+            return found.significantly_better
         seeds = [set(row.scores(PRIMARY)) for row in (first, second)]
         if all(seeds) and not set.intersection(*seeds) and not self.table.parts:
             return False  # they could be compared, had they a seed in common

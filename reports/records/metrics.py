@@ -40,10 +40,13 @@ class Metric:
     """One declared number."""
 
     name: Text
+    """Key of the number in a record."""
     title: Text
     """Column head in tables."""
     unit: Unit
+    """What it is counted in."""
     direction: Literal["higher", "lower"] | None
+    """Which way is better; `null` for numbers that only describe."""
     formula: Text
     """How it is computed, in words; the report shows that of metrics that do not come with the harness."""
 
@@ -274,14 +277,14 @@ _LEARNING_CURVES = (
         "time to quality",
         "s",
         "lower",
-        "training time, evaluations left out, at the first point of the learning curve with the ROUGE-L aimed at",
+        "training time, evaluations left out, at the first point of the learning curve that reaches the target ROUGE-L",
     ),
     Metric(
         "tokens_to_quality",
         "tokens to quality",
         "tokens",
         "lower",
-        "training tokens at the first point of the learning curve with the ROUGE-L aimed at",
+        "training tokens at the first point of the learning curve that reaches the target ROUGE-L",
     ),
 )
 
@@ -298,8 +301,8 @@ RESERVED = frozenset({"gain"})
 """Names that tables have for columns of their own."""
 
 
-def known(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
-    """`METRICS`, and after them what the records declare besides; of two that say different things the first counts."""
+def collect_metrics(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
+    """`METRICS`, and after them what the records declare besides; if two declare the same name, the first counts."""
     found = dict(METRICS)
     for record in records:
         for name, metric in record.declared.items():
@@ -308,7 +311,7 @@ def known(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
     return found
 
 
-def contested(records: Iterable[DeclaresMetrics]) -> list[str]:
+def find_contested_metrics(records: Iterable[DeclaresMetrics]) -> list[str]:
     """Names under which records measured different things, such as by other versions of a library."""
     formulas: dict[str, set[str]] = {}
     for record in records:

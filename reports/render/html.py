@@ -12,7 +12,7 @@ from reports.svg import axes
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(sections: Sequence[Section]) -> str:
+def render_html(sections: Sequence[Section]) -> str:
     """The whole page. Every text is escaped: names and messages come from users, data and libraries."""
     import jinja2
     from markupsafe import Markup

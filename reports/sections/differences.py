@@ -17,100 +17,107 @@ _MANY = 12
 """Rows from which on the matrix would be wider than a page; the file of all pairs has them."""
 
 
-def chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
+def build_chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | None:
     """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
     if standing.table.parts:  # of rows that cannot be compared there is nothing to say
         return None
-    rows = _by_score(standing)
-    said = (_sentence(standing, a, b) for a, b in itertools.pairwise(rows))
+    rows = _sort_by_score(standing)
+    said = (_describe_pair(standing, a, b) for a, b in itertools.pairwise(rows))
     points = tuple(point for point in said if point)
     grids = [
         (heading, grid)
-        for heading, grid in (_matrix(standing, rows), _intervals(standing, metrics))
+        for heading, grid in (_build_matrix(standing, rows), _build_intervals(standing, metrics))
         if grid is not None
     ]
     if not (points or grids):
         return None
-    return Chapter("Are the differences real?", points, tuple(grids), _footnotes(standing, bool(points)))
+    return Chapter("Are the differences real?", points, tuple(grids), _list_footnotes(standing, bool(points)))
 
 
-def _by_score(standing: Standing) -> list[Row]:
+def _sort_by_score(standing: Standing) -> list[Row]:
     """Candidates and the base, the highest mean first."""
     rows = [place.row for place in standing.places if place.rank is not None or place.row.role == "base"]
     scored = [(mean, row) for row in rows if (mean := row.mean(PRIMARY)) is not None]
     return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1].variant))]
 
 
-def _sentence(standing: Standing, better: Row, worse: Row) -> str | None:
+def _describe_pair(standing: Standing, better: Row, worse: Row) -> str | None:
     found = standing.difference(better.variant, worse.variant)
     if found is None:
         return None
     if found.interval.mean < 0:  # its mean is higher over other seeds than the two have in common
         better, worse, found = worse, better, found.turned()
     interval, title = found.interval, METRICS[PRIMARY].title
-    amount = (
-        f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_shown)})"
-    )
+    ends = f"95% interval {interval.low:.3f} to {interval.high:.3f}"
+    amount = f"{interval.mean:.3f} {title} ({ends}; {_format_p(found.p_shown)})"
     pair = f"{better.variant} and {worse.variant}"
-    if found.told_apart:
-        return f"{better.variant} scores higher than {worse.variant}: by {amount}, over {interval.seeds} seeds."
-    if interval.seeds > 1:
-        return f"{pair} are not told apart: a difference of {amount}, over {interval.seeds} seeds, may be chance."
-    if found.models_told_apart:
+    if found.methods_differ:
         return (
-            f"{pair}: with one seed only these two trained models are told apart, by {amount}; "
+            f"{better.variant} scores significantly higher than {worse.variant}: by {amount}, "
+            f"over {interval.seeds} seeds."
+        )
+    if interval.seeds > 1:
+        return (
+            f"{pair} are not significantly different: a difference of {amount}, over {interval.seeds} seeds, "
+            "may be chance."
+        )
+    if found.models_differ:
+        return (
+            f"{pair}: with one seed only these two trained models are significantly different, by {amount}; "
             "trained with another seed, the methods may come out the other way round."
         )
-    return f"{pair}: with one seed, not even these two trained models are told apart: {amount}."
+    return f"{pair}: with one seed, not even these two trained models are significantly different: {amount}."
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
-def _matrix(standing: Standing, rows: Sequence[Row]) -> tuple[str, Grid | None]:
+def _build_matrix(standing: Standing, rows: Sequence[Row]) -> tuple[str, Grid | None]:
     heading = "Probability of improvement"
     compared = {name for pair in standing.differences for name in pair}
     rows = [row for row in rows if row.variant in compared]
     if not 2 <= len(rows) <= _MANY:
         return heading, None
-    body = [(row.variant, *(_chance(standing, row, other) for other in rows)) for row in rows]
+    body = [(row.variant, *(_format_improvement(standing, row, other) for other in rows)) for row in rows]
     header = ("over", *(row.variant for row in rows))
     return heading, Grid(header, (False, *(True for _ in rows)), tuple(body))
 
 
-def _chance(standing: Standing, row: Row, other: Row) -> str:
+def _format_improvement(standing: Standing, row: Row, other: Row) -> str:
     found = standing.difference(row.variant, other.variant)
     if found is None:
         return "" if row is not other else "·"
-    return f"{found.improvement:.2f}{'*' if found.told_apart else ''}"
+    return f"{found.improvement:.2f}{'*' if found.methods_differ else ''}"
 
 
-def _intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
+def _build_intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
     rows = [row for row in standing.table.all_rows if row.ok]
     columns = [(metric, {row.variant: standing.interval(row, metric.name) for row in rows}) for metric in metrics]
     columns = [(metric, found) for metric, found in columns if any(found.values())]
     if not columns:
         return "", None
-    body = [(row.variant, *(_cell(row, found[row.variant], metric) for metric, found in columns)) for row in rows]
+    body = [
+        (row.variant, *(_format_cell(row, found[row.variant], metric) for metric, found in columns)) for row in rows
+    ]
     header = ("method", *(metric.title for metric, _ in columns))
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
 
 
-def over(found: Interval) -> str:
+def describe_scope(found: Interval) -> str:
     """What an interval of scores is over, in brackets; empty where it is over seeds as well."""
     return " (examples)" if found.seeds < 2 else ""
 
 
-def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
+def _format_cell(row: Row, found: Interval | None, metric: Metric) -> str:
     if found is None:
         return format_value(row.mean(metric.name), metric.unit)
     deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, metric.unit).lstrip('+')}"
     low, high = (format_value(end, metric.unit) for end in (found.low, found.high))
-    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{over(found)}"
+    return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{describe_scope(found)}"
 
 
-def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
+def _list_footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
     pairs, notes = len(standing.differences), []
     if compared:
         several = any(found.interval.seeds > 1 for found in standing.differences.values())
@@ -118,12 +125,12 @@ def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
         notes.append(
             "Paired on the same examples and on the seeds that both rows have. An interval is of its pair alone; "
             f"p-values, of {test}, count all {pairs} pairs of the table (Holm): an interval may leave out 0 although "
-            "the pair is not told apart. differences.csv has every pair."
+            "the pair is not significantly different. differences.csv has every pair."
         )
         few = len({name for pair in standing.differences for name in pair}) <= _MANY
         notes.append(
             "The probability of improvement is the chance that the row scores higher than the column on an example, "
-            "each with any of its seeds; ties count half; * means told apart."
+            "each with any of its seeds; ties count half; * means significantly different."
             if few
             else "The matrix of probabilities of improvement is too wide to be shown; differences.csv has them."
         )

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from reports.analysis import general_text, mixed
 from reports.analysis.standing import Place, Standing
 from reports.analysis.tables import Table
-from reports.analysis.tables import differences as differing_fields
+from reports.analysis.tables import find_differing_fields as differing_fields
 from reports.format import format_gain, format_value
-from reports.records.metrics import METRICS, PRIMARY, Metric, contested
+from reports.records.metrics import METRICS, PRIMARY, Metric, find_contested_metrics
 from reports.records.record import Record
 from reports.sections import (
     conditions,
@@ -50,7 +50,7 @@ COLUMNS = (
     "energy_joules",
     "cost",
 )
-"""Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
+"""Metrics of the ranked table, in order; a column without any value is named below the table instead."""
 _TITLES = {GAIN: "gain in ROUGE-L", INTERVAL: "95% interval"}
 _FEW = 3
 """Rows that may all be printed as the best ones; of more, only as many as half of all."""
@@ -76,75 +76,75 @@ class Section:
     warnings: tuple[str, ...]
 
 
-def sections(standings: Sequence[Standing], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
+def build_sections(standings: Sequence[Standing], traded: Sequence[Metric] | None = None) -> tuple[Section, ...]:
     """One section per table; several are numbered, and each says in what it differs from the others.
 
     `traded` are the metrics whose Pareto front is shown, the usual ones if not given.
     """
     count = len(standings)
     differing = differing_fields([standing.table.key for standing in standings]) if count > 1 else []
-    return tuple(_section(standing, n, count, differing, traded) for n, standing in enumerate(standings, start=1))
+    return tuple(_build_section(standing, n, count, differing, traded) for n, standing in enumerate(standings, start=1))
 
 
-def _section(
+def _build_section(
     standing: Standing, number: int, of: int, differing: Sequence[str], traded: Sequence[Metric] | None
 ) -> Section:
     table, order, metrics = standing.table, standing.places, standing.metrics
     first = [part.records[0] for part in table.parts or (table,)]
     heading = ", ".join(dict.fromkeys(f"{record.model.name} on {record.task.name}" for record in first))
     rows = [place.row for place in order]
-    names = [name for name in _columns(metrics) if _measured(name, order)]
+    names = [name for name in _list_columns(metrics) if _is_measured(name, order)]
     notes = [note for record in first for note in (record.model.note, record.task.note) if note]
-    notes += preference_learning.notes(rows)
+    notes += preference_learning.list_notes(rows)
     if of > 1:
         heading = f"{number}. {heading}"
-        notes.append(f"This table stands apart because these differ: {', '.join(differing)}.")
+        notes.append(f"This table is separate because these differ: {', '.join(differing)}.")
     return Section(
         heading=heading,
-        answer=" ".join(filter(None, (mixed.warning(table), summary.of(standing)))),
+        answer=" ".join(filter(None, (mixed.describe_mixture(table), summary.summarize(standing)))),
         notes=tuple(dict.fromkeys(notes)),
-        facts=conditions.of(table),
-        ranking=_ranking(standing, names),
+        facts=conditions.list_conditions(table),
+        ranking=_build_ranking(standing, names),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
-        footnotes=_footnotes(standing, names),
-        chapters=_chapters(standing, names, traded, "" if of == 1 else f"-{number}"),
-        failures=_failures(table),
-        settings=settings.of(table),
-        warnings=(*preference_learning.warnings(rows), *tuning.warnings(rows), *_warnings(table)),
+        footnotes=_list_footnotes(standing, names),
+        chapters=_build_chapters(standing, names, traded, "" if of == 1 else f"-{number}"),
+        failures=_build_failures(table),
+        settings=settings.build_settings_grid(table),
+        warnings=(*preference_learning.list_warnings(rows), *tuning.list_warnings(rows), *_list_warnings(table)),
     )
 
 
-def _chapters(
+def _build_chapters(
     standing: Standing,
     names: Sequence[str],
     traded: Sequence[Metric] | None,
     suffix: str,
 ) -> tuple[Chapter, ...]:
-    """What there is to say beside the ranking; `suffix` tells the plots of several tables apart."""
+    """What there is to say beside the ranking; `suffix` ends the names of its plots."""
     rows = [place.row for place in standing.places]
     metrics = standing.metrics
     parts = (
-        differences.chapter(standing, [metrics[name] for name in names if name in metrics]),
-        trade_offs.chapter(standing, traded, f"trade-offs{suffix}.svg"),
-        tuning.chapter(rows, standing.table.tries),
-        outputs.chapter(rows),
-        preference_learning.chapter(rows, f"reward-kl{suffix}.svg"),
-        learning_curves.chapter(rows, f"learning-curve{suffix}.svg"),
+        differences.build_chapter(standing, [metrics[name] for name in names if name in metrics]),
+        trade_offs.build_chapter(standing, traded, f"trade-offs{suffix}.svg"),
+        tuning.build_chapter(rows, standing.table.tries),
+        outputs.build_chapter(rows),
+        preference_learning.build_chapter(rows, f"reward-kl{suffix}.svg"),
+        learning_curves.build_chapter(rows, f"learning-curve{suffix}.svg"),
     )
     return tuple(part for part in parts if part is not None)
 
 
-def _measured(name: str, order: Sequence[Place]) -> bool:
-    return any(_number(place, name) is not None for place in order)
+def _is_measured(name: str, order: Sequence[Place]) -> bool:
+    return any(_find_number(place, name) is not None for place in order)
 
 
-def _columns(metrics: Mapping[str, Metric]) -> list[str]:
+def _list_columns(metrics: Mapping[str, Metric]) -> list[str]:
     """`COLUMNS`, with the metrics that do not come with every run after ROUGE."""
     after = COLUMNS.index("rougeLsum") + 1
     return [*COLUMNS[:after], *(name for name in metrics if name not in METRICS), *COLUMNS[after:]]
 
 
-def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
+def _build_ranking(standing: Standing, names: Sequence[str]) -> Grid:
     table, order, metrics = standing.table, standing.places, standing.metrics
     titles = [_TITLES.get(name) or metrics[name].title for name in names]
     if INTERVAL in names and len(table.seeds) < 2:
@@ -155,15 +155,16 @@ def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
         best = best[:1]  # where nearly all are first, that says nothing
     rows = []
     for place in order:
-        cells = [_cell(standing, place, name) for name in names]
-        rows.append((_rank(table, place), place.row.variant, summary.seeds_of(place.row), *cells))
+        cells = [_format_cell(standing, place, name) for name in names]
+        rows.append((_format_rank(table, place), place.row.variant, summary.count_seeds(place.row), *cells))
     return Grid(
         header,
         (True, False, *(True for _ in header[2:])),
         tuple(rows),
         emphasised=tuple(place in best for place in order),
         values=tuple(
-            (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
+            (place.rank, None, len(place.row.ok) or None, *(_find_number(place, name) for name in names))
+            for place in order
         ),
         lower_is_better=(
             True,
@@ -174,13 +175,13 @@ def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
     )
 
 
-def _number(place: Place, name: str) -> float | None:
+def _find_number(place: Place, name: str) -> float | None:
     if name == INTERVAL:
         return place.row.mean(PRIMARY) if place.row.scores(PRIMARY) else None
     return place.gain if name == GAIN else place.row.mean(name)
 
 
-def _rank(table: Table, place: Place) -> str:
+def _format_rank(table: Table, place: Place) -> str:
     if place.rank is not None:
         return "–" if table.parts else str(place.rank)
     if place.row.role != "candidate":
@@ -188,7 +189,7 @@ def _rank(table: Table, place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(standing: Standing, place: Place, name: str) -> str:
+def _format_cell(standing: Standing, place: Place, name: str) -> str:
     if name == GAIN:
         return format_gain(place.gain)
     if name == INTERVAL:
@@ -199,13 +200,15 @@ def _cell(standing: Standing, place: Place, name: str) -> str:
     return text if deviation is None else f"{text} ± {deviation:.3f}"
 
 
-def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
+def _list_footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
     table, metrics = standing.table, standing.metrics
     more = [name for name in names if name not in METRICS and name in metrics]
     notes = [f"{metrics[name].title}: {metrics[name].formula}." for name in more]
     absent = [name for name in COLUMNS if name not in names and name in METRICS]
     if absent:
-        notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
+        notes.append(
+            f"Not measured here: {', '.join(METRICS[name].title + _explain_absence(name, table) for name in absent)}."
+        )
     if not any(row.role == "base" for row in table.all_rows):
         notes.append("There is no result of the base model, so no gain can be given.")
     lower = [metrics[name].title for name in names if name in metrics and metrics[name].direction == "lower"]
@@ -215,36 +218,40 @@ def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
         notes.append("± is the standard deviation over seeds.")
     if standing.differences:
         what = "methods" if len(table.seeds) > 1 else "these trained models, not of the methods"
-        notes.append(f"A rank is 1 more than the number of rows that are better and told apart: ranks are of {what}.")
+        notes.append(
+            f"A rank is 1 more than the number of rows that are significantly better: ranks are of {what}. Two rows "
+            "are significantly different where, if they were equal, a difference this large would be found in fewer "
+            "than 5% of such tables (p < 0.05, adjusted for all pairs)."
+        )
     if "forgetting" in names:
-        notes.append(general_text.note(table.records))
+        notes.append(general_text.describe_texts(table.records))
     return tuple(notes)
 
 
-def _why_not(name: str, table: Table) -> str:
+def _explain_absence(name: str, table: Table) -> str:
     """The reason in brackets, where the records give one."""
     accelerator = any(record.environment.hardware.get("devices") for record in table.records)
     reasons = {
         "peak_device_allocated_bytes": "" if accelerator else "no accelerator",
         "peak_tensor_bytes": "counted only without an accelerator" if accelerator else "",
         "energy_joules": "no energy counter",
-        "forgetting": general_text.why_not(table.records),
+        "forgetting": general_text.explain_absence(table.records),
         "cost": "no --price-per-hour",
     }
     return f" ({reasons[name]})" if reasons.get(name) else ""
 
 
-def _warnings(table: Table) -> tuple[str, ...]:
+def _list_warnings(table: Table) -> tuple[str, ...]:
     """What should make a reader doubt the numbers."""
     cut: dict[str, list[str]] = {}
     for row in table.all_rows:
-        for split, count in conditions.most_cut(row.ok).items():
-            seen = conditions.examples_seen(row.ok, split)
+        for split, count in conditions.count_cut_examples(row.ok).items():
+            seen = conditions.count_examples_seen(row.ok, split)
             if seen and count > _MUCH_CUT * seen:
                 said = f"{count:,} of {seen:,} {split} examples were cut to the token limits."
                 cut.setdefault(said, []).append(row.variant)
     warnings = [f"{', '.join(variants)}: {said}" for said, variants in cut.items()]
-    warnings += filter(None, map(conditions.smaller_batches, table.records))
+    warnings += filter(None, map(conditions.describe_smaller_batches, table.records))
     seeds = {tuple(record.seed for record in row.ok) for row in table.rows if row.ok}
     if len(seeds) > 1 and not table.parts:
         warnings.append(
@@ -254,9 +261,9 @@ def _warnings(table: Table) -> tuple[str, ...]:
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
         warnings.append(
-            "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
+            "These records were made with different versions of the harness's own code; `--rerun all` repeats them all."
         )
-    if changed := contested(table.records):
+    if changed := find_contested_metrics(table.records):
         warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")
     if table.superseded:
         warnings.append(
@@ -265,20 +272,20 @@ def _warnings(table: Table) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _failures(table: Table) -> Grid | None:
-    rows = [_failure(record) for row in table.all_rows for record in row.failed]
+def _build_failures(table: Table) -> Grid | None:
+    rows = [_describe_failure(record) for row in table.all_rows for record in row.failed]
     if not rows:
         return None
     titles = ("method", "seed", "ending", "where", "log", "why")
     return Grid(titles, (False, True, False, False, False, False), tuple(rows))
 
 
-def _failure(record: Record) -> tuple[str, ...]:
+def _describe_failure(record: Record) -> tuple[str, ...]:
     where = (record.phase or "") + (f", step {record.step}" if record.step else "")
     return record.variant, str(record.seed), record.status, where, record.log or "", record.message or ""
 
 
-def with_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Section, ...]:
+def add_problems(made: Sequence[Section], problems: Sequence[str]) -> tuple[Section, ...]:
     """The sections, the first of which names the files that were set aside."""
     if not problems or not made:
         return tuple(made)

@@ -50,7 +50,7 @@ def page_width(panels: int) -> int:
     return (min(2, panels) or 1) * WIDTH
 
 
-def page(
+def draw_page(
     legend: Sequence[str], panels: Sequence[Sequence[str]], description: str, *, alone: bool, top: int = LEGEND
 ) -> str:
     """Panels, two beside each other, below a legend of the height `top`, as one SVG element; `alone` as a file with a
@@ -60,7 +60,7 @@ def page(
     height = top + math.ceil(len(panels) / columns) * HEIGHT
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     space = ' xmlns="http://www.w3.org/2000/svg"' if alone else ""
-    parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{safe(description)}">']
+    parts = [f'<svg{space} class="plot" role="img" {size} aria-label="{escape_text(description)}">']
     if alone:
         paper = f'<rect class="page" x="0" y="0" width="{width}" height="{height}"/>'
         parts.append(f"<style>\n{ALONE}{STYLE}</style>\n{paper}")
@@ -71,27 +71,32 @@ def page(
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def frame(title: str, x_label: str, y_label: str, xs: Range, ys: Range) -> list[str]:
+def draw_frame(title: str, x_label: str, y_label: str, xs: Range, ys: Range) -> list[str]:
     """Title, grid, ticks, axes and labels of one panel."""
-    parts = [f'<text class="title" x="{LEFT}" y="20">{cut(title, _TITLE)}</text>']
-    for value in _ticks(xs):
-        x = place(value, xs, LEFT, RIGHT)
+    parts = [f'<text class="title" x="{LEFT}" y="20">{shorten(title, _TITLE)}</text>']
+    for value in _list_ticks(xs):
+        x = locate(value, xs, LEFT, RIGHT)
         parts.append(f'<path class="grid" d="M{x} {TOP}V{BOTTOM}"/>')
-        parts.append(f'<text class="tick" x="{x}" y="{BOTTOM + 16}" text-anchor="middle">{_label(value, xs)}</text>')
-    for value in _ticks(ys):
-        y = place(value, ys, BOTTOM, TOP)
+        parts.append(
+            f'<text class="tick" x="{x}" y="{BOTTOM + 16}" text-anchor="middle">{_format_tick(value, xs)}</text>'
+        )
+    for value in _list_ticks(ys):
+        y = locate(value, ys, BOTTOM, TOP)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{_label(value, ys)}</text>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{_format_tick(value, ys)}</text>'
+        )
     middle, centre = (LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2
+    y_text = shorten(y_label, _LABEL)
     return [
         *parts,
         f'<path class="axis" fill="none" d="M{LEFT} {TOP}V{BOTTOM}H{RIGHT}"/>',
-        f'<text x="{middle:g}" y="{HEIGHT - 16}" text-anchor="middle">{safe(x_label)}</text>',
-        f'<text transform="translate(14 {centre:g}) rotate(-90)" text-anchor="middle">{cut(y_label, _LABEL)}</text>',
+        f'<text x="{middle:g}" y="{HEIGHT - 16}" text-anchor="middle">{escape_text(x_label)}</text>',
+        f'<text transform="translate(14 {centre:g}) rotate(-90)" text-anchor="middle">{y_text}</text>',
     ]
 
 
-def span(values: Sequence[float]) -> Range:
+def fit_axis(values: Sequence[float]) -> Range:
     """An axis that holds all values and begins and ends at a tick; one value alone stands in its middle."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     if high - low <= max(1e-12, 1e-6 * max(abs(low), abs(high))):
@@ -102,12 +107,12 @@ def span(values: Sequence[float]) -> Range:
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step
 
 
-def _ticks(axis: Range) -> list[float]:
+def _list_ticks(axis: Range) -> list[float]:
     low, high, step = axis
     return [(round(low / step) + index) * step for index in range(round((high - low) / step) + 1)]
 
 
-def _label(value: float, axis: Range) -> str:
+def _format_tick(value: float, axis: Range) -> str:
     """A tick with the decimals that its step needs, or as a power of ten where that would be long."""
     digits = max(0, -math.floor(math.log10(axis[2]) + 1e-9))
     largest = max(abs(axis[0]), abs(axis[1]))
@@ -115,18 +120,18 @@ def _label(value: float, axis: Range) -> str:
     return "0" if float(text) == 0 else text.replace("-", "−")
 
 
-def place(value: float, axis: Range, start: float, end: float) -> float:
+def locate(value: float, axis: Range, start: float, end: float) -> float:
     """Where a value stands between the two ends of an axis, in pixels."""
     return round(start + (value - axis[0]) / (axis[1] - axis[0]) * (end - start), 1)
 
 
-def cut(text: str, characters: int) -> str:
+def shorten(text: str, characters: int) -> str:
     """The text, or as much of it as fits and the whole under the pointer."""
     if len(text) <= characters:
-        return safe(text)
-    return f"{safe(text[: characters - 1])}…<title>{safe(text)}</title>"
+        return escape_text(text)
+    return f"{escape_text(text[: characters - 1])}…<title>{escape_text(text)}</title>"
 
 
-def safe(text: str) -> str:
+def escape_text(text: str) -> str:
     """Text for an SVG: escaped, one line, without what XML refuses."""
     return escape(replace_hidden(" ".join(text.split())))

@@ -1,4 +1,4 @@
-"""What faults are injected through: a run of the real command line, all its processes, and what it has finished."""
+"""The test rig for faults: runs the real command line, finds its processes, and reads what it has finished."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = Path(__file__).parent / "plugin"
 MACHINE = Path(__file__).parent / "machine"
 DYING_SECONDS = 3.0
-"""How long what was killed may take to be gone on a busy machine; it takes some milliseconds otherwise."""
+"""How long killed processes may take to disappear on a busy machine; otherwise it takes milliseconds."""
 LONGEST_SECONDS = 180.0
-"""No start of a run in these tests takes longer."""
+"""Upper bound for one start of a run."""
 
 
 @dataclass
 class Figures:
-    """What a suite of faults comes to; all but the first two must be 0."""
+    """Counts over a suite of faults; all but the first two must be 0."""
 
     faults: Counter[str] = field(default_factory=Counter)
     """Kind → how many were injected."""
@@ -41,11 +41,11 @@ class Figures:
     left: int = 0
     """Processes that outlived their run."""
     amiss: list[str] = field(default_factory=list)
-    """Whatever else was not as it must be."""
+    """Descriptions of everything else that went wrong."""
     seconds: float = 0.0
 
-    def lines(self) -> list[str]:
-        """What the suite prints."""
+    def format_lines(self) -> list[str]:
+        """The lines that the suite prints."""
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self.faults.items()))
         return [
             f"faults injected: {self.faults.total()} ({kinds})",
@@ -59,7 +59,7 @@ class Figures:
         ]
 
     def add(self, other: Figures) -> None:
-        """Take in the figures of a part."""
+        """Add the counts of another part."""
         self.faults += other.faults
         self.amiss += other.amiss
         for name in ("writing", "lost", "doubled", "left", "seconds"):
@@ -67,12 +67,12 @@ class Figures:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was lost, doubled, left or amiss."""
+        """Whether nothing was lost, doubled, left over or wrong."""
         return not (self.lost or self.doubled or self.left or self.amiss)
 
 
 class Run:
-    """One command on one run directory. Its processes are known by a variable that they all inherit."""
+    """One command on one run directory. Its processes are found by a variable that they all inherit."""
 
     def __init__(self, directory: Path, *arguments: str, search: str = "", **variables: str) -> None:
         self.directory = directory
@@ -84,14 +84,14 @@ class Run:
             **os.environ,
             **variables,
             name: value,
-            "PYTHONUNBUFFERED": "1",  # what was printed before a kill is to be seen
+            "PYTHONUNBUFFERED": "1",  # so that output before a kill is not lost
             "OMP_NUM_THREADS": "1",
             "PYTHONPATH": os.pathsep.join(filter(None, [search, os.environ.get("PYTHONPATH", "")])),
         }
         self.output = directory.with_name(f"{directory.name}.output")
 
     def start(self, *more: str, prefix: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        """Start the command; `prefix` is one that starts others, such as `prlimit`."""
+        """Start the command; `prefix` is a command that starts it, such as `prlimit`."""
         with self.output.open("wb") as output:
             return subprocess.Popen(
                 [*prefix, *self.command, *more],
@@ -100,7 +100,7 @@ class Run:
                 stderr=output,
                 env=self.environment,
                 cwd=ROOT,
-                preexec_fn=_hear_signals,
+                preexec_fn=_reset_signals,
             )
 
     def finish(self, *more: str, prefix: tuple[str, ...] = ()) -> int:
@@ -109,7 +109,7 @@ class Run:
             return self.end(process)
 
     def end(self, process: subprocess.Popen[bytes]) -> int:
-        """The exit code of a process that ends in time; one that does not is killed, which the code then shows."""
+        """Wait for a process and return its exit code; kill it if it takes too long, which the code then shows."""
         try:
             return process.wait(LONGEST_SECONDS)
         except subprocess.TimeoutExpired:
@@ -117,51 +117,51 @@ class Run:
             return process.wait()
 
     @property
-    def said(self) -> str:
-        """What the last start has printed so far."""
+    def printed(self) -> str:
+        """What the current or last start has printed so far."""
         return self.output.read_text(encoding="utf-8", errors="replace")
 
     def wait_for(self, phase: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait until a trial is in a phase. Raises `AssertionError` if the run ends without."""
-        while f"        {phase}\n" not in self.said:
-            assert process.poll() is None, f"the run ended without the phase {phase}:\n{self.said}"
+        """Wait until a trial is in a phase. Raises `AssertionError` if the run ends before that."""
+        while f"        {phase}\n" not in self.printed:
+            assert process.poll() is None, f"the run ended without the phase {phase}:\n{self.printed}"
             time.sleep(0.01)
 
-    def processes(self) -> dict[int, str]:
+    def find_processes(self) -> dict[int, str]:
         """Id → command line of every process that the run started, itself included, in the order of their start."""
         found = {}
         for folder in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
-            with contextlib.suppress(OSError):  # a zombie has no environment, and is no process any more
+            with contextlib.suppress(OSError):  # a zombie has no environment and does not count
                 if self._marker.encode() in (folder / "environ").read_bytes().split(b"\0"):
                     found[int(folder.name)] = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         return found
 
-    def keeper(self, parent: int) -> int | None:
-        """Id of the keeper that this parent has now."""
-        return next((pid for pid in children(parent) if "harness.launchers.supervisor" in self._line(pid)), None)
+    def find_supervisor(self, parent: int) -> int | None:
+        """Id of the parent's current supervisor."""
+        return next((pid for pid in find_children(parent) if "harness.launchers.supervisor" in self._line(pid)), None)
 
-    def worker(self, parent: int) -> int | None:
-        """Id of the worker that this parent's keeper has now."""
-        keeper = self.keeper(parent)
-        found = children(keeper) if keeper else []
+    def find_worker(self, parent: int) -> int | None:
+        """Id of the worker of the parent's current supervisor."""
+        supervisor = self.find_supervisor(parent)
+        found = find_children(supervisor) if supervisor else []
         return next((pid for pid in found if " -m harness.worker " in self._line(pid)), None)
 
-    def left(self, among: Set[int] | None = None) -> list[str]:
-        """Command lines of processes, of these or of all, that are not gone in time."""
+    def find_leftovers(self, among: Set[int] | None = None) -> list[str]:
+        """Command lines of the run's processes (or of those in `among`) that do not disappear in time."""
         deadline = time.monotonic() + DYING_SECONDS
         while True:
-            found = [line for pid, line in self.processes().items() if among is None or pid in among]
+            found = [line for pid, line in self.find_processes().items() if among is None or pid in among]
             if not found or time.monotonic() > deadline:
                 return found
             time.sleep(0.01)
 
-    def records(self) -> dict[str, Record]:
-        """Variant → record; of several seeds the last. Raises `AssertionError` if a file is none."""
+    def read_records(self) -> dict[str, Record]:
+        """Variant → record, of several seeds the last. Raises `AssertionError` if a file is not a record."""
         records, problems = self.store.read()
         assert not problems, problems
         return {record.variant: record for record in records}
 
-    def finished(self) -> dict[str, bytes]:
+    def read_finished(self) -> dict[str, bytes]:
         """File name → bytes of each record that ended ok."""
         found = {}
         for path in sorted((self.directory / "records").glob("*.json")):
@@ -170,10 +170,10 @@ class Run:
                 found[path.name] = text
         return found
 
-    def drafts(self) -> list[Path]:
-        """Files that were being written and are not whole."""
+    def find_drafts(self) -> list[Path]:
+        """Files whose writing was interrupted."""
         found = [path for path in self.directory.rglob("*") if path.suffix == ".draft"]
-        return [path for path in found if ".probe" not in path.name]  # which holds nothing
+        return [path for path in found if ".probe" not in path.name]  # a probe is always empty
 
     def _line(self, pid: int) -> str:
         try:
@@ -182,14 +182,14 @@ class Run:
             return ""
 
 
-def hear_signals() -> None:
-    """Undo that SIGINT is ignored, as a shell does for what it starts in the background; runs would inherit it."""
+def restore_interrupt() -> None:
+    """Restore SIGINT where a shell ignores it for background jobs; the runs would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def installed(site: Path) -> str:
-    """The search path that installs the method `faulty`, by a folder that is made."""
+def install_plugin(site: Path) -> str:
+    """Make a folder that installs the method `faulty`; return the search path for it."""
     info = site / "harness_fault_plugin-1.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: harness-fault-plugin\nVersion: 1\n")
@@ -197,7 +197,7 @@ def installed(site: Path) -> str:
     return f"{PLUGIN}{os.pathsep}{site}"
 
 
-def children(pid: int) -> list[int]:
+def find_children(pid: int) -> list[int]:
     """Ids of a process's children."""
     with contextlib.suppress(OSError):
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
@@ -205,13 +205,13 @@ def children(pid: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A small file system of its own at a folder. Raises `OSError` where this process may not mount one."""
+def mount_file_system(folder: Path, size: str) -> Iterator[None]:
+    """Mount a small file system at a folder. Raises `OSError` where this process may not mount one."""
     folder.mkdir(exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError(f"no file system can be mounted here: {done.stderr.strip()}")
+        raise OSError(f"no file system can be mount_file_system here: {done.stderr.strip()}")
     try:
         yield
     finally:
@@ -219,8 +219,8 @@ def mounted(folder: Path, size: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def memory_limited(limit: int) -> Iterator[tuple[str, ...]]:
-    """The start of a command line that runs in a control group with so many bytes. Raises `OSError` where none is."""
+def limit_memory(limit: int) -> Iterator[tuple[str, ...]]:
+    """A command prefix that limits memory by a control group. Raises `OSError` where there are no control groups."""
     root = Path("/sys/fs/cgroup")
     second = (root / "cgroup.controllers").is_file()
     group = root / ("" if second else "memory") / f"harness-fault-{uuid.uuid4().hex[:8]}"
@@ -233,13 +233,13 @@ def memory_limited(limit: int) -> Iterator[tuple[str, ...]]:
         while group.is_dir():
             try:
                 group.rmdir()
-            except OSError:  # what ran in it is not quite gone
+            except OSError:  # its processes have not all disappeared yet
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.05)
 
 
-def _hear_signals() -> None:
-    """Undo what `nohup` or a shell's background job had the tests ignore, which their children would ignore, too."""
+def _reset_signals() -> None:
+    """Restore signals that `nohup` or a shell ignores for background jobs; the runs would inherit that."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .rig import MACHINE, Figures, Run, installed
+from .rig import MACHINE, Figures, Run, install_plugin
 
 VARIANTS = ("toy[seconds_per_step=0.002]", "faulty[fault=fork,seconds_per_step=0.002]")
 """The second starts processes that would stay for long, one of them deaf to SIGTERM, all in sessions of their own."""
@@ -43,11 +43,11 @@ STARTS = 12
 class Kind:
     """One way to end a run, or a part of it."""
 
-    who: Literal["worker", "keeper", "parent"]
+    who: Literal["worker", "supervisor", "parent"]
     number: signal.Signals
     weight: int
     writing: bool = False
-    """As a record or a report begins to be written, not at any moment."""
+    """Whether to inject the fault when a record or a report begins to be written, and not at a random moment."""
     twice: bool = False
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Kind:
 
 KINDS = (
     Kind("worker", signal.SIGKILL, 6),
-    Kind("keeper", signal.SIGKILL, 3),
+    Kind("supervisor", signal.SIGKILL, 3),
     Kind("parent", signal.SIGKILL, 4),
     Kind("parent", signal.SIGKILL, 4, writing=True),
     Kind("parent", signal.SIGINT, 2),
@@ -76,7 +76,7 @@ class Pace:
 
 
 class Campaign:
-    """Faults upon one run directory, one after another."""
+    """Injects faults into one run directory, one after another."""
 
     def __init__(self, run: Run, seed: str, pace: Pace, figures: Figures, wanted: Callable[[], bool]) -> None:
         self.random = random.Random(seed)
@@ -88,10 +88,10 @@ class Campaign:
         (run.directory / "records").mkdir(parents=True)  # so that it can be watched
 
     def fight(self) -> None:
-        """Inject faults while they are wanted and something is left to do, then finish the run and look at it."""
+        """Inject faults while they are wanted and trials are left, then finish the run and check it."""
         self._storm()
         self._complete()
-        if self.random.random() < 0.25:  # what is finished makes way, and must not be lost on the way
+        if self.random.random() < 0.25:  # finished records are replaced, and none may be lost
             self._storm("--rerun", "all")
             self._complete()
 
@@ -102,33 +102,33 @@ class Campaign:
                 more = ()
 
     def _start(self, *more: str) -> None:
-        """Start the run and hit it until it ends."""
+        """Start the run and inject faults until it ends."""
         left = TRIALS if more else TRIALS - len(self.whole)
         moment = self.random.uniform(0, self.pace.start + self.pace.trial * left)
         with self.run.start(*more) as process:
             while True:
                 kind = self.random.choices(KINDS, [kind.weight for kind in KINDS])[0]
                 if not self.wanted() or not self._hit(kind, moment, process):
-                    self._ended(None, self.run.end(process))  # by itself; a fault that comes too late is none
+                    self._check_end(None, self.run.end(process))  # the run ended by itself before the fault
                     return
                 self.figures.faults[str(kind)] += 1
                 if kind.who == "parent":
-                    self._ended(kind, self.run.end(process))
+                    self._check_end(kind, self.run.end(process))
                     return
                 self._check()
                 moment = self.random.uniform(0, 2 * self.pace.trial)
 
     def _hit(self, kind: Kind, moment: float, process: subprocess.Popen[bytes]) -> bool:
-        """Inject a fault after so many seconds, or as something is written; False where the run has ended before."""
-        self.whole |= self.run.finished()
+        """Inject a fault at a moment, or when a file is being written; return False if the run ended before that."""
+        self.whole |= self.run.read_finished()
         if kind.writing:
-            if not self._writing(process, self.random.randint(1, TRIALS)):
+            if not self._wait_for_draft(process, self.random.randint(1, TRIALS)):
                 return False
             time.sleep(self.random.uniform(0, 1.5 * SYNC_SECONDS))
         else:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(moment)
-            self.whole |= self.run.finished()
+            self.whole |= self.run.read_finished()
         if kind.who != "parent":
             return self._hit_below(kind, process)
         if process.poll() is not None:
@@ -141,44 +141,44 @@ class Campaign:
         return True
 
     def _hit_below(self, kind: Kind, process: subprocess.Popen[bytes]) -> bool:
-        """Hit the worker or the keeper of now; both, and all that the worker started, have to be gone then."""
-        find = self.run.worker if kind.who == "worker" else self.run.keeper
+        """Kill the current worker or supervisor; both, and all processes of the worker, must then disappear."""
+        find = self.run.find_worker if kind.who == "worker" else self.run.find_supervisor
         while (target := find(process.pid)) is None:
             if process.poll() is not None:
                 return False
             time.sleep(0.002)
-        before = set(self.run.processes()) - {process.pid}
+        before = set(self.run.find_processes()) - {process.pid}
         try:
             os.kill(target, kind.number)
         except ProcessLookupError:
             return False
-        self.figures.left += len(self.run.left(among=before))
+        self.figures.left += len(self.run.find_leftovers(among=before))
         return True
 
-    def _writing(self, process: subprocess.Popen[bytes], count: int) -> bool:
-        """Wait until a file of the run directory begins to be written, so often; False where the run ends before."""
-        with drafts_begun(self.run.directory, self.run.directory / "records") as begun:
+    def _wait_for_draft(self, process: subprocess.Popen[bytes], count: int) -> bool:
+        """Wait until `count` files have begun to be written; return False if the run ends before that."""
+        with watch_for_drafts(self.run.directory, self.run.directory / "records") as begun:
             while count and process.poll() is None:
                 count -= begun(0.05)
         return count == 0
 
-    def _ended(self, kind: Kind | None, code: int) -> None:
-        """Look at what a start has left behind."""
-        self.figures.left += len(self.run.left())
-        self.figures.writing += bool(self.run.drafts())
+    def _check_end(self, kind: Kind | None, code: int) -> None:
+        """Check what a start has left behind."""
+        self.figures.left += len(self.run.find_leftovers())
+        self.figures.writing += bool(self.run.find_drafts())
         self._check()
-        said = self.run.said
+        said = self.run.printed
         if kind is not None and kind.number == signal.SIGKILL:
-            right = code == -signal.SIGKILL or (code in (0, 1) and "wrote " in said)  # it may hit what has just ended
+            right = code == -signal.SIGKILL or (code in (0, 1) and "wrote " in said)  # it may come just after the end
         elif kind is not None and ("[1/" not in said or "wrote " in said):
-            right = True  # it is Python that starts or ends, where signals mean what they always do
+            right = True  # while Python itself starts or ends, signals have their usual effect
         else:
             right = code in (0, 1, 130)[: 3 if kind else 2] and "Traceback" not in said
         if not right:
             self.figures.amiss.append(f"{kind}: exit code {code} and {said[-800:]!r}")
 
     def _check(self) -> None:
-        """What was finished is there, unchanged, and every file among the records is one."""
+        """Check that finished records are unchanged, and that every file among the records is one."""
         records = self.run.directory / "records"
         superseded = {path.read_bytes() for path in (self.run.directory / "superseded").glob("*.json")}
         for name, held in list(self.whole.items()):
@@ -189,15 +189,15 @@ class Campaign:
                 self.figures.lost += 1
                 self.figures.amiss.append(f"{path} is not what it was")
         self.figures.amiss += self.run.store.read()[1]
-        self.whole |= self.run.finished()
+        self.whole |= self.run.read_finished()
 
     def _complete(self) -> None:
-        """The same command ends well, with one record for each trial, and does nothing the second time."""
+        """Check that the same command finishes the run, one record per trial, and does nothing the second time."""
         for _ in range(2):
             code = self.run.finish()
-            self.figures.left += len(self.run.left())
+            self.figures.left += len(self.run.find_leftovers())
             if code != 0:
-                self.figures.amiss.append(f"{self.run.directory}: resumed with exit code {code}: {self.run.said}")
+                self.figures.amiss.append(f"{self.run.directory}: resumed with exit code {code}: {self.run.printed}")
                 return
             self._check()
         records, _ = self.run.store.read()
@@ -209,7 +209,7 @@ class Campaign:
         for right, what in (
             (trials == planned, "not every trial has its record"),
             (rows == sorted({"base", *VARIANTS}), f"the leaderboard lists {rows}"),
-            (not self.run.drafts(), "drafts are left"),
+            (not self.run.find_drafts(), "drafts are left"),
             (not list((self.run.directory / "checkpoints").glob("*")), "checkpoints are left"),
         ):
             if not right:
@@ -217,8 +217,8 @@ class Campaign:
 
 
 @contextlib.contextmanager
-def drafts_begun(*folders: Path) -> Iterator[Callable[[float], bool]]:
-    """Gives a function that waits for so many seconds and tells whether a draft was made in one of the folders."""
+def watch_for_drafts(*folders: Path) -> Iterator[Callable[[float], bool]]:
+    """Give a function that waits for some seconds and returns whether a draft was made in one of the folders."""
     libc = ctypes.CDLL(None, use_errno=True)
     descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     for folder in folders:
@@ -241,19 +241,23 @@ def drafts_begun(*folders: Path) -> Iterator[Callable[[float], bool]]:
         os.close(descriptor)
 
 
-def _pace(run: Run) -> Pace:
-    """From a run that is left in peace. Raises `AssertionError` if that does not end well."""
+def _measure_pace(run: Run) -> Pace:
+    """Measure the pace on a run without faults. Raises `AssertionError` if that run fails."""
     times = []
     for _ in range(2):
         started = time.monotonic()
-        assert run.finish() == 0, run.said
+        assert run.finish() == 0, run.printed
         times.append(time.monotonic() - started)
     return Pace(times[1], (times[0] - times[1]) / TRIALS)
 
 
-def storm(folder: Path, *, seed: int, faults: int | None = None, seconds: float = float("inf")) -> Figures:
-    """Inject so many faults, or for so long, two run directories at a time; what it came to."""
-    started, parts, search = time.monotonic(), [Figures()], os.pathsep.join((str(MACHINE), installed(folder / "site")))
+def run_storm(folder: Path, *, seed: int, faults: int | None = None, seconds: float = float("inf")) -> Figures:
+    """Inject this many faults, or for this long, into two run directories at a time; return the counts."""
+    started, parts, search = (
+        time.monotonic(),
+        [Figures()],
+        os.pathsep.join((str(MACHINE), install_plugin(folder / "site"))),
+    )
 
     def command(place: Path) -> Run:
         return Run(place / "run", *COMMAND, search=search, HARNESS_FAULT_SYNC=str(SYNC_SECONDS))
@@ -262,7 +266,7 @@ def storm(folder: Path, *, seed: int, faults: int | None = None, seconds: float 
         given = sum(part.faults.total() for part in parts)
         return (faults is None or given < faults) and time.monotonic() - started < seconds
 
-    pace, numbers = _pace(command(folder)), itertools.count()
+    pace, numbers = _measure_pace(command(folder)), itertools.count()
 
     def fight() -> None:
         while wanted():

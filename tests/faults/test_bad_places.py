@@ -1,4 +1,4 @@
-"""Disks that are full, places that cannot be written, files that are no records, clocks that jump, two runs at once."""
+"""Full disks, unwritable directories, files that are not records, clocks that jump, two runs at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .rig import MACHINE, mounted
+from .rig import MACHINE, mount_file_system
 
 pytestmark = pytest.mark.slow
 SLOW = ("--set", "toy.seconds_per_step=0.02", "--budget", "steps=100")
@@ -25,7 +25,7 @@ def small_disk(tmp_path):
     """A file system of 2 MB."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(mounted(tmp_path / "disk", "2m"))
+            stack.enter_context(mount_file_system(tmp_path / "disk", "2m"))
         except OSError as error:
             pytest.skip(str(error))
         yield tmp_path / "disk"
@@ -49,41 +49,41 @@ def test_a_disk_that_is_full(prepare, figures, small_disk, moment):
         if moment == "in training":
             run.wait_for("train", process)
             fill(filler)
-        whole = run.finished()
+        whole = run.read_finished()
         code = run.end(process)
     figures.faults[f"disk full {moment}"] += 1
-    assert code in (1, 2), run.said
-    assert "No space left on device" in run.said
-    assert "Traceback" not in run.said
+    assert code in (1, 2), run.printed
+    assert "No space left on device" in run.printed
+    assert "Traceback" not in run.printed
     assert len(whole) == (moment == "in training")
-    assert run.finished() == whole
+    assert run.read_finished() == whole
     filler.unlink()
-    assert run.finish() == 0, run.said
-    assert whole.items() <= run.finished().items()
-    assert set(run.records()) == {"base", TOY}
-    assert not run.drafts()
+    assert run.finish() == 0, run.printed
+    assert whole.items() <= run.read_finished().items()
+    assert set(run.read_records()) == {"base", TOY}
+    assert not run.find_drafts()
 
 
 def test_a_limit_on_the_size_of_files(prepare, figures):
     if not shutil.which("prlimit"):
         pytest.skip("there is no prlimit here")
     run = prepare("toy", "--budget", "steps=5")
-    assert run.finish(prefix=("prlimit", "--fsize=2500")) == 1, run.said
+    assert run.finish(prefix=("prlimit", "--fsize=2500")) == 1, run.printed
     figures.faults["limit on the size of files"] += 1
-    assert "File too large" in run.said
-    assert "Traceback" not in run.said
-    assert run.records() == {}
-    assert run.finish() == 0, run.said
-    assert not run.drafts()
+    assert "File too large" in run.printed
+    assert "Traceback" not in run.printed
+    assert run.read_records() == {}
+    assert run.finish() == 0, run.printed
+    assert not run.find_drafts()
 
 
 def test_a_disk_that_is_full_for_what_is_printed(prepare, figures):
     run = prepare("toy", "--budget", "steps=5")
     run.output = Path("/dev/full")
-    assert run.finish() == 0  # what it has to say is lost, what it was asked for is not
+    assert run.finish() == 0  # its output is lost, its records are not
     figures.faults["output to a full disk"] += 1
-    assert not run.left()
-    assert set(run.records()) == {"base", "toy"}
+    assert not run.find_leftovers()
+    assert set(run.read_records()) == {"base", "toy"}
 
 
 def test_a_directory_that_cannot_be_written(prepare, figures, small_disk):
@@ -92,16 +92,16 @@ def test_a_directory_that_cannot_be_written(prepare, figures, small_disk):
     for each in (run, first):
         each.output = small_disk.with_name("output")
     assert first.finish() == 0
-    whole = first.finished()
+    whole = first.read_finished()
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     assert run.finish() == 2
     figures.faults["read-only directory"] += 1
-    assert "cannot be written (Read-only file system); choose another --out" in run.said
-    assert run.said.count("\n") == 1
-    assert run.finished() == whole
+    assert "cannot be written (Read-only file system); choose another --out" in run.printed
+    assert run.printed.count("\n") == 1
+    assert run.read_finished() == whole
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
-    assert run.finish() == 0, run.said
-    assert whole.items() <= run.finished().items()
+    assert run.finish() == 0, run.printed
+    assert whole.items() <= run.read_finished().items()
 
 
 def test_a_file_in_the_place_of_the_directory(prepare, figures, tmp_path):
@@ -109,33 +109,33 @@ def test_a_file_in_the_place_of_the_directory(prepare, figures, tmp_path):
     run = prepare("toy", directory=tmp_path / "taken")
     assert run.finish() == 2
     figures.faults["file in the place of the directory"] += 1
-    assert "choose another --out" in run.said
-    assert run.said.count("\n") == 1
+    assert "choose another --out" in run.printed
+    assert run.printed.count("\n") == 1
     assert (tmp_path / "taken").read_text() == "mine"
 
 
 def test_files_that_are_no_records(prepare, figures):
     run = prepare("toy,toy[learning_rate=0.1]", "--budget", "steps=5")
     assert run.finish() == 0
-    whole, records = run.finished(), run.directory / "records"
-    hurt = records / f"{run.records()['toy'].trial_id}.json"
-    other = records / f"{run.records()['base'].trial_id}.json"
+    whole, records = run.read_finished(), run.directory / "records"
+    hurt = records / f"{run.read_records()['toy'].trial_id}.json"
+    other = records / f"{run.read_records()['base'].trial_id}.json"
     hurt.write_bytes(whole[hurt.name][: len(whole[hurt.name]) // 2])
     (records / "notes.json").write_text('{"buy": "milk"}')
     (records / f"{'0' * 16}.json").write_bytes(other.read_bytes())
     figures.faults["truncated or foreign file among the records"] += 3
-    assert run.finish() == 0, run.said
-    assert run.said.count("set aside: ") == 3
-    assert "truncated" in run.said
+    assert run.finish() == 0, run.printed
+    assert run.printed.count("set aside: ") == 3
+    assert "truncated" in run.printed
     assert {path.name for path in (run.directory / "set-aside").iterdir()} == {
         hurt.name,
         "notes.json",
         f"{'0' * 16}.json",
     }
-    assert {name: text for name, text in run.finished().items() if name != hurt.name} == {
+    assert {name: text for name, text in run.read_finished().items() if name != hurt.name} == {
         name: text for name, text in whole.items() if name != hurt.name
     }
-    assert len(run.finished()) == 3
+    assert len(run.read_finished()) == 3
 
 
 def test_two_runs_at_once_on_one_directory(prepare, figures):
@@ -148,11 +148,11 @@ def test_two_runs_at_once_on_one_directory(prepare, figures):
             with other.start() as second:
                 codes = sorted((run.end(first), other.end(second)))
         figures.faults["two runs at once"] += 1
-        assert codes == [0, 2], (run.said, other.said)
-        said = [text for text in (run.said, other.said) if "another process is working in" in text]
+        assert codes == [0, 2], (run.printed, other.printed)
+        said = [text for text in (run.printed, other.printed) if "another process is working in" in text]
         assert len(said) == 1
         assert said[0].count("\n") == 1
-        assert set(run.records()) == {"base", TOY}
+        assert set(run.read_records()) == {"base", TOY}
     with (run.directory / "leaderboard.csv").open(newline="") as stream:
         assert sorted(row["variant"] for row in csv.DictReader(stream)) == ["base", TOY]
 
@@ -174,9 +174,9 @@ def test_a_clock_that_jumps(prepare, figures, tmp_path):
             replaced.write_text(str(jump))
             replaced.replace(clock)
             figures.faults["jump of the clock"] += 1
-        assert run.end(process) == 0, run.said
+        assert run.end(process) == 0, run.printed
         passed = time.monotonic() - started
-    record = run.records()[TOY]
+    record = run.read_records()[TOY]
     assert record.ok
     times = [record.metrics[f"{name}_seconds"] for name in ("load", "train", "evaluate", "total")]
     assert all(0 <= seconds < passed + 60 for seconds in times)
@@ -186,7 +186,7 @@ def test_a_clock_that_jumps(prepare, figures, tmp_path):
     began, ended = (datetime.fromisoformat(text) for text in (record.started_at, record.finished_at))
     assert (ended - began).total_seconds() > 0.4 * DAY  # the clock did jump, in worker and parent alike
     assert run.finish() == 0
-    assert run.records()[TOY] == record
+    assert run.read_records()[TOY] == record
 
 
 def test_what_reads_the_output_goes_away(prepare, figures):
@@ -197,4 +197,4 @@ def test_what_reads_the_output_goes_away(prepare, figures):
         gone.stdout.close()
         assert gone.wait(60) == 0
     figures.faults["reader of the output goes away"] += 1
-    assert {name: record.status for name, record in run.records().items()} == {"base": "ok", "toy": "ok"}
+    assert {name: record.status for name, record in run.read_records().items()} == {"base": "ok", "toy": "ok"}

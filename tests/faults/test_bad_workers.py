@@ -1,4 +1,4 @@
-"""Workers that flood, fork, hang, end without a word or send nonsense: each costs its own trial and nothing else."""
+"""Workers that flood, fork, hang, end without an outcome or send nonsense: each fails its own trial and no other."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 pytestmark = pytest.mark.slow
 
 
-def bad(tmp_path: Path, fault: str) -> str:
-    """The variant that has a fault the first time."""
+def name_faulty(tmp_path: Path, fault: str) -> str:
+    """The name of the variant that has a fault the first time."""
     return f"faulty[fault={fault},once={tmp_path / 'once'}]"
 
 
-def of_variant(run, fault):
-    """The record of the variant with the fault; what else was to run has to be there, ok."""
-    records = run.records()
+def read_record_of(run, fault):
+    """The record of the variant with the fault; all other trials must have ended ok."""
+    records = run.read_records()
     assert records["base"].ok
     assert records["toy"].ok
     return records[f"faulty[fault={fault},once={run.directory.parent / 'once'}]"]
@@ -30,58 +30,58 @@ def of_variant(run, fault):
     [
         ("exit", "ended with exit code 0 and no outcome"),
         ("garbage", "ended with exit code 3 and no outcome"),
-        ("lies", "outcome is not what it should be: status has a value of the wrong kind"),
+        ("lies", "outcome is not valid: status has a value of the wrong kind"),
     ],
 )
 def test_a_worker_that_talks_nonsense_or_not_at_all(prepare, figures, tmp_path, fault, said):
-    run = prepare(f"{bad(tmp_path, fault)},toy", "--budget", "steps=5")
-    assert run.finish() == 1, run.said
+    run = prepare(f"{name_faulty(tmp_path, fault)},toy", "--budget", "steps=5")
+    assert run.finish() == 1, run.printed
     figures.faults[f"worker: {fault}"] += 1
-    record = of_variant(run, fault)
+    record = read_record_of(run, fault)
     assert record.status == "error"
     assert said in record.message
     assert record.phase == "train"
     assert record.log
-    assert "Traceback" not in run.said
-    assert run.finish() == 0, run.said
-    assert of_variant(run, fault).ok
+    assert "Traceback" not in run.printed
+    assert run.finish() == 0, run.printed
+    assert read_record_of(run, fault).ok
 
 
 def test_a_worker_that_hangs_in_c_code(prepare, figures, tmp_path):
-    run = prepare(f"{bad(tmp_path, 'hang')},toy", "--budget", "steps=5")
-    first = prepare("toy", "--budget", "steps=5", directory=run.directory)  # what else is to run, without a limit
+    run = prepare(f"{name_faulty(tmp_path, 'hang')},toy", "--budget", "steps=5")
+    first = prepare("toy", "--budget", "steps=5", directory=run.directory)  # the other trials, without a time limit
     assert first.finish() == 0
-    start = 1 + 2 * max(record.metrics["total_seconds"] for record in first.records().values())
+    start = 1 + 2 * max(record.metrics["total_seconds"] for record in first.read_records().values())
     started = time.monotonic()
-    assert run.finish("--trial-timeout", str(start)) == 1, run.said
-    assert time.monotonic() - started < start + 10  # with the time that it is given to end in order
+    assert run.finish("--trial-timeout", str(start)) == 1, run.printed
+    assert time.monotonic() - started < start + 10  # including the time it has to end in order
     figures.faults["worker: hang"] += 1
-    record = of_variant(run, "hang")
+    record = read_record_of(run, "hang")
     assert record.status == "timeout"
     assert record.phase == "train"
-    assert run.finish() == 0, run.said
+    assert run.finish() == 0, run.printed
 
 
 @pytest.mark.parametrize("fault", ["flood", "babble"])
 def test_a_worker_that_says_too_much(prepare, figures, tmp_path, fault):
-    run = prepare(f"{bad(tmp_path, fault)},toy", "--budget", "steps=5")
-    peaks: dict[str, list[int]] = {"parent": [0], "keeper": [0]}
+    run = prepare(f"{name_faulty(tmp_path, fault)},toy", "--budget", "steps=5")
+    peaks: dict[str, list[int]] = {"parent": [0], "supervisor": [0]}
     with run.start() as process:
         while process.poll() is None:
-            for who, pid in (("parent", process.pid), ("keeper", run.keeper(process.pid))):
+            for who, pid in (("parent", process.pid), ("supervisor", run.find_supervisor(process.pid))):
                 peaks[who].append(peak_bytes(pid) if pid else 0)
             time.sleep(0.02)
-        assert run.end(process) == 0, run.said
+        assert run.end(process) == 0, run.printed
     figures.faults[f"worker: {fault}"] += 1
-    log = run.directory / of_variant(run, fault).log
+    log = run.directory / read_record_of(run, fault).log
     assert log.stat().st_size < 40 << 20
     assert (b"bytes of output left out here" in log.read_bytes()) == (fault == "flood")
     assert 0 < max(peaks["parent"]) < 160 << 20
-    assert 0 < max(peaks["keeper"]) < 64 << 20
+    assert 0 < max(peaks["supervisor"]) < 64 << 20
 
 
 def peak_bytes(pid: int) -> int:
-    """The most memory that a process has used."""
+    """The peak memory of a process."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -89,32 +89,37 @@ def peak_bytes(pid: int) -> int:
     return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), 0)
 
 
-@pytest.mark.parametrize("who", [None, "worker", "keeper", "parent"])
+@pytest.mark.parametrize("who", [None, "worker", "supervisor", "parent"])
 def test_a_worker_that_starts_others(prepare, figures, tmp_path, who):
-    run = prepare(f"{bad(tmp_path, 'fork')},toy", "--set", "faulty.seconds_per_step=0.02", "--budget", "steps=40")
+    run = prepare(
+        f"{name_faulty(tmp_path, 'fork')},toy", "--set", "faulty.seconds_per_step=0.02", "--budget", "steps=40"
+    )
     with run.start() as process:
-        while sum(line.startswith("sleep") for line in run.processes().values()) < 2 or len(run.processes()) < 6:
-            assert process.poll() is None, run.said
+        found: dict[int, str] = {}
+        # With the parent: supervisor, worker, two sleepers, a daemon, all seen at once.
+        while sum(line.startswith("sleep") for line in found.values()) < 2 or len(found) < 6:
+            assert process.poll() is None, run.printed
             time.sleep(0.01)
-        of_trial = set(run.processes()) - {process.pid}
+            found = run.find_processes()
+        of_trial = set(found) - {process.pid}
         if who:
-            os.kill(process.pid if who == "parent" else getattr(run, who)(process.pid), signal.SIGKILL)
+            os.kill(process.pid if who == "parent" else getattr(run, f"find_{who}")(process.pid), signal.SIGKILL)
         figures.faults["worker: fork" + (f", and SIGKILL of the {who}" if who else "")] += 1
         code = run.end(process)
-    assert len(of_trial) >= 5  # keeper, worker, two sleepers, a daemon
-    assert code == {None: 0, "parent": -signal.SIGKILL}.get(who, 1), run.said
-    assert not run.left()
-    assert run.finish() == 0, run.said
+    assert len(of_trial) >= 5
+    assert code == {None: 0, "parent": -signal.SIGKILL}.get(who, 1), run.printed
+    assert not run.find_leftovers()
+    assert run.finish() == 0, run.printed
 
 
 def test_a_worker_that_is_killed_from_outside(prepare, figures):
     run = prepare("toy", "--set", "toy.seconds_per_step=0.05", "--budget", "steps=40")
     with run.start() as process:
         run.wait_for("train", process)
-        os.kill(run.worker(process.pid), signal.SIGKILL)
+        os.kill(run.find_worker(process.pid), signal.SIGKILL)
         assert run.end(process) == 1
     figures.faults["SIGKILL of the worker in training"] += 1
-    record = run.records()["toy[seconds_per_step=0.05]"]
+    record = run.read_records()["toy[seconds_per_step=0.05]"]
     assert record.status == "error"
     assert "from outside" in record.message
 

@@ -1,4 +1,4 @@
-"""Kills and interruptions at random moments, through the real command line; and what may be killed in training."""
+"""Kills and interruptions at random moments, through the real command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .storm import storm
+from .storm import run_storm
 
 pytestmark = pytest.mark.slow
 FAULTS = 200
@@ -22,10 +22,10 @@ TRAINING = (
 
 @pytest.mark.timeout(3000)  # minutes where nothing else runs, many of them where something does
 def test_a_storm_of_kills_and_interruptions(tmp_path, figures):
-    found = storm(tmp_path, seed=4, faults=FAULTS)
+    found = run_storm(tmp_path, seed=4, faults=FAULTS)
     found.seconds = 0.0  # the fixture measures it
     figures.add(found)
-    assert found.clean, "\n".join(found.lines())
+    assert found.clean, "\n".join(found.format_lines())
     assert found.faults.total() >= FAULTS
     assert found.writing >= 5
 
@@ -35,19 +35,19 @@ def test_one_signal_ends_in_order(prepare, figures, number):
     run = prepare("toy", "--set", "toy.seconds_per_step=0.02", "--budget", "steps=150")
     with run.start() as process:
         run.wait_for("train", process)
-        whole = run.finished()
+        whole = run.read_finished()
         process.send_signal(number)
         code = run.end(process)
     figures.faults[f"{number.name} in training"] += 1
-    assert code == 130, run.said
+    assert code == 130, run.printed
     assert whole
-    assert run.finished() == whole
-    assert run.records()["toy[seconds_per_step=0.02]"].status == "interrupted"
-    assert "to resume: python -m harness run --model toy" in run.said
-    assert "Traceback" not in run.said
+    assert run.read_finished() == whole
+    assert run.read_records()["toy[seconds_per_step=0.02]"].status == "interrupted"
+    assert "to resume: python -m harness run --model toy" in run.printed
+    assert "Traceback" not in run.printed
     assert "interrupted" in (run.directory / "leaderboard.md").read_text()
     assert run.finish() == 0
-    assert {record.status for record in run.records().values()} == {"ok"}
+    assert {record.status for record in run.read_records().values()} == {"ok"}
 
 
 def test_a_terminal_that_goes_away_under_nohup(prepare, figures):
@@ -55,9 +55,9 @@ def test_a_terminal_that_goes_away_under_nohup(prepare, figures):
     with run.start(prefix=("nohup",)) as process:
         run.wait_for("train", process)
         process.send_signal(signal.SIGHUP)
-        assert run.end(process) == 0, run.said
+        assert run.end(process) == 0, run.printed
     figures.faults["SIGHUP under nohup"] += 1
-    assert run.records()["toy[seconds_per_step=0.01]"].ok
+    assert run.read_records()["toy[seconds_per_step=0.01]"].ok
 
 
 def test_two_signals_end_at_once_even_what_hangs(prepare, figures, tmp_path):
@@ -65,7 +65,7 @@ def test_two_signals_end_at_once_even_what_hangs(prepare, figures, tmp_path):
     with run.start() as process:
         run.wait_for("train", process)
         time.sleep(0.3)
-        whole = run.finished()
+        whole = run.read_finished()
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         assert process.poll() is None  # it is given time to end in order
@@ -75,8 +75,8 @@ def test_two_signals_end_at_once_even_what_hangs(prepare, figures, tmp_path):
     figures.faults["SIGINT twice while a worker hangs"] += 1
     assert time.monotonic() - started < 3
     assert code == 130
-    assert not run.left()
-    assert run.finished() == whole
+    assert not run.find_leftovers()
+    assert run.read_finished() == whole
     assert run.finish() == 0
 
 
@@ -87,33 +87,33 @@ def test_a_start_right_after_a_kill(prepare, figures):
             run.wait_for("train", process)
             process.kill()
         figures.faults["SIGKILL of the parent, and a start at once"] += 1
-        assert run.finish() == 0, (more, run.said)
-        assert len(run.finished()) == 3
+        assert run.finish() == 0, (more, run.printed)
+        assert len(run.read_finished()) == 3
 
 
 def test_kills_in_real_training(prepare, figures):
     whole, run = (prepare("lora", *TRAINING, model="embedded") for _ in range(2))
-    assert whole.finish() == 0, whole.said
-    unharmed = whole.records()
+    assert whole.finish() == 0, whole.printed
+    unharmed = whole.read_records()
     base = whole.store.directory / "records" / f"{unharmed['base'].trial_id}.json"
     (run.directory / "records").mkdir(parents=True)
     shutil.copy(base, run.directory / "records")
     moments = random.Random(4)
-    for who in ("parent", "worker", "keeper"):
+    for who in ("parent", "worker", "supervisor"):
         with run.start() as process:
             run.wait_for("train", process)
             time.sleep(moments.uniform(0.3, 0.8) * unharmed["lora"].metrics["train_seconds"])
-            target = process.pid if who == "parent" else getattr(run, who)(process.pid)
+            target = process.pid if who == "parent" else getattr(run, f"find_{who}")(process.pid)
             if target and process.poll() is None:
                 os.kill(target, signal.SIGKILL)
                 figures.faults[f"SIGKILL of the {who} in real training"] += 1
             run.end(process)
-        assert not run.left()
+        assert not run.find_leftovers()
         assert base.read_bytes() == (run.directory / "records" / base.name).read_bytes()
-    assert run.finish() == 0, run.said
-    harmed = run.records()
+    assert run.finish() == 0, run.printed
+    harmed = run.read_records()
     assert {name: record.status for name, record in harmed.items()} == {"base": "ok", "lora": "ok"}
     assert harmed["lora"].details["resumed"]["times"] >= 1
     assert harmed["lora"].metrics["heldout_loss"] == unharmed["lora"].metrics["heldout_loss"]
-    assert not run.drafts()
+    assert not run.find_drafts()
     assert not list((run.directory / "checkpoints").glob("*"))

@@ -113,6 +113,7 @@ def make_request(tmp_path, place):
 @pytest.fixture
 def work(monkeypatch):
     """Run a request in a worker of this process; gives its outcome, or None where it was killed at the moment."""
+    pytest.importorskip("torch")
     monkeypatch.setattr(harness.worker.events, "STEP_EVENT_SECONDS", 0)
 
     def work(request, moment=None):

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import pytest
 
 from harness.cli import main
-from harness.cli.run_command import resume_command
+from harness.cli.run_command import build_resume_command
 from harness.errors import ModelError
 from harness.feedback.rewards import resolve_reward as resolve_reward
-from harness.launchers.local import worker_environment
+from harness.launchers.local import build_worker_environment
 from harness.launchers.log import LONGEST_LINE, Log
 from harness.models.source import EMBEDDED_FOLDER, resolve_model
-from harness.names import slug
+from harness.names import make_file_name
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from harness.worker.observer import TrialObserver
@@ -153,7 +153,7 @@ def test_a_secret_across_the_parts_of_an_endless_line(tmp_path):
 def test_a_worker_is_told_no_secret():
     """It has no need of them: what a hub asks a token for is downloaded when the run is planned."""
     given = {**SECRETS, "HF_HOME": "/cache", "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "0", "HF_API_KEY": "x" * 9}
-    told = worker_environment(given)
+    told = build_worker_environment(given)
     assert not {*SECRETS, "HF_API_KEY"} & set(told)
     assert {"HF_HOME", "HF_HUB_OFFLINE", "CUDA_VISIBLE_DEVICES"} <= set(told)
 
@@ -161,7 +161,9 @@ def test_a_worker_is_told_no_secret():
 def test_the_command_that_resumes_holds_no_secret(monkeypatch):
     given = ["run", "--data", "https://me:pw@h/d", "--template", "it's so long"]
     monkeypatch.setenv("MY_PASSWORD", "it's so long")
-    assert resume_command(given) == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
+    assert (
+        build_resume_command(given) == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
+    )
 
 
 # Names
@@ -186,7 +188,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_model_name_leads_out_of_the_place_for_runs(name):
-    assert Path(slug(name)).name == slug(name)
+    assert Path(make_file_name(name)).name == make_file_name(name)
     directory = build_spec({"methods": "toy", "model": name or "x", "task": name or "x"}).directory
     assert directory.parent == Path("runs")
     assert directory.name.isascii()

@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 
 from harness.planning.planner import make_plan
-from harness.request import Places
+from harness.request import BatchSettings, Decoding, ModelSource, Places, TaskRequest, TrialRequest
 from harness.spec.spec import build_spec
 from harness.worker.carried_state import CarriedState
 from harness.worker.checkpoint import TrialCheckpoint
@@ -75,6 +75,29 @@ class Mortal:
         except Killed:
             return job, False
         return job, True
+
+    def _make_request(self, job):
+        """The request of a trial that does this job and writes into the test's folder."""
+        facts = job.facts
+        places = {name: str(self.file.with_name(name)) for name in ("artifacts", "predictions", "stages")}
+        return TrialRequest(
+            trial_id="0123456789abcdef",
+            method="",
+            settings={},
+            seed=job.seed,
+            model=ModelSource(facts.name, "directory", str(self.file.parent), None, facts.architecture, facts.family),
+            task=TaskRequest(),
+            fingerprint="",
+            budget=job.budget,
+            training=BatchSettings(
+                batch_size=job.batch_size, accumulation=job.accumulation, **dataclasses.asdict(job.limits)
+            ),
+            decoding=Decoding(max_new_tokens=job.limits.target_tokens, batch_size=job.batch_size),
+            device="cpu",
+            dtype="float32",
+            checkpoint_every=self.every,
+            places=Places(checkpoint=str(self.file), **places),
+        )
 
 
 @pytest.fixture

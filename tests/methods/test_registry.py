@@ -150,7 +150,9 @@ def test_plugins_that_cannot_be_used_break_nothing_but_themselves(install):
 def test_a_name_taken_twice_is_refused_with_both_origins_where_it_is_used(install):
     install("others", {"harness.methods": {"lora": "other_methods:LoRA", "other": "other_methods:Other"}})
     install("more", {"harness.methods": {"other": "more:Other"}, "harness.metrics": {"rouge": "more:Rouge"}})
-    with pytest.raises(InvalidMethodError, match=r"'lora' is taken twice: by methods\.lora:LoRA and by other_methods:"):
+    with pytest.raises(
+        InvalidMethodError, match=r"'lora' is taken twice: by methods\.adapters\.lora:LoRA and by other_methods:"
+    ):
         registry.build("lora")
     with pytest.raises(InvalidMethodError, match=r"taken twice: by more:Other and by other_methods:Other"):
         registry.build("other")

@@ -18,7 +18,7 @@ from reports.errors import StoreError
 from reports.leaderboard import compare, render, write
 from reports.records.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
 from reports.records.store import RunStore
-from reports.sections.page import sections
+from reports.sections.page import build_sections
 
 GOLDEN = Path(__file__).parent / "golden"
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,14 +102,14 @@ def test_the_markdown_has_its_parts_in_order(records):
 
 def test_knobs_are_written_as_they_are_typed(make):
     made = [make("base"), *(make(f"bitfit[add={add}]", settings={"add": add == "true"}) for add in ("false", "true"))]
-    (section,) = sections(compare(made))
+    (section,) = build_sections(compare(made))
     assert [row[:2] for row in section.settings.rows] == [(f"bitfit[add={add}]", add) for add in ("false", "true")]
 
 
 def test_html_and_markdown_say_the_same(records):
     files = render(records)
     page = html.unescape(files["leaderboard.html"]).replace("ROUGE‑", "ROUGE-")
-    for section in sections(compare(records)):
+    for section in build_sections(compare(records)):
         texts = [section.heading, section.answer, *section.notes, *section.footnotes, *section.warnings]
         texts += [text for pair in section.facts for text in pair]
         for grid in (section.ranking, section.failures, section.settings):
@@ -201,7 +201,7 @@ def test_different_code_is_told_and_many_cut_examples_too(make):
 def test_tables_that_cannot_be_compared_say_why(make):
     other = make("full", budget={"unit": "minutes", "amount": 1.0})
     text = render([make("lora"), other])["leaderboard.md"]
-    assert text.count("This table stands apart because these differ: budget.amount, budget.unit.") == 2
+    assert text.count("This table is separate because these differ: budget.amount, budget.unit.") == 2
     other = make("full")
     other = dataclasses.replace(other, training={**other.training, "input_tokens": 128})
     text = render([make("lora"), other])["leaderboard.md"]

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from reports.analysis import limits, mixed
-from reports.analysis.limits import RESIDENT, parse
+from reports.analysis.limits import RESIDENT, parse_limit
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables
+from reports.analysis.tables import build_tables
 from reports.errors import LimitError
-from reports.recommend import answers
+from reports.recommend import recommend_methods
 from reports.records.store import RunStore
-from reports.sections.certainty import in_quality
+from reports.sections.certainty import describe_quality_difference
 
 ROOT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
@@ -45,9 +45,11 @@ MAXIMA = {"--max-memory": RESIDENT, "--max-time": ("train_seconds",), "--max-siz
 
 
 def ask(records, *given, prefer="quality", allow_mixed=False):
-    wanted = [parse(flag, flag[2:5], MAXIMA[flag], text) for flag, text in zip(given[::2], given[1::2], strict=True)]
-    made = tables(records)
-    return answers(list(map(Standing, mixed.together(made) if allow_mixed else made)), wanted, prefer)
+    wanted = [
+        parse_limit(flag, flag[2:5], MAXIMA[flag], text) for flag, text in zip(given[::2], given[1::2], strict=True)
+    ]
+    made = build_tables(records)
+    return recommend_methods(list(map(Standing, mixed.merge_tables(made) if allow_mixed else made)), wanted, prefer)
 
 
 def one(*arguments, **options):
@@ -171,10 +173,10 @@ def test_the_reason_says_that_a_higher_one_failed_with_some_seed(make, failed):
     (why,), (sure,) = said(answer, "why"), said(answer, "how sure")
     assert "the only one of 2 methods that qualifies and ended ok with every seed" in why
     assert "-0.100 ROUGE-L against full" in sure
-    assert not sure.startswith("told apart")
+    assert not sure.startswith("significantly different")
 
 
-def test_what_is_not_told_apart_from_the_base_is_recommended_with_that_note(make):
+def test_what_is_not_significantly_different_from_the_base_is_recommended_with_that_note(make):
     """Where nothing else qualifies, doing nothing is what there is to choose instead."""
     dice = random.Random(0)
     examples = [dice.random() for _ in range(40)]
@@ -187,9 +189,9 @@ def test_what_is_not_told_apart_from_the_base_is_recommended_with_that_note(make
     ]
     answer = one([base, *lora])
     (sure,), (note,) = said(answer, "how sure"), said(answer, "note")
-    assert sure.startswith("nothing else qualifies. not told apart over 3 seeds: ")
+    assert sure.startswith("nothing else qualifies. not significantly different over 3 seeds: ")
     assert "ROUGE-L against base" in sure
-    assert note.startswith("lora is not told apart from the untouched model (95% interval ")
+    assert note.startswith("lora is not significantly different from the untouched model (95% interval ")
 
 
 def test_one_mixed_row_is_not_sure_either(make):
@@ -265,35 +267,35 @@ def difference(mean, low, high, seeds, p, improvement):
     [
         (
             (0.05, 0.02, 0.08, 3, 0.01, 0.64),
-            "told apart over 3 seeds: +0.050 ROUGE-L against b (95% interval +0.020 to +0.080), p = 0.010, "
-            "probability of improvement 0.64.",
+            "significantly different over 3 seeds: +0.050 ROUGE-L against b (95% interval +0.020 to +0.080), "
+            "p = 0.010, probability of improvement 0.64.",
         ),
         (
             (0.05, 0.02, 0.08, 3, 0.0002, 0.64),
-            "told apart over 3 seeds: +0.050 ROUGE-L against b (95% interval +0.020 to +0.080), p < 0.001, "
-            "probability of improvement 0.64.",
+            "significantly different over 3 seeds: +0.050 ROUGE-L against b (95% interval +0.020 to +0.080), "
+            "p < 0.001, probability of improvement 0.64.",
         ),
         (
             (0.01, -0.02, 0.04, 2, 0.4, 0.5),
-            "not told apart over 2 seeds: +0.010 ROUGE-L against b (95% interval -0.020 to +0.040), p = 0.400, "
-            "probability of improvement 0.50. Either may be the better one.",
+            "not significantly different over 2 seeds: +0.010 ROUGE-L against b (95% interval -0.020 to +0.040), "
+            "p = 0.400, probability of improvement 0.50. Either may be the better one.",
         ),
         (
             (0.05, 0.02, 0.08, 1, 0.0001, 0.9),
             "one seed only: +0.050 ROUGE-L against b (95% interval +0.020 to +0.080), probability of improvement 0.90. "
-            "This is about these two trained models, which are told apart, and not about the methods: whether a is the "
-            "better one takes more seeds.",
+            "This is about these two trained models, which are significantly different, and not about the "
+            "methods: whether a is the better one takes more seeds.",
         ),
         (
             (0.01, -0.02, 0.04, 1, 0.4, 0.5),
             "one seed only: +0.010 ROUGE-L against b (95% interval -0.020 to +0.040), probability of improvement 0.50. "
-            "This is about these two trained models, which are not told apart even so, and not about the methods: "
-            "whether a is the better one takes more seeds.",
+            "This is about these two trained models, which are not significantly different even so, and not "
+            "about the methods: whether a is the better one takes more seeds.",
         ),
     ],
 )
 def test_sentences_say_what_a_difference_supports(numbers, sentence):
-    assert in_quality("a", "b", difference(*numbers)) == sentence
+    assert describe_quality_difference("a", "b", difference(*numbers)) == sentence
 
 
 def scored(make, variant, shift, seed, **fields):
@@ -301,7 +303,7 @@ def scored(make, variant, shift, seed, **fields):
     return row(make, variant, sum(scores) / 100, seed=seed, scores={"rougeL": scores}, **fields)
 
 
-def test_what_is_not_told_apart_from_the_best_and_cheaper_is_said(make):
+def test_what_is_not_significantly_different_from_the_best_and_cheaper_is_said(make):
     pytest.importorskip("reports.analysis.stats")
     shifts = {"full": (0.30, 0.32, 0.28), "lora": (0.305, 0.28, 0.30), "prefix": (0.10, 0.11, 0.09)}
     costs = {"full": {"host": 800.0, "size": 50.0}, "lora": {"host": 600.0, "size": 1.0, "seconds": 75.0},
@@ -309,15 +311,18 @@ def test_what_is_not_told_apart_from_the_best_and_cheaper_is_said(make):
     records = [scored(make, v, s, n, **costs[v]) for v, of_seeds in shifts.items() for n, s in enumerate(of_seeds)]
     answer = one(records)
     assert answer.method == "full"
-    assert said(answer, "how sure")[0].startswith("not told apart over 3 seeds: +0.005 ROUGE-L against lora")
+    assert said(answer, "how sure")[0].startswith(
+        "not significantly different over 3 seeds: +0.005 ROUGE-L against lora"
+    )
     assert said(answer, "cheaper") == [
-        "lora is not told apart from full and takes 25% less memory, 98% less to ship, though 25% more train time."
+        "lora is not significantly different from full and takes 25% less memory, 98% less to ship, "
+        "though 25% more train time."
     ]
     answer = one([record for record in records if record.seed == 0 and record.variant != "lora"])
     assert said(answer, "how sure")[0].startswith("one seed only: +0.200 ROUGE-L against prefix")
-    assert said(answer, "cheaper") == []  # the models are told apart, though the methods are not
+    assert said(answer, "cheaper") == []  # the models are significantly different, though the methods are not
     answer = one([record for record in records if record.variant != "lora"])
-    assert said(answer, "how sure")[0].startswith("told apart over 3 seeds: +0.200 ROUGE-L against prefix")
+    assert said(answer, "how sure")[0].startswith("significantly different over 3 seeds: +0.200 ROUGE-L against prefix")
     assert said(answer, "cheaper") == []
 
 
@@ -339,17 +344,17 @@ def test_scores_of_other_examples_are_not_compared(make):
 @pytest.mark.parametrize(
     ("read", "text", "value"),
     [
-        (limits.size, "8GiB", 8 * 1024**3),
-        (limits.size, "500MB", 500e6),
-        (limits.size, "1.5 kib", 1536),
-        (limits.size, "12B", 12),
-        (limits.seconds, "90s", 90),
-        (limits.seconds, "30min", 1800),
-        (limits.seconds, "1h", 3600),
-        (limits.seconds, "1h30min", 5400),
-        (limits.seconds, "1h 5 min 1.5s", 3901.5),
-        (limits.seconds, "2d", 172800),
-        (limits.number, "-0.5", -0.5),
+        (limits.parse_size, "8GiB", 8 * 1024**3),
+        (limits.parse_size, "500MB", 500e6),
+        (limits.parse_size, "1.5 kib", 1536),
+        (limits.parse_size, "12B", 12),
+        (limits.parse_seconds, "90s", 90),
+        (limits.parse_seconds, "30min", 1800),
+        (limits.parse_seconds, "1h", 3600),
+        (limits.parse_seconds, "1h30min", 5400),
+        (limits.parse_seconds, "1h 5 min 1.5s", 3901.5),
+        (limits.parse_seconds, "2d", 172800),
+        (limits.parse_number, "-0.5", -0.5),
     ],
 )
 def test_sizes_and_times_are_read(read, text, value):
@@ -373,7 +378,7 @@ def test_sizes_and_times_are_read(read, text, value):
 )
 def test_what_is_no_limit_is_refused_in_one_sentence(flag, text, sentence):
     with pytest.raises(LimitError) as caught:
-        parse(flag, flag[2:5], MAXIMA[flag], text)
+        parse_limit(flag, flag[2:5], MAXIMA[flag], text)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
 

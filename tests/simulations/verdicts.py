@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reports.analysis.resampling import RESAMPLES, Resampler
-from reports.analysis.stats import Difference, _holm, compare_rows, compute_intervals
+from reports.analysis.stats import Difference, _adjust_by_holm, compare_rows, compute_intervals
 
 EXAMPLES = 200
 
@@ -142,9 +142,9 @@ def equal(case: Case, seeds: int, simulations: int) -> Rates:
 
 
 def family(case: Case, seeds: int, simulations: int) -> float:
-    """Share of the simulations in which any two of six equal methods were told apart."""
+    """Share of the simulations in which any two of six equal methods were significantly different."""
     smallest = [
-        min(_holm([found.p for found in pairs]))
+        min(_adjust_by_holm([found.p for found in pairs]))
         for rows, resampler in batches(case, 6, seeds, simulations)
         for pairs in compared(rows, resampler)
     ]
@@ -152,7 +152,7 @@ def family(case: Case, seeds: int, simulations: int) -> float:
 
 
 def power(case: Case, seeds: int, simulations: int, better: float) -> float:
-    """Share of the simulations in which a method that is better by so much was told apart as the better one."""
+    """Share of the simulations in which a method that is better by so much was found significantly better."""
     p = []
     for rows, resampler in batches(case, 2, seeds, simulations):
         rows[:, 0] += better
@@ -204,12 +204,12 @@ def main() -> None:
             wrong = " | ".join(f"{rate:.2%}" for rate in rates.wrong)
             print(f"| {name} | {seeds} | {rates.covered:.1%} | {wrong} | {rates.wrong_examples:.1%} |", flush=True)
 
-    print("\n| six equal methods | seeds | any two told apart (Holm) |\n|---|---|---|")
+    print("\n| six equal methods | seeds | any two significantly different (Holm) |\n|---|---|---|")
     for name, case in fewer.items():
         for seeds in (3, 5, 10):
             print(f"| {name} | {seeds} | {family(case, seeds, count):.1%} |", flush=True)
 
-    print("\n| one is better | by | seeds | told apart |\n|---|---|---|---|")
+    print("\n| one is better | by | seeds | significantly better |\n|---|---|---|---|")
     for name, case in fewer.items():
         for better in (0.02, 0.05):
             for seeds in (2, 3, 5, 10):

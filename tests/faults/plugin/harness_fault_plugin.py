@@ -1,4 +1,4 @@
-"""A method that misbehaves in the worker as real libraries, users' code and machines do; torch-free."""
+"""A method with faults like those of real libraries, users' code and machines. It does not need torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from methods.toy import Toy, ToyConfig
 
 FLOOD_BYTES = 100 << 20
 MOST_BYTES = 4 << 30
-"""What `memory` allocates where nothing stops it."""
+"""Upper bound for the fault `memory`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,11 @@ class FaultyConfig(ToyConfig):
 
     fault: Literal["none", "flood", "fork", "hang", "exit", "garbage", "lies", "babble", "memory"] = "none"
     once: str = ""
-    """A file that the first trial makes; where it is there, nothing happens. Empty for a fault every time."""
+    """A file that the first trial creates; if it exists, there is no fault. Empty for a fault every time."""
 
 
 class Faulty(Toy):
-    """Does in training what `fault` says, and then trains like the toy if it still can."""
+    """Commits the `fault` in training, then trains like the toy if it still can."""
 
     name = "faulty"
     summary = "misbehaves, for tests of the harness"
@@ -62,12 +62,12 @@ def fork() -> None:
         os.setsid()
         if os.fork() == 0:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            time.sleep(1000)  # it holds the event pipe open, too
+            time.sleep(1000)  # it keeps the event pipe open, too
         os._exit(0)
 
 
 def hang() -> None:
-    """Never return from C code that holds the interpreter's lock, deaf to SIGTERM."""
+    """Hang in C code that holds the interpreter's lock, with SIGTERM blocked."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     libc = ctypes.PyDLL(None)
     while True:
@@ -75,14 +75,17 @@ def hang() -> None:
 
 
 def exit() -> None:
-    """End well without having said anything."""
+    """End with exit code 0 and no outcome."""
     os._exit(0)
 
 
 def garbage() -> None:
     """Send bytes that are no events, then die."""
     noise = random.Random(0).randbytes(1 << 16)
-    os.write(_events(), noise + b'\n{"event": "step", "st\n[1, 2]\n"outcome"\n{"event": 7}\n{"event": "outcome", "sta')
+    os.write(
+        _find_event_pipe(),
+        noise + b'\n{"event": "step", "st\n[1, 2]\n"outcome"\n{"event": 7}\n{"event": "outcome", "sta',
+    )
     os._exit(3)
 
 
@@ -98,14 +101,14 @@ def lies() -> None:
         '{"event": "never heard of", "progress": 0.5}',
         '{"event": "outcome", "status": 5, "metrics": [1], "phases": {}, "step": "x", "curve": 3}',
     ):
-        os.write(_events(), text.encode() + b"\n")
+        os.write(_find_event_pipe(), text.encode() + b"\n")
     os._exit(3)
 
 
 def babble() -> None:
-    """Send 200 MB to who listens for events, without an end of a line."""
+    """Send 200 MB through the event pipe in one endless line."""
     for _ in range(200):
-        os.write(_events(), b"x" * (1 << 20))
+        os.write(_find_event_pipe(), b"x" * (1 << 20))
 
 
 def memory() -> None:
@@ -116,5 +119,5 @@ def memory() -> None:
     raise RuntimeError("nothing limits the memory of this worker")
 
 
-def _events() -> int:
+def _find_event_pipe() -> int:
     return int(sys.argv[sys.argv.index("--events") + 1])

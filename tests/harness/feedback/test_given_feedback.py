@@ -46,7 +46,7 @@ FOLLOWER = ["--methods", "follower[start=toy],toy"]
 NAME = "follower[start=toy]"
 
 
-def test_a_trial_goes_on_from_another_of_its_seed(here, capsys):
+def test_a_trial_goes_on_from_another_of_its_seed(trials_here, here, capsys):
     run(capsys, *FOLLOWER, "--seeds", "3,4")
     found = records(here)
     for seed in (3, 4):
@@ -59,7 +59,7 @@ def test_a_trial_goes_on_from_another_of_its_seed(here, capsys):
     assert str(here) not in json.dumps(list(found.values()), default=str)
 
 
-def test_chains(here, capsys):
+def test_chains(trials_here, here, capsys):
     both = ["--methods", "follower,follower[start=toy],toy", "--set", f"follower.start={NAME}", "--save-models"]
     run(capsys, *both)
     found = records(here)
@@ -72,7 +72,7 @@ def test_chains(here, capsys):
     assert kept(here) == {found[name, 0]["trial_id"] for name in ("toy", NAME)}
 
 
-def test_what_a_start_shipped_is_made_again_only_for_those_who_need_it(here, capsys):
+def test_what_a_start_shipped_is_made_again_only_for_those_who_need_it(trials_here, here, capsys):
     run(capsys, "--methods", "toy")
     assert kept(here) == set()
     # The toy is finished, but what it shipped is gone: it runs again, once.
@@ -92,13 +92,14 @@ def test_what_a_start_shipped_is_made_again_only_for_those_who_need_it(here, cap
     assert records(here)[NAME, 0]["details"]["follower"]["started_at"] == 5
 
 
-def test_a_start_that_failed_is_named(here, capsys):
+def test_a_start_that_failed_is_named(trials_here, here, capsys):
     start = "toy[ending=error]"
     run(capsys, "--methods", f"follower,{start}", "--set", f"follower.start={start}", code=1)
     record = records(here)[f"follower[start={start}]", 0]
     assert (record["status"], record["phase"]) == ("error", "start")
     assert record["message"] == (
-        "toy[ending=error] seed 0, from which this trial starts, ended error: RuntimeError: the toy was told to fail"
+        "toy[ending=error] seed 0, from which this trial starts, ended with status error: "
+        "RuntimeError: the toy was told to fail"
     )
 
 

@@ -1,10 +1,12 @@
-"""The kernel's counters of kills for want of memory, from files as it writes them, and what they prove."""
+"""The kernel's counters of OOM kills, read from files like its own, and the conclusions from them."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.launchers.oom_evidence import explain_kill, oom_kills
+from harness.launchers.oom_evidence import count_oom_kills, explain_kill
+
+pytestmark = pytest.mark.own
 
 VMSTAT = "pgfault 100\noom_kill 7\nnr_free_pages 5\n"
 EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
@@ -13,13 +15,13 @@ CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"
 
 @pytest.fixture
 def counters(tmp_path):
-    """Return a function that counts in a system with these files, by their paths under /proc and /sys/fs/cgroup."""
+    """A function that writes these files below a fake /proc and /sys/fs/cgroup, and counts OOM kills there."""
 
     def count(**files: str) -> dict[str, int]:
         for path, text in files.items():
             (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / path).write_text(text)
-        return oom_kills(tmp_path / "proc", tmp_path / "cgroup")
+        return count_oom_kills(tmp_path / "proc", tmp_path / "cgroup")
 
     return count
 
@@ -51,7 +53,7 @@ def test_an_old_kernel_counts_nothing(counters):
 
 
 def test_a_system_without_proc_counts_nothing(tmp_path):
-    assert oom_kills(tmp_path / "proc", tmp_path / "cgroup") == {}
+    assert count_oom_kills(tmp_path / "proc", tmp_path / "cgroup") == {}
 
 
 @pytest.mark.parametrize(
@@ -62,10 +64,10 @@ def test_a_system_without_proc_counts_nothing(tmp_path):
         ({"group": 2, "machine": 7}, {"group": 2, "machine": 7}, "error", "from outside"),
         ({"machine": 7}, {"machine": 7}, "error", "from outside"),
         ({}, {"group": 3}, "error", "from outside"),  # a counter that was not there before proves nothing
-        ({}, {}, "error", "cannot be told on this system"),
+        ({}, {}, "error", "does not say whether"),
     ],
 )
-def test_what_a_counter_proves(before, after, status, said):
+def test_conclusions_from_the_counters(before, after, status, said):
     found, sentence = explain_kill(before, after)
     assert found == status
     assert said in sentence

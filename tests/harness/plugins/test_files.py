@@ -9,6 +9,8 @@ import pytest
 
 from reports.records.store import read_records
 
+pytestmark = pytest.mark.own
+
 METHOD = """
 from methods.toy import Toy
 
@@ -36,7 +38,7 @@ def test_the_method_of_a_file_runs_like_any_other_and_its_code_is_part_of_the_tr
     assert done.returncode == 0, done.stderr
     records = {record.variant: record for record in read_records(out)[0]}
     assert records["parrot"].status == "ok"
-    written(tmp_path, METHOD + "\n# changed\n")
+    written(tmp_path, METHOD + "\nCHANGED = True\n")
     again = run("--plugin", file, "--methods", "parrot,toy", "--out", str(out))
     assert again.stdout.count("finished earlier") == 2  # the base and the toy; the parrot's code is another
     assert len(read_records(out)[0]) == 4

@@ -173,7 +173,7 @@ def test_a_script_from_the_hub_runs_only_with_trust(scripts):
     assert [is_on_hub(f"evaluate:{place}") for place in ("rouge", "org/name[k=1]")] == [True, True]
     assert not [text for text in ("evaluate:marks", "evaluate:./x", "rouge", "evaluate:x.py") if is_on_hub(text)]
     request = {"methods": "lora", "metrics": "evaluate:rouge"}
-    with pytest.raises(HarnessError, match=r"evaluate:rouge is no directory or .py file here.*--trust-remote-code"):
+    with pytest.raises(HarnessError, match=r"evaluate:rouge is not a local directory or .py file.*--trust-remote-code"):
         build_spec(request)
     assert build_spec({**request, "trust_remote_code": True}).metrics == ("evaluate:rouge",)
     assert build_spec({"methods": "lora", "metrics": "evaluate:marks"}).metrics == ("evaluate:marks",)

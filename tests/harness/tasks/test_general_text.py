@@ -49,7 +49,9 @@ def test_a_text_file_holds_passages_between_blank_lines(tmp_path):
     path.write_bytes("\n\n".join(blocks).encode())
     text = load_general_text(str(path))
     assert text.passages == tuple(some)  # no heading, nothing twice, white space evened out
-    assert text.facts() == {"general_text": {"name": "mine.txt", "fingerprint": text.fingerprint, "passages": 6}}
+    assert text.details(build("lora"), "test") == {
+        "general_text": {"name": "mine.txt", "fingerprint": text.fingerprint, "passages": 6}
+    }
 
 
 @pytest.mark.parametrize("ending", ["jsonl", "json", "csv", "parquet"])

@@ -46,7 +46,7 @@ def test_amounts_must_be_positive_whole_numbers(field, amount):
 
 @pytest.mark.parametrize("template", ["", "no place", "{input} and {input}"])
 def test_template_must_hold_the_input_once(template):
-    with pytest.raises(SpecError, match=r"--template must hold \{input\} exactly once"):
+    with pytest.raises(SpecError, match=r"--template must contain \{input\} exactly once"):
         TaskRequest("toy", template=template)
 
 

@@ -24,6 +24,8 @@ from harness.worker.checkpoint import TrialCheckpoint
 from harness.worker.stop_signal import Interrupted, StopSignal
 from methods.types import Budget, State
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {
     "train_examples": 60,

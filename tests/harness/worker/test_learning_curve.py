@@ -21,6 +21,8 @@ from harness.worker.learning_curve import MOST_POINTS, LearningCurve
 from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
 
+pytestmark = pytest.mark.own
+
 ROOT = Path(__file__).resolve().parents[3]
 TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--out", "out"]
 
@@ -239,7 +241,7 @@ def test_a_trial_with_a_curve_ends_with_the_same_weights_killed_or_not(make_requ
     assert [outcome.status for outcome in (first, second, third)] == ["ok"] * 3
     assert third.details["resumed"] == {"times": 1, "from_step": 4}
     assert shipped(killed) == shipped(curved) == shipped(plain) != {}
-    assert Path(curved["predictions"]).read_bytes() == Path(plain["predictions"]).read_bytes()
+    assert Path(curved.places.predictions).read_bytes() == Path(plain.places.predictions).read_bytes()
     assert first.curve == second.curve == third.curve
     assert first.learning_curve == ()
     assert points(second) == points(third)
@@ -322,8 +324,8 @@ def test_a_curve_makes_another_trial_and_a_target_does_not():
         ({"evaluate_every": "steps=5", "target_quality": "0"}, "target_quality must be a number above 0"),
         ({"evaluate_every": "steps=5", "target_quality": "nan"}, "target_quality must be a number above 0"),
         ({"evaluate_every": "steps=5", "target_quality": "good"}, "target_quality must be a number"),
-        ({"target_quality": 0.5}, "none is asked for; give evaluate_every too"),
-        ({"curve_examples": 5, "evaluate_every": "never"}, "none is asked for; give evaluate_every too"),
+        ({"target_quality": 0.5}, "which needs evaluate_every; give that too"),
+        ({"curve_examples": 5, "evaluate_every": "never"}, "which needs evaluate_every; give that too"),
     ],
     ids=str,
 )

@@ -26,14 +26,14 @@ def test_want_of_memory_is_no_objection_of_pefts(tmp_path, settings):
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
         MemoryError(),
     ):
-        with pytest.raises(type(error)) as raised, found.method.objections():
+        with pytest.raises(type(error)) as raised, found.method.explain_errors():
             raise error
         assert raised.value is error
         assert describe_failure(raised.value)[0] == "oom"
-    with pytest.raises(ValueError, match="no room") as raised, found.method.objections():
+    with pytest.raises(ValueError, match="no room") as raised, found.method.explain_errors():
         raise ValueError("no room") from torch.OutOfMemoryError("CUDA out of memory")
     assert describe_failure(raised.value)[0] == "oom"
-    with pytest.raises(MethodError), found.method.objections():
+    with pytest.raises(MethodError), found.method.explain_errors():
         raise RuntimeError("no memory of that module")
 
 

@@ -16,9 +16,9 @@ from harness.worker.generate import TransformersBackend
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 
-STEPS = 200
-EXAMPLES = 64
-BATCH = 32
+STEPS = 60
+EXAMPLES = 24
+BATCH = 24
 
 
 @pytest.mark.slow
@@ -28,7 +28,7 @@ def test_scores_with_pads_behind_and_before_the_prompt(name):
     import torch
 
     source, task = resolve_model("embedded"), load_task(TaskRequest(name="embedded"))
-    told = source.facts("cpu")
+    told = source.get_facts("cpu")
     limits = Limits(task.limits.input_tokens, task.limits.target_tokens)
     torch.manual_seed(0)
     model, tokenizer = load_model(source, device="cpu", dtype=torch.float32, options={}, trust_remote_code=False)

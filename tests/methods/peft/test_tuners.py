@@ -92,7 +92,7 @@ def test_adalora_refuses_a_schedule_longer_than_the_budget():
 
 
 def test_what_is_not_driven_is_refused():
-    with pytest.raises(InvalidSettingError, match=r"peft:adamss\.use_asa: adaptive allocation is not driven"):
+    with pytest.raises(InvalidSettingError, match=r"peft:adamss\.use_asa: adaptive allocation is not supported"):
         build("peft:adamss", {"use_asa": True})
     with pytest.raises(InvalidSettingError, match=r"peft:lora\.layers_to_transform: give int values joined by \+"):
         build("peft:lora", {"layers_to_transform": "0+two"})
@@ -191,7 +191,7 @@ def test_a_tuner_for_some_architectures_is_unsupported_on_others_before_anything
 def test_what_cannot_serve_says_so_before_a_model_is_loaded():
     assert "works on decoder-only models" in build("peft:adaption_prompt").unsupported(facts("encoder-decoder"))
     assert "trained before" in build("peft:xlora").unsupported(facts("decoder-only"))
-    assert "on cuda alone" in build("peft:lora", {"init_lora_weights": "loftq"}).unsupported(facts("decoder-only"))
+    assert "on cuda only" in build("peft:lora", {"init_lora_weights": "loftq"}).unsupported(facts("decoder-only"))
     assert build("peft:loftq").unsupported(ModelFacts("x", "toy", "T", "cuda")).startswith("peft:loftq")
 
 

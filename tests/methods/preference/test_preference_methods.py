@@ -350,7 +350,7 @@ def test_encoder_decoder_tokens_count_on_both_sides(tiny_model, tokenizer):
 @pytest.mark.parametrize("name", WITH_REFERENCE)
 def test_encoder_decoder_models_are_refused_in_one_sentence(name):
     reason = build(name).unsupported(ModelFacts("t5", "encoder-decoder", "T5ForConditionalGeneration", "cpu"))
-    assert reason == f"{name} uses a trainer that takes decoder-only models alone; t5 is encoder-decoder"
+    assert reason == f"{name} uses a trainer for decoder-only models only; t5 is encoder-decoder"
     assert build(name).unsupported(ModelFacts("llama", "decoder-only", "LlamaForCausalLM", "cpu")) is None
 
 

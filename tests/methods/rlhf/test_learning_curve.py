@@ -20,6 +20,8 @@ from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
 from methods.feedback import Feedback, Scorer
 
+pytestmark = pytest.mark.own
+
 QUALITY = Scorer("length", lambda prompts, responses, references: [len(text) / 100 for text in responses])
 STAGED = {"dropout": 0.2, "learning_rate": 1e-2, "warm_start": 0.4, "pairs": 16}
 RLHF = {**STAGED, "reward_model": 0.3, "prompts": 4, "reward_learning_rate": 3e-2, "policy_learning_rate": 1e-2}

@@ -102,7 +102,7 @@ def test_given_pairs_are_learned_from_and_measured_on(run):
 
 def test_a_reward_model_that_is_noise_is_not_optimised(run):
     # What it learns from says the opposite of what it is measured on.
-    with pytest.raises(RewardModelError, match=r"ranks \d+% of the held-out pairs rightly, less than 55%"):
+    with pytest.raises(RewardModelError, match=r"ranks \d+% of the held-out pairs correctly, less than 55%"):
         run(feedback=Feedback(preferences=PAIRS[8:], heldout=TURNED[:8]))
 
 

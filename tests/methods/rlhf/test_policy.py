@@ -14,6 +14,8 @@ from methods.rlhf.heldout import PolicyEvaluator
 from methods.rlhf.policy import PolicyOptimiser, thin_out
 from methods.rlhf.roles import REFERENCE, Roles
 
+pytestmark = pytest.mark.own
+
 FAMILIES = ("decoder-only", "encoder-decoder")
 ALGORITHMS = ("rloo", "grpo", "ppo")
 TOKEN = 65

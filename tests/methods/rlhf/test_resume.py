@@ -12,6 +12,8 @@ from methods.feedback import Feedback, Preference, Scorer
 
 from .conftest import EXAMPLES
 
+pytestmark = pytest.mark.own
+
 QUALITY = Scorer("length", lambda prompts, responses, references: [len(text) / 100 for text in responses])
 KNOBS = {
     "warm_start": 0.3,

@@ -55,7 +55,7 @@ def test_a_reward_is_the_heads_value_at_the_end_of_the_response(setting):
     job, roles, encoder, encoded, family = setting
     model = make(job, roles, family)
     rows = [row for pair in encoded[:5] for row in pair]
-    found = TrainedRewardModel(model, roles, encoder, job).rewards(rows)
+    found = TrainedRewardModel(model, roles, encoder, job).score(rows)
     with roles.playing(REWARD):
         expected = [by_hand(model, row, family) for row in rows]
     assert found.tolist() == pytest.approx(expected, abs=1e-4)
@@ -102,7 +102,7 @@ def test_it_learns_to_tell_dogs_from_cats_and_leaves_the_policy_alone(setting):
     )
     assert scores.accuracy == 1  # of the half that chose nothing
     assert scores.by_origin == {"given": 1}
-    assert judge.judge(encoded[:8], PAIRS[:8]).accuracy == 1  # the best weights are back
+    assert judge.evaluate(encoded[:8], PAIRS[:8]).accuracy == 1  # the best weights are back
     assert curve[0]["loss"] > curve[-1]["loss"]
     assert [point["step"] for point in curve] == list(range(1, len(events) + 1))
     for name, value in before.items():

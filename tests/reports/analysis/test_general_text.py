@@ -8,7 +8,7 @@ import io
 import pytest
 
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables
+from reports.analysis.tables import build_tables
 from reports.leaderboard import render
 from reports.records.metrics import METRICS
 
@@ -45,7 +45,7 @@ def test_one_text_makes_a_column_with_intervals(measured):
         "lora": "-0.250",
     }
     assert "200 passages of embedded, fingerprint aaaaaaaaaaaa" in page
-    (table,) = tables(records)
+    (table,) = build_tables(records)
     found = Standing(table).resampled_intervals("forgetting")["full"]
     assert found.mean == 0.5
     half = 1.96 * 0.125 / 200**0.5

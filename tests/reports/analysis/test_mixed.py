@@ -9,7 +9,7 @@ import pytest
 
 from reports.analysis import mixed
 from reports.analysis.standing import Standing
-from reports.analysis.tables import comparison_key, tables
+from reports.analysis.tables import build_comparison_key, build_tables
 from reports.leaderboard import render
 from reports.records.store import RunStore
 
@@ -36,7 +36,9 @@ def gains(table):
 
 def test_one_base_serves_every_budget_and_each_row_names_its_own(make):
     longer = other(make("lora", metrics={"rougeL": 0.5}), budget=STEPS)
-    (table,) = mixed.together(tables([make("base", metrics={"rougeL": 0.1}), make("lora"), make("full"), longer]))
+    (table,) = mixed.merge_tables(
+        build_tables([make("base", metrics={"rougeL": 0.1}), make("lora"), make("full"), longer])
+    )
     assert gains(table) == {
         "base": (None, None), "lora (steps=100)": (1, 0.4), "full (steps=50)": (2, 0.3), "lora (steps=50)": (2, 0.3),
     }  # fmt: skip
@@ -46,7 +48,7 @@ def test_one_base_serves_every_budget_and_each_row_names_its_own(make):
 def test_each_row_is_measured_by_its_own_base(make):
     records = [make("base", metrics={"rougeL": 0.1}), make("lora"), torch(make("base", metrics={"rougeL": 0.3}), "3"),
                torch(make("lora"), "3", 2)]  # fmt: skip
-    (table,) = mixed.together(tables(records))
+    (table,) = mixed.merge_tables(build_tables(records))
     assert table.base is None
     assert gains(table) == {
         "base (torch 2.13.0)": (None, None), "base (torch 3)": (None, None),
@@ -58,7 +60,7 @@ def test_each_row_is_measured_by_its_own_base(make):
 
 def test_a_base_that_only_some_have_is_not_lent_to_the_others(make):
     records = [make("base", metrics={"rougeL": 0.1}), make("lora"), torch(make("lora"), "3")]
-    (table,) = mixed.together(tables(records))
+    (table,) = mixed.merge_tables(build_tables(records))
     assert gains(table) == {
         "base (torch 2.13.0)": (None, None), "lora (torch 2.13.0)": (1, 0.3), "lora (torch 3)": (1, None),
     }  # fmt: skip
@@ -109,8 +111,8 @@ def test_the_order_of_records_changes_nothing(make):
     ],
 )
 def test_marks_are_short(make, parts, marks):
-    keys = [comparison_key(make("lora")), comparison_key(other(make("full"), **parts))]
-    assert mixed.marks(keys) == marks
+    keys = [build_comparison_key(make("lora")), build_comparison_key(other(make("full"), **parts))]
+    assert mixed.build_marks(keys) == marks
 
 
 def test_marks_of_several_parts_stand_side_by_side_and_are_never_alike():
@@ -118,10 +120,10 @@ def test_marks_of_several_parts_stand_side_by_side_and_are_never_alike():
         {"budget": {"unit": "steps", "amount": 5.0}, "versions": {"torch": "2", "trl": "1"}},
         {"budget": {"unit": "steps", "amount": 9.0}, "versions": {"torch": "2", "trl": None}},
     ]
-    assert mixed.marks(keys) == ["steps=5, trl 1", "steps=9, no trl"]
+    assert mixed.build_marks(keys) == ["steps=5, trl 1", "steps=9, no trl"]
     alike = [{"hardware": {"memory_bytes": (16 << 30) + n}} for n in (0, 1, 0)]
-    assert mixed.marks(alike) == ["16.0 GiB memory", "16.0 GiB memory #2", "16.0 GiB memory"]
-    assert mixed.marks([keys[0]]) == [""]
+    assert mixed.build_marks(alike) == ["16.0 GiB memory", "16.0 GiB memory #2", "16.0 GiB memory"]
+    assert mixed.build_marks([keys[0]]) == [""]
 
 
 def test_the_command_shows_them_together(run_here, make, tmp_path):

@@ -8,16 +8,18 @@ import math
 import numpy as np
 import pytest
 
-from reports.analysis.resampling import Resampler, mean_squares
+from reports.analysis.resampling import Resampler, compute_mean_squares
 from reports.analysis.stats import (
+    _adjust_by_holm,
+    _compute_student_quantile,
     _find_ends,
-    _holm,
-    _student,
     compare_rows,
     compute_intervals,
+    compute_seed_interval,
     rank_rows,
-    seed_interval,
 )
+
+pytestmark = pytest.mark.own
 
 T_975 = {1: 12.7062, 2: 4.30265, 4: 2.77645, 9: 2.26216, 999: 1.96234}
 """Quantiles of Student's t by degrees of freedom, from printed tables."""
@@ -45,7 +47,7 @@ def all_numbers(value):
 @pytest.mark.parametrize("freedom", T_975)
 def test_seeds_alone_make_students_interval(freedom):
     values = np.linspace(1, 3, freedom + 1)
-    found = seed_interval(list(values))
+    found = compute_seed_interval(list(values))
     half = T_975[freedom] * values.std(ddof=1) / math.sqrt(freedom + 1)
     assert (found.mean, found.seeds) == (pytest.approx(2), freedom + 1)
     assert found.deviation == pytest.approx(values.std(ddof=1))
@@ -65,7 +67,7 @@ def test_seeds_alone_make_students_interval(freedom):
     ],
 )
 def test_students_quantile_is_that_of_scipy(freedom, quantile):
-    assert _student(freedom) == pytest.approx(quantile, abs=1e-9)
+    assert _compute_student_quantile(freedom) == pytest.approx(quantile, abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 39, 40, 41, 999, 1001, 10_000, 82_800])
@@ -86,21 +88,21 @@ def test_draws_that_are_kept_are_those_that_are_drawn_anew(dice, monkeypatch):
 
 
 def test_seed_interval_of_equal_values_and_of_one():
-    assert seed_interval([2.5, 2.5, 2.5]) is None
-    assert seed_interval([1.58, 1.58, 1.58 * (1 + 2e-16)]) is None
-    assert seed_interval([2.5]) is None
-    assert seed_interval([]) is None
+    assert compute_seed_interval([2.5, 2.5, 2.5]) is None
+    assert compute_seed_interval([1.58, 1.58, 1.58 * (1 + 2e-16)]) is None
+    assert compute_seed_interval([2.5]) is None
+    assert compute_seed_interval([]) is None
 
 
 def test_mean_squares_by_hand():
-    assert mean_squares(np.array([[1.0, 2, 3], [3, 4, 8]])) == (
+    assert compute_mean_squares(np.array([[1.0, 2, 3], [3, 4, 8]])) == (
         pytest.approx(3 * 4.5),
         pytest.approx(2 * 3.25),
         pytest.approx(3 / 2),
     )
-    assert mean_squares(np.array([[1.0, 2, 3]])) == (0.0, pytest.approx(1.0), 0.0)
-    assert mean_squares(np.array([[1.0], [2], [3]])) == (pytest.approx(1.0), 0.0, 0.0)
-    assert mean_squares(np.array([[1.0]])) == (0.0, 0.0, 0.0)
+    assert compute_mean_squares(np.array([[1.0, 2, 3]])) == (0.0, pytest.approx(1.0), 0.0)
+    assert compute_mean_squares(np.array([[1.0], [2], [3]])) == (pytest.approx(1.0), 0.0, 0.0)
+    assert compute_mean_squares(np.array([[1.0]])) == (0.0, 0.0, 0.0)
 
 
 def test_one_example_leaves_the_spread_of_seeds():
@@ -159,39 +161,39 @@ def test_a_single_score_says_nothing_about_others():
 # Differences
 
 
-def test_a_row_against_itself_is_not_told_apart(dice):
+def test_a_row_against_itself_is_not_significantly_different(dice):
     scores = dice.random((5, 40))
     found = compare(scores, scores.copy())
     assert (found.interval.mean, found.interval.low, found.interval.high) == (0, 0, 0)
     assert (found.p, found.p_holm, found.p_examples, found.p_examples_holm) == (1, 1, 1, 1)
     assert (found.effect, found.improvement) == (None, 0.5)
-    assert not found.told_apart
-    assert not found.models_told_apart
+    assert not found.methods_differ
+    assert not found.models_differ
 
 
-def test_a_clear_difference_is_told_apart(dice):
+def test_a_clear_difference_is_significant(dice):
     base = dice.normal(0.4, 0.2, (1, 200))
     first, second = (base + dice.normal(better, 0.05, (5, 200)) for better in (0.1, 0.0))
     found = compare(first, second)
     assert found.interval.mean == pytest.approx(0.1, abs=0.01)
-    assert found.told_apart
-    assert found.models_told_apart
+    assert found.methods_differ
+    assert found.models_differ
     assert found.improvement > 0.9
 
 
 def test_one_seed_tells_models_apart_and_never_methods(dice):
     found = compare(dice.random((1, 500)) + 1, dice.random((1, 500)))
     assert (found.p < 0.001, found.p_holm < 0.001, found.interval.seeds) == (True, True, 1)
-    assert found.models_told_apart
-    assert not found.told_apart
+    assert found.models_differ
+    assert not found.methods_differ
 
 
-def test_models_may_be_told_apart_where_methods_are_not(dice):
+def test_models_may_differ_significantly_where_methods_are_not(dice):
     """Seeds differ far more than the methods' means do, and examples hardly at all."""
     luck = np.array([[0.05], [-0.04], [0.06], [-0.03]])
     found = compare(0.5 + luck + dice.normal(0, 0.01, (4, 300)), 0.5 + dice.normal(0, 0.01, (4, 300)))
-    assert found.models_told_apart
-    assert not found.told_apart
+    assert found.models_differ
+    assert not found.methods_differ
 
 
 def test_two_seeds_tell_hardly_anything_apart():
@@ -208,7 +210,7 @@ def test_equal_means_by_chance_are_no_proof_that_seeds_do_not_matter():
     found = compare(first, np.zeros((2, 20)))
     assert found.interval.deviation == 0
     assert found.p > 0.02
-    assert not found.told_apart
+    assert not found.methods_differ
 
 
 def test_randomisation_test_by_hand():
@@ -253,7 +255,7 @@ def test_constant_scores_make_numbers_and_no_warnings(first, seeds, examples):
         assert found.interval.mean == pytest.approx(first - 0.1)
         assert found.effect is None
         # A constant difference is as sure as its examples are many: 2 in 2 ** examples by chance.
-        assert found.told_apart == (first != 0.1 and seeds > 1 and examples == 30)
+        assert found.methods_differ == (first != 0.1 and seeds > 1 and examples == 30)
         assert found.p == found.p_examples
 
 
@@ -262,7 +264,7 @@ def test_ties_and_a_single_example_that_differs():
     first[:, 0] = 1.0
     found = compare(first, np.zeros((3, 50)))
     assert found.p_examples == 1.0  # the sign of one number tells nothing
-    assert not found.told_apart
+    assert not found.methods_differ
     assert found.improvement == pytest.approx(0.5 + 0.5 / 50)
 
 
@@ -292,9 +294,9 @@ def test_the_same_twice_and_whatever_else_the_table_holds(dice):
 
 
 def test_holm_by_hand():
-    assert _holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert _holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert _holm([]) == []
+    assert _adjust_by_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert _adjust_by_holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert _adjust_by_holm([]) == []
 
 
 def test_holm_counts_all_pairs_of_the_table(dice):
@@ -304,7 +306,11 @@ def test_holm_counts_all_pairs_of_the_table(dice):
     assert len(found) == 6
     smallest = min(found.values(), key=lambda difference: difference.p)
     assert smallest.p_holm == pytest.approx(6 * smallest.p)
-    assert [pair for pair, difference in found.items() if difference.told_apart] == [("a", "d"), ("b", "d"), ("c", "d")]
+    assert [pair for pair, difference in found.items() if difference.methods_differ] == [
+        ("a", "d"),
+        ("b", "d"),
+        ("c", "d"),
+    ]
 
 
 def test_a_large_table_draws_more_so_that_holm_can_be_passed():

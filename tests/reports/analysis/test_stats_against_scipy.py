@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from reports.analysis.resampling import Resampler
-from reports.analysis.stats import compare_rows, compute_intervals, seed_interval
+from reports.analysis.stats import compare_rows, compute_intervals, compute_seed_interval
 
 stats = pytest.importorskip("scipy.stats")
 
@@ -25,7 +25,7 @@ def compare(first, second, resamples=100_000):
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 10, 31])
 def test_seed_interval_is_students(dice, count):
     values = dice.random(count)
-    found = seed_interval(list(values))
+    found = compute_seed_interval(list(values))
     expected = stats.t.interval(0.95, count - 1, loc=values.mean(), scale=stats.sem(values))
     assert (found.low, found.high) == pytest.approx(expected, rel=1e-6)
 

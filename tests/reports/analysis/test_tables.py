@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from reports.analysis.standing import Standing
-from reports.analysis.tables import differences, flatten, tables, unique
+from reports.analysis.tables import build_tables, find_differing_fields, flatten, keep_latest_records
 
 
 def ranks(table):
@@ -20,7 +20,7 @@ def test_a_row_is_the_mean_over_its_ok_seeds(make, failed):
         make("lora", seed=1, metrics={"rougeL": 0.46, "train_seconds": None}),
         failed("lora", "oom", "out of memory", seed=2),
     ]
-    (table,) = tables(records)
+    (table,) = build_tables(records)
     (row,) = table.rows
     assert row.mean("rougeL") == pytest.approx(0.43)
     assert row.deviation("rougeL") == pytest.approx(0.06 / 2**0.5)
@@ -40,7 +40,7 @@ def test_ranks_gains_and_ties(make, failed):
         make("toy", role="fake", metrics={"rougeL": 0.9}),
         failed("qlora", "error", "no"),
     ]
-    (table,) = tables(records)
+    (table,) = build_tables(records)
     assert ranks(table) == [("base", None), ("full", 1), ("lora", 1), ("prefix", 3), ("toy", None), ("qlora", None)]
     gains = {place.row.variant: place.gain for place in Standing(table).places}
     assert gains["prefix"] == pytest.approx(0.2)
@@ -50,7 +50,7 @@ def test_ranks_gains_and_ties(make, failed):
 
 
 def test_without_a_base_there_is_no_gain(make):
-    (table,) = tables([make("lora")])
+    (table,) = build_tables([make("lora")])
     assert Standing(table).places[0].gain is None
 
 
@@ -73,8 +73,8 @@ def test_what_cannot_be_compared_stands_in_tables_of_its_own(make, changed):
         old = getattr(first, name)
         new = dataclasses.replace(old, **value) if dataclasses.is_dataclass(old) else value
         second = dataclasses.replace(make("full"), **{name: new})
-    assert len(tables([first, make("full")])) == 1
-    assert len(tables([first, second])) == 2
+    assert len(build_tables([first, make("full")])) == 1
+    assert len(build_tables([first, second])) == 2
 
 
 def test_steps_done_and_code_do_not_part_records(make):
@@ -84,24 +84,24 @@ def test_steps_done_and_code_do_not_part_records(make):
         training={**second.training, "steps": 49, "tokens": 1},
         environment=dataclasses.replace(second.environment, code={"hash": "other"}),
     )
-    assert len(tables([first, second])) == 1
+    assert len(build_tables([first, second])) == 1
 
 
 def test_one_base_serves_every_budget(make):
     records = [make("base"), make("lora"), make("lora", trial_id="1" * 16, budget={"unit": "steps", "amount": 99.0})]
-    made = tables(records)
+    made = build_tables(records)
     assert len(made) == 2
     assert all(table.base is not None for table in made)
 
 
 def test_a_base_alone_is_a_table(make):
-    (table,) = tables([make("base")])
+    (table,) = build_tables([make("base")])
     assert ranks(table) == [("base", None)]
 
 
 def test_the_order_of_records_does_not_matter(make):
     records = [make(name, seed=seed) for name in ("base", "lora", "full") for seed in (0, 1)]
-    assert tables(records) == tables(records[::-1])
+    assert build_tables(records) == build_tables(records[::-1])
 
 
 def test_of_two_records_of_a_trial_the_ok_and_then_the_latest_counts(make, failed):
@@ -109,13 +109,18 @@ def test_of_two_records_of_a_trial_the_ok_and_then_the_latest_counts(make, faile
     old = make("lora", trial_id=identity, finished_at="2026-01-01T00:00:00+00:00")
     new = make("lora", trial_id=identity, finished_at="2026-01-02T00:00:00+00:00")
     broken = failed("lora", "error", "no", trial_id=identity, finished_at="2026-01-03T00:00:00+00:00")
-    assert unique([new, old]) == unique([old, new]) == unique([broken, old, new]) == [new]
+    assert (
+        keep_latest_records([new, old])
+        == keep_latest_records([old, new])
+        == keep_latest_records([broken, old, new])
+        == [new]
+    )
 
 
 def test_equal_endings_are_settled_by_content_not_by_order(make):
     first = make("lora", trial_id="a" * 16, metrics={"rougeL": 0.1})
     second = make("lora", trial_id="a" * 16, metrics={"rougeL": 0.2})
-    assert unique([first, second]) == unique([second, first])
+    assert keep_latest_records([first, second]) == keep_latest_records([second, first])
 
 
 def test_a_seed_counts_once_and_what_is_left_out_is_counted(make):
@@ -123,25 +128,25 @@ def test_a_seed_counts_once_and_what_is_left_out_is_counted(make):
     new = make("lora", trial_id="a" * 16, finished_at="2026-01-02T00:00:00+00:00", metrics={"rougeL": 0.3})
     other_seed = make("lora", seed=1, metrics={"rougeL": 0.5})
     bases = [make("base"), make("base", trial_id="c" * 16)]
-    (table,) = tables([old, new, other_seed, *bases])
+    (table,) = build_tables([old, new, other_seed, *bases])
     assert table.rows[0].mean("rougeL") == pytest.approx(0.4)
     assert table.superseded == 2
 
 
 def test_a_result_without_the_primary_metric_is_not_ranked(make):
-    (table,) = tables([make("lora", metrics={"rougeL": None}), make("full")])
+    (table,) = build_tables([make("lora", metrics={"rougeL": None}), make("full")])
     assert ranks(table) == [("full", 1), ("lora", None)]
 
 
 def test_a_failed_base_leaves_scores_without_gains(make, failed):
-    (table,) = tables([failed("base", "oom", "out of memory"), make("lora")])
+    (table,) = build_tables([failed("base", "oom", "out of memory"), make("lora")])
     assert ranks(table) == [("base", None), ("lora", 1)]
     assert [place.gain for place in Standing(table).places] == [None, None]
 
 
 def test_differences_are_named_by_their_fields():
     keys = [{"a": {"x": 1, "y": 2}, "b": [1]}, {"a": {"x": 1, "y": 3}, "b": [1], "c": 0}]
-    assert differences(keys) == ["a.y", "c"]
+    assert find_differing_fields(keys) == ["a.y", "c"]
     assert flatten(keys[0]) == {"a.x": 1, "a.y": 2, "b": [1]}
 
 
@@ -156,7 +161,7 @@ def test_what_was_given_another_reward_or_other_pairs_has_a_row_of_its_own(make)
         make("rlhf", trial_id="2" * 16, details=pairs),
         make("lora"),
     ]
-    (table,) = tables(records)
+    (table,) = build_tables(records)
     assert [row.variant for row in table.rows] == [
         "lora",
         "rlhf (derived pairs)",
@@ -164,5 +169,5 @@ def test_what_was_given_another_reward_or_other_pairs_has_a_row_of_its_own(make)
         "rlhf (reward rouge)",
     ]
     assert len(table.rows[1].records) == 2
-    (table,) = tables(records[2:3])
+    (table,) = build_tables(records[2:3])
     assert [row.variant for row in table.rows] == ["rlhf"]

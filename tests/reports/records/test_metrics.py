@@ -8,7 +8,7 @@ import io
 import pytest
 
 from reports.leaderboard import render
-from reports.records.metrics import METRICS, Metric, contested, known
+from reports.records.metrics import METRICS, Metric, collect_metrics, find_contested_metrics
 
 CHRF = Metric("chrf", "chrF", "score", "higher", "mean of sentence chrF")
 SLIPS = Metric("slips", "slips", "tokens", "lower", "slips a text")
@@ -67,7 +67,7 @@ def test_without_them_nothing_is_said_of_them(make):
 
 def test_what_is_known_begins_with_what_comes_along(records, make):
     other = Metric("rougeL", "mine", "score", "lower", "x")
-    found = known([*records, make("a", declared={"rougeL": other, "gain": other, "chrf": other})])
+    found = collect_metrics([*records, make("a", declared={"rougeL": other, "gain": other, "chrf": other})])
     assert list(found) == [*METRICS, "chrf", "slips"]
     assert (found["rougeL"], found["chrf"]) == (METRICS["rougeL"], CHRF)
 
@@ -77,8 +77,8 @@ def test_two_meanings_of_one_name_are_a_warning(make):
     records = [
         make("lora", metrics={"chrf": 0.5}, declared={"chrf": told}, seed=n) for n, told in enumerate((CHRF, other))
     ]
-    assert contested(records) == ["chrf"]
-    assert contested(records[:1]) == []
+    assert find_contested_metrics(records) == ["chrf"]
+    assert find_contested_metrics(records[:1]) == []
     assert "Not all records mean the same by chrf: " in render(records)["leaderboard.md"]
 
 

@@ -30,6 +30,7 @@ def test_a_record_of_every_version_is_read(version):
     assert (record.variant, record.status, record.training["steps"]) == ("toy", "ok", 5)
     assert record.log == (None if version < 2 else f"logs/{record.trial_id}.log")
     assert (len(record.scores.get("rougeL", ())) > 1) == (version >= 3)
+    assert bool(record.scoring) == (version >= 4)
     assert json.loads(dump(record))["schema_version"] == SCHEMA_VERSION  # what is written again is of today
 
 

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables
+from reports.analysis.tables import build_tables
 from reports.leaderboard import render
 
 
@@ -32,11 +32,11 @@ def scored(make):
 
 
 def ranks(records):
-    (table,) = tables(records)
+    (table,) = build_tables(records)
     return {place.row.variant: place.rank for place in Standing(table).places if place.rank is not None}
 
 
-def test_rows_that_are_not_told_apart_share_a_rank_and_the_next_keeps_its_place(scored):
+def test_rows_that_are_not_significantly_different_share_a_rank_and_the_next_keeps_its_place(scored):
     records = [
         *scored("full", [0.500, 0.502, 0.498, 0.501, 0.499]),
         *scored("instruction", [0.499, 0.503, 0.500, 0.497, 0.499]),
@@ -44,23 +44,23 @@ def test_rows_that_are_not_told_apart_share_a_rank_and_the_next_keeps_its_place(
     ]
     assert ranks(records) == {"full": 1, "instruction": 1, "lora": 3}
     text = render(records)["leaderboard.md"]
-    assert "Not told apart from it: instruction. Told apart from it: lora. (5 seeds" in text
-    assert "- full and instruction are not told apart: a difference of 0.000 ROUGE-L" in text
-    assert "- instruction scores higher than lora: by 0.100 ROUGE-L" in text
+    assert "Not significantly different from it: instruction. Significantly different from it: lora. (5 seeds" in text
+    assert "- full and instruction are not significantly different: a difference of 0.000 ROUGE-L" in text
+    assert "- instruction scores significantly higher than lora: by 0.100 ROUGE-L" in text
 
 
-def test_a_method_against_itself_is_not_told_apart(scored):
+def test_a_method_against_itself_is_not_significantly_different(scored):
     records = scored("lora", [0.40, 0.42, 0.41])
     twin = [type(r)(**{**vars(r), "variant": "lora again", "trial_id": r.trial_id[::-1]}) for r in records]
     assert ranks([*records, *twin]) == {"lora": 1, "lora again": 1}
-    assert "lora and lora again are not told apart" in render([*records, *twin])["leaderboard.md"]
+    assert "lora and lora again are not significantly different" in render([*records, *twin])["leaderboard.md"]
 
 
 def test_one_seed_says_something_about_two_models_and_nothing_about_methods(scored):
     records = [*scored("full", [0.5]), *scored("lora", [0.4])]
     text = render(records)["leaderboard.md"]
     assert "One seed cannot tell whether differences between methods are real." in text
-    assert "with one seed only these two trained models are told apart" in text
+    assert "with one seed only these two trained models are significantly different" in text
     assert "alone where there is one seed or the row is the base, which says nothing of other seeds" in text
     (row,) = csv.DictReader(io.StringIO(render(records)["differences.csv"]))
     assert (row["seeds"], row["told_apart"]) == ("1", "False")
@@ -69,7 +69,7 @@ def test_one_seed_says_something_about_two_models_and_nothing_about_methods(scor
 def test_the_base_counts_with_every_seed(scored, make):
     base = make("base", metrics={"rougeL": 0.2}, scores=scored("base", [0.2])[0].scores)
     text = render([base, *scored("lora", [0.40, 0.42, 0.41])])["leaderboard.md"]
-    assert "- lora scores higher than base: by 0.210 ROUGE-L" in text
+    assert "- lora scores significantly higher than base: by 0.210 ROUGE-L" in text
     assert "over 3 seeds" in text
 
 
@@ -100,7 +100,7 @@ def test_a_failed_seed_leaves_the_seeds_that_both_have(scored, failed):
     assert pair["seeds"] == "2"
 
 
-def test_a_row_below_a_group_that_is_not_told_apart_from_the_best_is_not_said_to_be(scored):
+def test_a_row_below_a_group_that_is_not_significantly_different_from_the_best_is_not_said_to_be(scored):
     # The last one's seeds lie so far apart that it may be anything, though its mean is the lowest.
     records = [
         *scored("full", [0.500, 0.501, 0.499]),
@@ -109,7 +109,7 @@ def test_a_row_below_a_group_that_is_not_told_apart_from_the_best_is_not_said_to
     ]
     assert ranks(records) == {"full": 1, "prefix": 1, "lora": 2}
     text = render(records)["leaderboard.md"]
-    assert "Not told apart from it: prefix. Told apart from it: lora." in text
+    assert "Not significantly different from it: prefix. Significantly different from it: lora." in text
 
 
 # What a reader could be misled by: rows with other seeds, failures, the base, one seed
@@ -122,8 +122,11 @@ def test_the_better_of_two_rows_is_the_one_that_is_better_on_the_seeds_that_both
     ]
     assert ranks(records) == {"late": 1, "early": 2}
     text = render(records)["leaderboard.md"]
-    assert "Best in ROUGE-L on the seeds that rows have in common: late, 0.400. Told apart from it: early." in text
-    assert "- late scores higher than early: by 0.100 ROUGE-L" in text
+    assert (
+        "Best in ROUGE-L on the seeds that rows have in common: late, 0.400. Significantly different from it: early."
+        in text
+    )
+    assert "- late scores significantly higher than early: by 0.100 ROUGE-L" in text
     assert "Rows do not all have the same seeds" in text
 
 
@@ -134,11 +137,14 @@ def test_seeds_that_failed_are_told_beside_the_seeds_and_in_the_first_sentence(s
     assert "| 2 of 5 |" in text
 
 
-def test_what_is_not_told_apart_from_the_base_is_said_to_be_so(scored, make):
+def test_what_is_not_significantly_different_from_the_base_is_said_to_be_so(scored, make):
     base = make("base", metrics={"rougeL": 0.2}, scores=scored("base", [0.2])[0].scores)
     text = render([base, *scored("lora", [0.15, 0.25, 0.26])])["leaderboard.md"]
-    assert "(+0.020 over the base, not told apart from it: p = " in text
-    assert "not told apart from it" not in render([base, *scored("lora", [0.40, 0.41, 0.39])])["leaderboard.md"]
+    assert "(+0.020 over the base, not significantly different from it: p = " in text
+    assert (
+        "not significantly different from it"
+        not in render([base, *scored("lora", [0.40, 0.41, 0.39])])["leaderboard.md"]
+    )
 
 
 def test_a_row_below_the_base_is_never_printed_as_a_winner(scored, make):
@@ -151,7 +157,7 @@ def test_a_row_below_the_base_is_never_printed_as_a_winner(scored, make):
 def test_with_one_seed_the_p_value_is_that_of_the_verdict(scored):
     records = [*scored("full", [0.5]), *scored("lora", [0.4]), *scored("prefix", [0.3])]
     text = render(records)["leaderboard.md"]
-    assert "told apart, by 0.100 ROUGE-L" in text
+    assert "significantly different, by 0.100 ROUGE-L" in text
     assert "p-values, of a randomisation test over examples, count all 3 pairs" in text
     for row in csv.DictReader(io.StringIO(render(records)["differences.csv"])):
         assert row["models_told_apart"] == str(float(row["p_examples_holm"]) < 0.05)
@@ -163,7 +169,8 @@ def test_with_one_seed_the_p_value_is_that_of_the_verdict(scored):
 def test_a_row_with_one_seed_takes_nothing_from_what_is_known_of_the_others(scored):
     five = [*scored("full", [0.500, 0.502, 0.498, 0.501, 0.499]), *scored("lora", [0.400, 0.402, 0.398, 0.401, 0.399])]
     text = render([*five, *scored("prefix", [0.3])])["leaderboard.md"]
-    assert "Told apart from it: lora. Not compared, for want of two seeds in common: prefix. (5 seeds" in text
+    assert "Significantly different from it: lora. Not compared, because they have fewer than two seeds" in text
+    assert "in common: prefix. (5 seeds" in text
     assert text.count("] (examples)") == 1
 
 
@@ -180,16 +187,14 @@ def test_intervals_end_where_a_metric_does(scored):
     assert "| 0.000 to 1.000 |" in text
 
 
-def test_many_rows_that_two_seeds_cannot_tell_apart_are_not_all_winners(scored):
+def test_many_rows_that_do_not_differ_over_two_seeds_are_not_all_winners(scored):
     records = [r for n in range(12) for r in scored(f"lora[r={n}]", [0.4 - 0.01 * n, 0.41 - 0.012 * n])]
     text = render(records)["leaderboard.md"]
     assert "lora[r=7], and 4 more. (2 seeds" in text
-    assert "Two seeds can hardly tell anything apart; three or more can." in text
+    assert "With two seeds hardly any difference is significant; three or more are needed." in text
     assert text.count("| **lora") == 1
-    assert (
-        "Two seeds"
-        not in render([*scored("full", [0.5, 0.51, 0.49]), *scored("lora", [0.4, 0.41, 0.39])])["leaderboard.md"]
-    )
+    three = render([*scored("full", [0.5, 0.51, 0.49]), *scored("lora", [0.4, 0.41, 0.39])])["leaderboard.md"]
+    assert "three or more are needed" not in three
 
 
 def test_more_rows_than_a_matrix_has_room_for_are_said_to_stand_in_the_file(scored):
@@ -203,7 +208,7 @@ def test_of_rows_that_cannot_be_compared_no_interval_and_no_difference_is_given(
     other = [type(r)(**{**vars(r), "budget": {"unit": "steps", "amount": 99.0}}) for r in scored("lora", [0.4, 0.41])]
     files = render([*scored("full", [0.50, 0.51]), *other], allow_mixed=True)
     assert "### Are the differences real?" not in files["leaderboard.md"]
-    assert "told apart" not in files["leaderboard.md"].lower()
+    assert "significantly" not in files["leaderboard.md"].lower()
     assert len(files["differences.csv"].splitlines()) == 1
     assert not [
         row["rougeL_low"] for row in csv.DictReader(io.StringIO(files["leaderboard.csv"])) if "rougeL_low" in row

@@ -16,7 +16,7 @@ from reports.leaderboard import compare, render, write
 from reports.records.metrics import LEARNING_CURVES, METRICS, PREFERENCE_LEARNING
 from reports.records.record import Phase, dump, load
 from reports.records.store import RunStore
-from reports.sections.page import sections
+from reports.sections.page import build_sections
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "rlhf"
 MIB = 1 << 20
@@ -87,7 +87,7 @@ def part(text, heading):
 
 
 def warned(*trials):
-    (section,) = sections(compare(trials))
+    (section,) = build_sections(compare(trials))
     return [warning for warning in section.warnings if "cut to" not in warning]
 
 
@@ -228,7 +228,7 @@ def test_a_reward_model_close_to_chance_is_warned_of(rlhf):
 def test_html_and_markdown_say_the_same(records):
     files = render(records)
     page = html.unescape(files["leaderboard.html"]).replace("ROUGE‑", "ROUGE-")
-    (section,) = sections(compare(records))
+    (section,) = build_sections(compare(records))
     shown = next(part for part in section.chapters if part.heading == "Preference learning")
     texts = [
         *section.notes,

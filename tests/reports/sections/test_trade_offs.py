@@ -11,12 +11,12 @@ import pytest
 
 from reports.analysis import pareto
 from reports.analysis.standing import Standing
-from reports.analysis.tables import tables
+from reports.analysis.tables import build_tables
 from reports.leaderboard import render, write
 from reports.records.metrics import METRICS
 from reports.records.store import RunStore
 from reports.sections import trade_offs
-from reports.svg.scatter import Dot, Panel, Scatter, svg
+from reports.svg.scatter import Dot, Panel, Scatter, draw_scatter
 
 ROOT = Path(__file__).resolve().parents[3]
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -24,8 +24,10 @@ MIB = 1 << 20
 
 
 def of(records, *names):
-    (table,) = tables(records)
-    return trade_offs.chapter(Standing(table), pareto.choose(names, METRICS) if names else None, "trade-offs.svg")
+    (table,) = build_tables(records)
+    return trade_offs.build_chapter(
+        Standing(table), pareto.choose_metrics(names, METRICS) if names else None, "trade-offs.svg"
+    )
 
 
 def verdicts(part):
@@ -76,7 +78,7 @@ def test_chosen_metrics_make_another_front(records):
 def test_what_nobody_measured_is_left_out_and_named(records):
     part = of(records, "rougeL", "train_seconds", "cost")
     assert "cost" not in part.grids[0][1].header
-    assert "Left out, since nobody measured it: cost." in part.footnotes
+    assert "Left out, because it was not measured: cost." in part.footnotes
     assert of(records, "rougeL", "cost") is None
 
 
@@ -109,7 +111,7 @@ def test_the_reports_show_it_and_the_plot_lies_beside_them(records, tmp_path):
 def test_dots_stand_where_the_axes_say_and_the_front_is_filled():
     dots = (Dot("a", 1.0 * MIB, 0.0, True), Dot("b", 2.0 * MIB, 1.0, False))
     plot = Scatter((Panel(METRICS["shipped_bytes"], METRICS["rougeL"], dots, 0.5),), "Two rows.")
-    drawn = ET.fromstring(svg(plot, alone=True))
+    drawn = ET.fromstring(draw_scatter(plot, alone=True))
     panel = drawn.find(f"{SPACE}g")
     circles = [(c.get("class"), c.get("cx"), c.get("cy")) for c in panel.iter(f"{SPACE}circle")]
     assert circles == [("last", "66", "246"), ("first", "426", "36")]
@@ -122,14 +124,16 @@ def test_dots_stand_where_the_axes_say_and_the_front_is_filled():
 
 def test_names_do_not_cover_each_other():
     dots = tuple(Dot(f"row {n}", 1.0, 0.5, True) for n in range(4))
-    drawn = ET.fromstring(svg(Scatter((Panel(METRICS["cost"], METRICS["rougeL"], dots, None),), ""), alone=False))
+    drawn = ET.fromstring(
+        draw_scatter(Scatter((Panel(METRICS["cost"], METRICS["rougeL"], dots, None),), ""), alone=False)
+    )
     ys = sorted(float(t.get("y")) for t in drawn.iter("text") if (t.text or "").startswith("row"))
     assert all(b - a >= 13 for a, b in itertools.pairwise(ys))
 
 
 def shown(*dots):
     plot = Scatter((Panel(METRICS["cost"], METRICS["rougeL"], dots, None),), "")
-    panel = ET.fromstring(svg(plot, alone=False)).find("g")
+    panel = ET.fromstring(draw_scatter(plot, alone=False)).find("g")
     names = {"".join(text.itertext()) for text in panel.iter("text")}
     return names, {title.text for title in panel.iter("title")}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reports.svg.axes import STYLE
-from reports.svg.curves import Panel, Plot, Series, svg, trend
+from reports.svg.curves import Panel, Plot, Series, draw_curves, smooth
 
 SPACE = "{http://www.w3.org/2000/svg}"
 LEFT, RIGHT, TOP, BOTTOM = 66, 426, 36, 246
@@ -24,7 +24,7 @@ def plot(*curves, title="rlhf", y_label="reward"):
 
 def drawn(made):
     """The parsed file; raises where it is not XML."""
-    return ET.fromstring(svg(made, alone=True))
+    return ET.fromstring(draw_curves(made, alone=True))
 
 
 def texts(root, name=None):
@@ -109,9 +109,9 @@ def test_the_pieces_of_a_line_meet():
 
 def test_a_long_curve_is_smoothed_over_a_tenth_and_a_short_one_is_not():
     short = [(float(step), float(step % 2)) for step in range(19)]
-    assert trend(short) == short
+    assert smooth(short) == short
     points = [(float(step), float(step % 2)) for step in range(20)]
-    means = trend(points)
+    means = smooth(points)
     assert means[0] == (0.5, 0.5)  # steps 0 and 1
     assert means[1] == pytest.approx((1.0, 1 / 3))  # steps 0, 1 and 2
     assert len(means) == 20
@@ -140,7 +140,7 @@ def test_names_are_escaped_and_what_xml_refuses_is_replaced():
     made = plot([(0.0, 0.0)], [(0.0, 0.0)], title=hostile, y_label=hostile)
     made = Plot(hostile, made.panels, hostile)
     for alone in (True, False):
-        text = svg(made, alone=alone)
+        text = draw_curves(made, alone=alone)
         assert "<script" not in text
         assert ET.fromstring(text).tag.endswith("svg")
     assert texts(drawn(made), "title")[0].startswith('rl"<script>alert(1)</script>&���')
@@ -154,7 +154,7 @@ def test_long_texts_are_cut_and_whole_under_the_pointer():
 
 def test_a_file_has_a_style_of_its_own_and_a_page_needs_none():
     made = plot([(0.0, 0.0)])
-    alone, inside = svg(made, alone=True), svg(made, alone=False)
+    alone, inside = draw_curves(made, alone=True), draw_curves(made, alone=False)
     assert "prefers-color-scheme: dark" in alone
     assert "<style" not in inside
     assert "http" not in inside

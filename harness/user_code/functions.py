@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SpecError
-from harness.plugins.user_modules import load_module
+from harness.user_code.modules import load_module
 from methods.errors import describe_error_with_type
 
 FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
