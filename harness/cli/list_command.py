@@ -97,9 +97,9 @@ def _list_models(_: bool) -> Iterable[tuple[str, str]]:
 
 
 def _list_tasks(_: bool) -> Iterable[tuple[str, str]]:
-    from harness.tasks import summaries
+    from harness.tasks import summarise_tasks
 
-    yield from summaries().items()
+    yield from summarise_tasks().items()
 
 
 def _list_metrics(_: bool) -> Iterable[tuple[str, str]]:

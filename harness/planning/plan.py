@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import SpecError
-from harness.feedback.given import Given
+from harness.feedback.given_feedback import GivenFeedback
 from harness.hashing import hash_content
 from harness.request import ModelSource, Split, TrialRequest
 from harness.spec.variants import Variant
@@ -84,7 +84,7 @@ class Plan:
     trials: tuple[Trial, ...]
     task: Task
     model: ModelSource
-    given: Given
+    given: GivenFeedback
     device: str
     dtype: str
 

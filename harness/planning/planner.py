@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SpecError
-from harness.feedback.given import Given, find_given
+from harness.feedback.given_feedback import GivenFeedback, find_feedback
 from harness.hashing import hash_content
-from harness.models.source import resolve
+from harness.models.source import resolve_model
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import hash_training_code
 from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, serialize_budget
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
-from harness.scoring.chosen import Chosen, chosen
+from harness.scoring.selection import SelectedMetrics, select_metrics
 from harness.spec.search_space import Domain, build_search_space
 from harness.spec.spec import Spec
 from harness.spec.variants import Variant
@@ -38,10 +38,10 @@ def make_plan(spec: Spec) -> Plan:
 def build_planner(spec: Spec) -> Planner:
     """Resolve model, data and device of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded, so that errors in the data show early
-    metrics = chosen(spec.metrics, task.train)
-    given = find_given(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
+    metrics = select_metrics(spec.metrics, task.train)
+    given = find_feedback(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
     general = load_general_text(spec.general_text)
-    model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
+    model = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code)
     limits = _find_limits(spec, task, model)
     device = model.device or choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
@@ -101,9 +101,9 @@ class Planner:
     spec: Spec
     model: ModelSource
     task: Task
-    given: Given
+    given: GivenFeedback
     general: GeneralText
-    metrics: Chosen
+    metrics: SelectedMetrics
     curve: CurveInput
     batches: BatchSettings
     decoding: Decoding

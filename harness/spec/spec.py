@@ -27,7 +27,7 @@ from harness.names import (
 )
 from harness.plugins.files import add_files
 from harness.request import TaskRequest
-from harness.scoring.evaluate_script import comes_from_hub
+from harness.scoring.evaluate_script import is_on_hub
 from harness.spec.search_space import TunedKnob, parse_tune, require_knobs
 from harness.spec.variants import Variant, parse_variants
 from methods import registry
@@ -205,7 +205,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     for name in ("curve_examples", "target_quality"):
         if name in values and spec.evaluate_every is None:
             raise SpecError(f"{name} is for a learning curve, which needs evaluate_every; give that too")
-    if (unseen := next(filter(comes_from_hub, spec.metrics), None)) and not spec.trust_remote_code:
+    if (unseen := next(filter(is_on_hub, spec.metrics), None)) and not spec.trust_remote_code:
         raise SpecError(
             f"--metrics {unseen} is not a local directory or .py file, and a script from the hub would run its code on "
             "this machine; add --trust-remote-code if you trust it"

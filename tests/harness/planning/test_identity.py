@@ -20,7 +20,7 @@ pytestmark = pytest.mark.own
 ROOT = Path(__file__).resolve().parents[3]
 OUTSIDE = (
     *("harness/running/progress.py", "harness/running/runner.py", "harness/cli/run_command.py"),
-    *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/rouge_scores.py"),
+    *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/fast_rouge.py"),
     *("harness/worker/evaluation.py", "harness/errors.py", "harness/request.py", "methods/errors.py"),
     *("reports/leaderboard.py", "reports/metrics.py", "methods/__init__.py"),
     *("methods/whole/galore.py", "methods/adapters/prefix.py"),
@@ -144,7 +144,7 @@ def test_code_that_influences_training_is_part_of_the_hash():
     assert hash_training_code(rlhf, "transformers", rewarded=True) != plain
     assert hash_training_code(lora, "transformers", searched=True) != hash_training_code(lora, "transformers")
     assert hash_training_code(lora, "toy") != hash_training_code(lora, "transformers")
-    assert "harness.scoring.rouge_scores" in find_closure(["harness.feedback.rewards"])
+    assert "harness.scoring.fast_rouge" in find_closure(["harness.feedback.rewards"])
 
 
 def test_an_adapter_depends_on_its_own_files():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SpecError
-from harness.models.source import resolve
+from harness.models.source import resolve_model
 from harness.planning.identity import hash_training_code
 from harness.planning.plan import order_variants
 from harness.planning.planner import make_plan
@@ -99,7 +99,7 @@ def test_a_method_gets_the_preset_of_its_nearest_base_class():
     names = "dora,pissa[learning_rate=0.5],loftq,grpo,instruction"
     trials = make_plan(build_spec({"methods": names, "device": "cpu"})).trials
     found = {trial.draft.method: trial.draft for trial in trials[1:]}
-    advised = resolve("embedded").settings
+    advised = resolve_model("embedded").settings
     assert found["dora"].settings["learning_rate"] == advised["lora"]["learning_rate"] != 2e-4
     assert found["pissa"].settings["learning_rate"] == 0.5
     assert found["loftq"].settings["learning_rate"] == advised["qlora"]["learning_rate"]

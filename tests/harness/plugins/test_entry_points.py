@@ -283,7 +283,7 @@ def test_a_clash_in_one_group_costs_no_name_but_its_own(install, refused, capsys
         ("TASKS = {'mine': 5}", "mine.py:TASKS is not a function that takes a TaskRequest"),
         ("TASKS = {'file': lambda request: None}", "the task name 'file' is taken twice: by harness.tasks.file:load "),
         ("TASKS = {'a b': lambda request: None}", "is registered as 'a b'; use letters, digits"),
-        (WHOLE.replace('"shout"', '"chrf"'), "the metric name 'chrf' is taken twice: by harness.scoring.sacre:"),
+        (WHOLE.replace('"shout"', '"chrf"'), "the metric name 'chrf' is taken twice: by harness.scoring.sacrebleu_"),
         (WHOLE.replace('"louder"', '"local"'), "the launcher name 'local' is taken twice: by harness.launchers.local:"),
         (WHOLE.replace("(Toy)", "(Method)").replace("from methods.base import", "from methods.base import Method,"),
          "mine.py:Parrot does not define prepare"),
