@@ -56,7 +56,7 @@ def add_file(path: Path) -> Brought:
     used or has a name that is taken; nothing of the file is registered then.
     """
     module_name = f"harness_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    if module_name in tasks.CATALOGUE.files:  # as in every other one
+    if module_name in tasks.CATALOGUE.files:  # it was added before
         return _list_brought(module_name)
     module = _run(path, module_name)
     found = [(catalogue, _find_classes(module, base, path)) for catalogue, base in KINDS]

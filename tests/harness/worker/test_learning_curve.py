@@ -274,7 +274,7 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
 
     monkeypatch.setattr(Evaluator, "evaluate", no_room)
     found = work(make_request("toy", evaluate_every="steps=3", model="toy", task="toy"))
-    assert (found.status, found.measure_phase, found.step) == ("oom", "evaluate", 3)
+    assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
 
 
 def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, monkeypatch):
