@@ -1,4 +1,4 @@
-"""Errors that reach the user as one clear sentence; `--debug` shows the traceback too.
+"""Errors that the user sees as one clear sentence; `--debug` adds the traceback.
 
     HarnessError              exit code 2: the request was wrong, nothing was started
     ├── SpecError             flags, YAML file or settings
@@ -7,7 +7,7 @@
     ├── MetricError           a metric that cannot be used, or that fails on an example
     └── LauncherError         a launcher that cannot be used
 
-`methods.errors.MethodError` and `reports.errors.ReportError` are the same for their packages.
+`methods.errors.MethodError` and `reports.errors.ReportError` play the same role in their packages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class HarnessError(Exception):
 
 
 class SpecError(HarnessError):
-    """The request itself is wrong."""
+    """A flag, a key of the YAML file or a setting is wrong."""
 
 
 class DataError(HarnessError):
@@ -30,7 +30,7 @@ class ModelError(HarnessError):
 
 
 class MetricError(HarnessError):
-    """A metric cannot be used, or gives something else than one finite number for each example."""
+    """A metric cannot be used, or does not give one finite number for each example."""
 
 
 class LauncherError(HarnessError):

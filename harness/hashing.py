@@ -1,7 +1,7 @@
-"""Hashes of content, and of source code: of modules and all that they import.
+"""Hashes of JSON values and of source code: modules with everything that they import.
 
-A hash of code is over what it does and not over what it says: over the syntax trees, without comments, docstrings and
-help texts, so that an edited sentence changes none.
+A hash of code is made of syntax trees without comments, docstrings and help texts, so that editing a sentence does not
+change it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-OWN = ("harness", "methods")
-"""Packages of the project whose imports are followed. What `reports` does with a result changes none."""
+PROJECT_PACKAGES = ("harness", "methods")
+"""Packages whose imports are followed. `reports` is not among them, since it cannot change a result."""
 
 
 def hash_content(value: Any) -> str:
@@ -25,24 +25,26 @@ def hash_content(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def hash_class(cls: type, kind: type, *more: str, alone: Iterable[str] = (), leave_out: Collection[str] = ()) -> str:
-    """`hash_code` of a plugin's class: of the classes in its ancestry that are a `kind`, and of `more` modules.
+def hash_class(
+    cls: type, kind: type, *more: str, without_imports: Iterable[str] = (), leave_out: Collection[str] = ()
+) -> str:
+    """Hash the code of a plugin's class: of its ancestors that are subclasses of `kind`, and of `more` modules.
 
-    Of other classes that are mixed in, the modules count without their imports: they may be anyone's.
+    The modules of other ancestors (mix-ins) count without their imports, since they may belong to any library.
     """
     ancestors = [base for base in cls.__mro__ if base.__module__.partition(".")[0] not in sys.stdlib_module_names]
     own = [base.__module__ for base in ancestors if issubclass(base, kind)]
     mixed_in = [base.__module__ for base in ancestors if base.__module__ not in own]
-    return hash_code((*own, *more), alone=(*alone, *mixed_in), leave_out=leave_out)
+    return hash_code((*own, *more), without_imports=(*without_imports, *mixed_in), leave_out=leave_out)
 
 
-def hash_code(modules: Iterable[str], *, alone: Iterable[str] = (), leave_out: Collection[str] = ()) -> str:
-    """First 16 hex digits of the SHA-256 over the code of modules and of what they import, as `find_closure` has it.
+def hash_code(modules: Iterable[str], *, without_imports: Iterable[str] = (), leave_out: Collection[str] = ()) -> str:
+    """First 16 hex digits of the SHA-256 over the code of modules and of everything that they import (`find_closure`).
 
-    `alone` are modules that count without their imports.
+    Modules in `without_imports` count without their imports.
     """
     closure = find_closure(modules, leave_out=leave_out)
-    closure |= {name: file for name in alone if (file := _find_file(name))}
+    closure |= {name: file for name in without_imports if (file := _find_file(name))}
     digest = hashlib.sha256()
     for name in sorted(closure):
         digest.update(f"{name}\0{_hash_source(closure[name].read_bytes())}\0".encode())
@@ -50,18 +52,18 @@ def hash_code(modules: Iterable[str], *, alone: Iterable[str] = (), leave_out: C
 
 
 def find_closure(modules: Iterable[str], *, leave_out: Collection[str] = ()) -> dict[str, Path]:
-    """Name → file of the modules, of those that they import, at the top or inside functions, and so on.
+    """Name → file of the modules and of all modules that they import directly or indirectly, also inside functions.
 
-    Imports are followed within `OWN` and within the packages that the modules themselves are in. A package of someone
-    else counts with all of its files, since nobody knows how it finds its parts. What has no file is passed over.
+    Imports are followed within `PROJECT_PACKAGES` and within the packages of the given modules. Of a third-party
+    package all files count, since it may load its parts in any way. Modules without a file are skipped.
     """
     waiting = list(modules)
-    others = {name.partition(".")[0] for name in waiting} - {*OWN, "builtins", "abc"}
-    waiting += [inner for package in others for inner in _list_package(package)]
+    others = {name.partition(".")[0] for name in waiting} - {*PROJECT_PACKAGES, "builtins", "abc"}
+    waiting += [inner for package in others for inner in _list_modules(package)]
     found: dict[str, Path] = {}
     while waiting:
         name = waiting.pop()
-        inside = name.partition(".")[0] in (*OWN, *others)
+        inside = name.partition(".")[0] in (*PROJECT_PACKAGES, *others)
         if name in found or name in leave_out or not inside or (file := _find_file(name)) is None:
             continue
         found[name] = file
@@ -70,9 +72,9 @@ def find_closure(modules: Iterable[str], *, leave_out: Collection[str] = ()) -> 
 
 
 def _find_file(name: str) -> Path | None:
-    """The source file of a module, which is not imported for that; `None` where there is none."""
+    """The source file of a module, without importing it; `None` if it has none."""
     top, _, rest = name.partition(".")
-    package = sys.modules.get(top) or (importlib.import_module(top) if top in OWN else None)
+    package = sys.modules.get(top) or (importlib.import_module(top) if top in PROJECT_PACKAGES else None)
     if not rest:
         file = getattr(package, "__file__", None)
         return Path(file) if file else None
@@ -84,8 +86,8 @@ def _find_file(name: str) -> Path | None:
     return None
 
 
-def _list_package(package: str) -> Iterator[str]:
-    """The names of all modules in the folders of a package; none of a module that is a single file."""
+def _list_modules(package: str) -> Iterator[str]:
+    """The names of all modules of a package; none if it is a single file."""
     for folder in getattr(sys.modules.get(package), "__path__", ()):
         for file in Path(folder).rglob("*.py"):
             yield ".".join([package, *file.relative_to(folder).with_suffix("").parts]).removesuffix(".__init__")
@@ -93,7 +95,7 @@ def _list_package(package: str) -> Iterator[str]:
 
 @cache
 def _read_imports(source: bytes, package: str) -> frozenset[str]:
-    """Names that a source imports: modules, and what may be a module or something inside one."""
+    """Names that a source file imports: modules, and names that may be modules or attributes of one."""
     names = set[str]()
     for node in ast.walk(_parse(source)):
         if isinstance(node, ast.Import):
@@ -102,14 +104,14 @@ def _read_imports(source: bytes, package: str) -> frozenset[str]:
             outer = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
             base = ".".join([*outer, *([node.module] if node.module else [])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    # Importing a module runs the packages around it, too.
+    # Importing a module also runs the packages that contain it.
     return frozenset(".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2))
 
 
 @cache
 def _hash_source(source: bytes) -> str:
-    """SHA-256 over what a source does; over its bytes where it is no Python, which nobody can import."""
-    tree = _WithoutWords().visit(_parse(source))
+    """SHA-256 over the syntax tree of a source file; over its bytes if it is not valid Python."""
+    tree = _TextRemover().visit(_parse(source))
     return hashlib.sha256(ast.dump(tree).encode() if tree.body else source).hexdigest()
 
 
@@ -120,16 +122,16 @@ def _parse(source: bytes) -> ast.Module:
         return ast.Module([], [])
 
 
-class _WithoutWords(ast.NodeTransformer):
-    """Takes out docstrings, of fields too, and the help texts of knobs and flags."""
+class _TextRemover(ast.NodeTransformer):
+    """Removes docstrings (of fields too) and the help texts of knobs and flags."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        """A text that stands alone does nothing."""
+        """Remove a string that is a statement of its own: it has no effect."""
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """What a knob or a flag says of itself is for people; of a knob only the default does something."""
+        """Remove the help text of a knob or a flag; of a knob only the default has an effect."""
         node.keywords = [keyword for keyword in node.keywords if keyword.arg != "help"]
         if isinstance(node.func, ast.Name) and node.func.id == "knob":
             node.args, node.keywords = node.args[:1], []

@@ -1,4 +1,4 @@
-"""What flags and YAML say, read into values: budgets, intervals, seeds, knobs and names. Nothing is looked up here."""
+"""Parses what users type in flags and YAML: budgets, intervals, seeds, knobs and names. Nothing is looked up here."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _INTERVALS: Mapping[str, tuple[BudgetUnit, BudgetUnit]] = {
 
 
 def parse_interval(name: str, value: Any) -> Budget | None:
-    """`steps=100`, `minutes=10` (or a mapping) → how often; `never` → `None`. Raises `SpecError`."""
+    """`steps=100`, `minutes=10` (or a mapping) → the interval; `never` → `None`. Raises `SpecError`."""
     if value == "never":
         return None
     try:
@@ -59,17 +59,17 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     """`0,1,2`, a number or a list → distinct non-negative seeds in order. Raises `SpecError`."""
     items = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
     texts = [str(item).strip() for item in items]
-    # isdecimal alone would let other scripts' digits pass, which nobody means
+    # str.isdecimal would also accept the digits of other scripts
     if not texts or not all(re.fullmatch(r"[0-9]{1,9}", text) for text in texts):
         raise SpecError(f"seeds {value!r}: give whole numbers from 0, separated by commas, such as 0,1,2")
     seeds = tuple(int(text) for text in texts)
     if len(set(seeds)) < len(seeds):
-        raise SpecError(f"seeds {value!r}: the same seed stands there twice")
+        raise SpecError(f"seeds {value!r}: the same seed is given twice")
     return seeds
 
 
 def parse_metrics(value: Any) -> tuple[str, ...]:
-    """`rouge,chrf` or a list → names; whether there are such metrics is for the plan to see. Raises `SpecError`."""
+    """`rouge,chrf` or a list → names; the planner checks that these metrics exist. Raises `SpecError`."""
     items = split_outside_brackets(value) if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
         raise SpecError(f"cannot read the metrics {value!r}: give names separated by commas, such as rouge,chrf")
@@ -95,7 +95,7 @@ def parse_changes(value: Any) -> dict[str, dict[str, Any]]:
 
 
 def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
-    """Split at commas, or another character, that stand outside `[...]`, which may be nested."""
+    """Split at commas (or another separator) outside of brackets `[...]`, which may be nested."""
     parts, depth = [""], 0
     for character in text:
         depth += (character == "[") - (character == "]")
@@ -106,8 +106,8 @@ def split_outside_brackets(text: str, separator: str = ",") -> list[str]:
     return parts
 
 
-def slug(name: str) -> str:
-    """A safe file name made from a model or task name."""
+def make_file_name(name: str) -> str:
+    """Make a safe file name from the name of a model or a task."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-80:].strip("-.") or "unnamed"
 
 
@@ -115,13 +115,13 @@ _HUB_ID = re.compile(r"(\w[\w.-]*/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
 
 
 def read_hub_id(text: str) -> tuple[str, str | None] | None:
-    """`ORG/NAME[@REVISION]` → the id and the revision; `None` for what is no id of the hub."""
+    """`ORG/NAME[@REVISION]` → the id and the revision; `None` if the text is not an id of the hub."""
     match = _HUB_ID.fullmatch(text)
     return None if match is None else (match[1], match[2])
 
 
-def is_path(text: str) -> bool:
-    """Whether a file could be called so: no NUL, no half of a character."""
+def is_valid_path(text: str) -> bool:
+    """Whether a file can have this name: it has no NUL byte and can be encoded."""
     try:
         return b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
@@ -129,18 +129,18 @@ def is_path(text: str) -> bool:
 
 
 def read_name(item: str, kind: str) -> tuple[str, dict[str, str]]:
-    """`NAME[knob=value,…]` → the name and its knobs, as texts. Raises `SpecError`; `kind` says what is named so."""
-    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", item)  # a value may be a variant, with brackets of its own
+    """`NAME[knob=value,…]` → the name and its knobs as text. `kind` is used in the message. Raises `SpecError`."""
+    match = re.fullmatch(r"([^\[\]]+)(?:\[(.*)\])?", item)  # a value may be a variant with its own brackets
     if match is None:
         raise SpecError(f"cannot read the {kind} {item!r}: write NAME or NAME[knob=value,knob=value]")
     name, inside = match.group(1), match.group(2)
     pairs = [pair.partition("=") for pair in split_outside_brackets(inside)] if inside else []
     if any(not (knob and equals) for knob, equals, _ in pairs):
         said = f"cannot read the knobs of {item!r}: write NAME[knob=value,knob=value]"
-        raise SpecError(said + ("; a value with a comma is given by --set, or in YAML" if kind == "method" else ""))
+        raise SpecError(said + ("; give a value that contains a comma by --set or in YAML" if kind == "method" else ""))
     knobs = {knob.strip(): value.strip() for knob, _, value in pairs}
     if len(knobs) < len(pairs):
-        raise SpecError(f"a knob stands twice in {item!r}: give it once")
+        raise SpecError(f"a knob is given twice in {item!r}")
     return name.strip(), knobs
 
 
@@ -149,7 +149,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """YAML's own loader lets the last of two equal keys win, without a word."""
+        """PyYAML's loader, which would silently keep the last of two equal keys, made to refuse them."""
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             seen = set()
@@ -160,14 +160,14 @@ def load_yaml(path: Path) -> dict[str, Any]:
             return super().construct_mapping(node, deep)
 
         def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-            if self.check_event(yaml.AliasEvent):  # a few lines of them stand for more values than memory holds
+            if self.check_event(yaml.AliasEvent):  # a few nested aliases can expand to more values than fit in memory
                 mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-                raise yaml.MarkedYAMLError(problem="a value that stands for another (*) is not read", problem_mark=mark)
+                raise yaml.MarkedYAMLError(problem="aliases (*) are not supported", problem_mark=mark)
             return super().compose_node(parent, index)
 
         def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
             number = int(super().construct_yaml_int(node))
-            if number.bit_length() > 63:  # some are beyond what Python writes out again
+            if number.bit_length() > 63:  # Python refuses to print very large integers
                 raise yaml.MarkedYAMLError(problem="a number is too large", problem_mark=node.start_mark)
             return number
 
@@ -176,7 +176,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (OSError, UnicodeDecodeError) as error:
         raise SpecError(f"cannot read the spec file {path}: {error}") from error
-    except Exception as error:  # PyYAML raises what it stumbles over, not only errors of its own
+    except Exception as error:  # PyYAML also raises errors that are not its own
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
         problem = " ".join(str(getattr(error, "problem", None) or error or type(error).__name__).split())

@@ -1,4 +1,4 @@
-"""How a trial ended, and the record that comes of it. Both sides of the process boundary import this module."""
+"""The outcome of a trial, and the record made of it. Parent and worker both import this module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INTERRUPTED = "interrupted; the same command resumes"
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a trial ended: all that the worker (or, where it died, the launcher) adds to the draft of its record."""
+    """How a trial ended: what the worker (or the launcher, if the worker died) adds to the draft of its record."""
 
     status: Status
     metrics: Mapping[str, Number | None] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Outcome:
     finished_at: str | None = None
 
     def to_json(self) -> str:
-        """One line of JSON. NaN and infinity become null: they are no measurements."""
+        """One line of JSON. NaN and infinity become null, since they are not measurements."""
         return json.dumps({"event": "outcome", **replace_non_finite(dataclasses.asdict(self))}, allow_nan=False)
 
     @classmethod
@@ -48,7 +48,7 @@ class Outcome:
 
 
 def finish_record(draft: Record, outcome: Outcome) -> Record:
-    """The draft with the outcome in it; of details, the worker's are added to what was known before."""
+    """Fill the outcome into the draft of a record; the worker's details are added to those of the draft."""
     return dataclasses.replace(
         draft,
         status=outcome.status,
@@ -70,10 +70,10 @@ def finish_record(draft: Record, outcome: Outcome) -> Record:
     )
 
 
-def merge_details(held: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
-    """Details with others added; where both have a mapping under a name, the two become one."""
-    both = {name: {**held[name], **told[name]} for name in held.keys() & told if _are_mappings(held[name], told[name])}
-    return {**held, **told, **both}
+def merge_details(known: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Details with others added; two mappings of the same name are merged."""
+    shared = [name for name in known.keys() & added.keys() if _are_mappings(known[name], added[name])]
+    return {**known, **added, **{name: {**known[name], **added[name]} for name in shared}}
 
 
 def _are_mappings(*values: Any) -> bool:
@@ -81,7 +81,7 @@ def _are_mappings(*values: Any) -> bool:
 
 
 def replace_non_finite(value: Any) -> Any:
-    """JSON values in which NaN and infinity have become null: they are no measurements."""
+    """Replace NaN and infinity in JSON values by null, since they are not measurements."""
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None
     if isinstance(value, Mapping):

@@ -19,24 +19,24 @@ def format_value(value: float | None, unit: Unit) -> str:
     if unit in ("score", "nats/token"):
         return f"{value:.3f}"
     if unit == "nats":
-        return _fixed(value, 2)
+        return _format_fixed(value, 2)
     if unit == "reward":  # of any scale: ROUGE ends at 1, a reward model's logits don't
-        return _fixed(value, 3) if abs(value) < 100 else _fixed(value, 1)
+        return _format_fixed(value, 3) if abs(value) < 100 else _format_fixed(value, 1)
     if unit == "sd":
-        text = _fixed(value, 2)
+        text = _format_fixed(value, 2)
         return text if text.startswith("-") else f"+{text}"
     if unit == "bytes":
-        return _scaled(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
+        return _format_scaled(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
     if unit == "parameters":
-        return _scaled(value, 1000, ("", "k", "M", "B", "T"))
+        return _format_scaled(value, 1000, ("", "k", "M", "B", "T"))
     if unit == "%":
-        return _percent(value)
+        return _format_percent(value)
     if unit == "s":
-        return _duration(value)
+        return _format_duration(value)
     if unit in ("tokens/s", "examples/s"):
         return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
     if unit == "J":
-        return _scaled(value, 1000, ("J", "kJ", "MJ", "GJ"))
+        return _format_scaled(value, 1000, ("J", "kJ", "MJ", "GJ"))
     if unit == "tokens":
         return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}"
     return f"{value:,.2f}" if value >= 100 else f"{value:.4f}"  # money: small trials cost fractions of a cent
@@ -47,12 +47,12 @@ def format_gain(value: float | None) -> str:
     return "" if value is None else f"{value:+.3f}"
 
 
-def _fixed(value: float, digits: int) -> str:
+def _format_fixed(value: float, digits: int) -> str:
     """So many digits, and no sign before a zero."""
     return f"{round(value, digits) + 0.0:,.{digits}f}"
 
 
-def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
+def _format_scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     """Three significant digits and the largest unit that keeps the number at 1 or more."""
     number, last = float(value), len(units) - 1
     for index, unit in enumerate(units):
@@ -64,7 +64,7 @@ def _scaled(value: float, base: int, units: tuple[str, ...]) -> str:
     raise AssertionError("the last unit takes any number")
 
 
-def _percent(value: float) -> str:
+def _format_percent(value: float) -> str:
     if value == 0 or value >= 99.95:
         return f"{value:.0f}"
     if value < 0.1:
@@ -72,7 +72,7 @@ def _percent(value: float) -> str:
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _duration(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)

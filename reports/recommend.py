@@ -23,7 +23,7 @@ _WORTH_SAYING = 0.05
 
 @dataclass(frozen=True)
 class Answer:
-    """What is said of one table."""
+    """The recommendation for one table."""
 
     heading: str
     method: str | None
@@ -48,38 +48,42 @@ def recommend_methods(
         record = standing.table.records[0]
         heading = f"{record.model.name} on {record.task.name}"
         heading = f"{number}. {heading} ({mark})" if len(standings) > 1 else heading
-        made.append(_answer(standing, heading, limits, prefer))
+        made.append(_recommend(standing, heading, limits, prefer))
     return tuple(made)
 
 
-def _answer(standing: Standing, heading: str, limits: Sequence[Limit], prefer: Preference) -> Answer:
+def _recommend(standing: Standing, heading: str, limits: Sequence[Limit], prefer: Preference) -> Answer:
     rows = [row for row in standing.table.rows if row.role == "candidate"]
     by = {"quality": PRIMARY, "time": "train_seconds", "size": "shipped_bytes"}.get(
         prefer
     ) or pareto.choose_memory_metric(rows)
     judged = [(limit, limit.metric(rows)) for limit in limits]
-    misses = {row.variant: _misses(row, standing, judged, by) for row in rows}
+    misses = {row.variant: _find_misses(row, standing, judged, by) for row in rows}
     warning = [("warning", text)] if (text := mixed.describe_mixture(standing.table)) else []
     # A method that failed with one seed may fail again; it comes after all that did not.
-    fit = sorted((row for row in rows if not misses[row.variant]), key=lambda row: (bool(row.failed), *_order(row, by)))
+    fit = sorted(
+        (row for row in rows if not misses[row.variant]), key=lambda row: (bool(row.failed), *_order_by(row, by))
+    )
     if not fit:
-        return Answer(heading, None, (*warning, *_nothing(rows, misses)))
+        return Answer(heading, None, (*warning, *_explain_nothing(rows, misses)))
     first, others = fit[0], fit[1:]
-    lines = [("recommended", first.variant), ("why", _why(first, standing, by, fit, len(rows), judged))]
+    lines = [("recommended", first.variant), ("why", _explain_choice(first, standing, by, fit, len(rows), judged))]
     if others:
-        lines += [("runner-up", f"{others[0].variant}: {_numbers(others[0], standing, by)}")]
-    lines += [("how sure", _sure(first, others, standing, by))]
-    lines += [("cheaper", text) for row in others if by == PRIMARY and (text := _cheaper(first, row, rows, standing))]
-    lines += [("note", text) for text in _notes(first, others, standing, by, judged)]
+        lines += [("runner-up", f"{others[0].variant}: {_describe_numbers(others[0], standing, by)}")]
+    lines += [("how sure", _describe_certainty(first, others, standing, by))]
+    lines += [
+        ("cheaper", text) for row in others if by == PRIMARY and (text := _describe_savings(first, row, rows, standing))
+    ]
+    lines += [("note", text) for text in _list_notes(first, others, standing, by, judged)]
     lines += [
         ("left out", f"{name}: {'; '.join(miss.text for miss in missed)}") for name, missed in misses.items() if missed
     ]
     return Answer(heading, first.variant, (*warning, *lines))
 
 
-def _misses(row: Row, standing: Standing, judged: Sequence[tuple[Limit, str]], by: str) -> list[Miss]:
+def _find_misses(row: Row, standing: Standing, judged: Sequence[tuple[Limit, str]], by: str) -> list[Miss]:
     if not row.ok:
-        return [Miss(f"{_endings(row)}, so it has no result", math.inf)]
+        return [Miss(f"{_describe_failures(row)}, so it has no result", math.inf)]
     if row.mean(by) is None:
         return [Miss(f"no {METRICS[by].title} was measured", math.inf)]
     missed = [found for limit, metric in judged if (found := find_miss(row, limit, metric))]
@@ -90,7 +94,7 @@ def _misses(row: Row, standing: Standing, judged: Sequence[tuple[Limit, str]], b
     return missed
 
 
-def _endings(row: Row) -> str:
+def _describe_failures(row: Row) -> str:
     """How the failed seeds of a row ended."""
     return ", ".join(
         f"seed {record.seed} ended {record.status}" + (f" ({record.message})" if record.message else "")
@@ -98,14 +102,14 @@ def _endings(row: Row) -> str:
     )
 
 
-def _order(row: Row, by: str) -> tuple[float, float, float, str]:
+def _order_by(row: Row, by: str) -> tuple[float, float, float, str]:
     """Best first; of rows that agree the one of higher quality, then the one that trains faster."""
     quality, mean, time = row.mean(PRIMARY), row.mean(by) or 0.0, row.mean("train_seconds")
     lead = -round(mean, TIE) if METRICS[by].direction == "higher" else mean
     return lead, math.inf if quality is None else -round(quality, TIE), math.inf if time is None else time, row.variant
 
 
-def _nothing(rows: Sequence[Row], misses: dict[str, list[Miss]]) -> list[tuple[str, str]]:
+def _explain_nothing(rows: Sequence[Row], misses: dict[str, list[Miss]]) -> list[tuple[str, str]]:
     if not rows:
         return [("recommended", "nothing: no method was tried here")]
     far = {name: max(miss.share for miss in missed) for name, missed in misses.items()}
@@ -115,7 +119,7 @@ def _nothing(rows: Sequence[Row], misses: dict[str, list[Miss]]) -> list[tuple[s
     return [("recommended", "nothing: no method qualifies"), *zip(labels, told, strict=True)]
 
 
-def _why(
+def _explain_choice(
     first: Row, standing: Standing, by: str, fit: Sequence[Row], of: int, judged: Sequence[tuple[Limit, str]]
 ) -> str:
     best = "highest" if METRICS[by].direction == "higher" else "lowest"
@@ -131,10 +135,10 @@ def _why(
         f"{limit.flag} ({METRICS[name].title} {format_value(find_judged_value(first, name), METRICS[name].unit)})"
         for limit, name in judged
     )
-    return f"{_numbers(first, standing, by, place)}" + (f"; it keeps {kept}." if kept else ".")
+    return f"{_describe_numbers(first, standing, by, place)}" + (f"; it keeps {kept}." if kept else ".")
 
 
-def _numbers(row: Row, standing: Standing, by: str, place: str = "") -> str:
+def _describe_numbers(row: Row, standing: Standing, by: str, place: str = "") -> str:
     """The number that a row is chosen by and what place that is, and its quality."""
     metric, mean, over = METRICS[by], row.mean(PRIMARY), standing.gain(row)
     above = "" if over is None else f" ({format_gain(over)} over the base)"
@@ -143,7 +147,7 @@ def _numbers(row: Row, standing: Standing, by: str, place: str = "") -> str:
     return ", ".join(filter(None, (chosen, place, quality if by != PRIMARY else "")))
 
 
-def _sure(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str:
+def _describe_certainty(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str:
     if standing.table.parts:
         return "not at all, since the rows differ in more than the method."
     if not others:
@@ -158,7 +162,7 @@ def _sure(first: Row, others: Sequence[Row], standing: Standing, by: str) -> str
     return certainty.describe_quality_difference(first.variant, second, standing.difference(first.variant, second))
 
 
-def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> str:
+def _describe_savings(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> str:
     """What a row saves that is not significantly different from the recommended one; empty for all others."""
     difference = standing.difference(first.variant, row.variant)
     if difference is None or difference.significant:
@@ -174,13 +178,13 @@ def _cheaper(first: Row, row: Row, rows: Sequence[Row], standing: Standing) -> s
     )
 
 
-def _notes(
+def _list_notes(
     first: Row, others: Sequence[Row], standing: Standing, by: str, judged: Sequence[tuple[Limit, str]]
 ) -> list[str]:
     notes = [certainty.describe_limit(standing, first, limit) for limit, name in judged if name == PRIMARY]
     notes.append(certainty.describe_gain_over_base(standing, first))
     if first.failed:
-        notes.append(f"{first.variant} is not sure to work: {_endings(first)}.")
-    better = [row for row in others if row.failed and not first.failed and _order(row, by) < _order(first, by)]
-    notes += [f"{row.variant} would come first, but is not sure to work: {_endings(row)}." for row in better]
+        notes.append(f"{first.variant} is not sure to work: {_describe_failures(first)}.")
+    better = [row for row in others if row.failed and not first.failed and _order_by(row, by) < _order_by(first, by)]
+    notes += [f"{row.variant} would come first, but is not sure to work: {_describe_failures(row)}." for row in better]
     return [note for note in notes if note]

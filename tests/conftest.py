@@ -43,12 +43,21 @@ def pytest_collection_modifyitems(config, items):
 
 
 def _skipped_where_it_asks_for_pytorch(item):
+    """With `--quick`, skip a test in which something asks for PyTorch, whatever error that becomes."""
     try:
         return (yield)
-    except ModuleNotFoundError as error:
-        if item.config.getoption("--quick") and str(error.name).partition(".")[0] == "torch":
+    except Exception as error:
+        if item.config.getoption("--quick") and _asks_for_pytorch(error):
             pytest.skip("it needs PyTorch")
         raise
+
+
+def _asks_for_pytorch(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] == "torch":
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 pytest_runtest_setup = pytest.hookimpl(wrapper=True)(_skipped_where_it_asks_for_pytorch)

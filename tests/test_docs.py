@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -63,6 +67,50 @@ def test_a_walk_names_files_that_exist_and_none_twice(heading):
     assert len(set(files)) == len(files)
 
 
+@contextlib.contextmanager
+def record_files() -> Iterator[list[str]]:
+    """The project's files in the order in which their functions are first called."""
+    found: dict[str, None] = {}
+
+    def see(frame: FrameType, event: str, _: object) -> None:
+        # Bodies of modules and classes run when they are imported, which says nothing of the way of the data.
+        if event == "call" and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+            found.setdefault(frame.f_code.co_filename)
+
+    reached: list[str] = []
+    earlier = sys.getprofile()
+    sys.setprofile(see)
+    try:
+        yield reached
+    finally:
+        sys.setprofile(earlier)
+        paths = [Path(name) for name in found]
+        reached += [path.relative_to(ROOT).as_posix() for path in paths if path.is_relative_to(ROOT)]
+
+
+def test_a_record_comes_to_its_cell_as_the_page_says(tmp_path):
+    from reports.leaderboard import write
+
+    with record_files() as reached:
+        write([ROOT / "docs" / "results" / "first-run"], tmp_path)
+    walk = list_walk("### From a record to a cell of the leaderboard")
+    assert [file for file in reached if file in walk] == [file for file in walk if not file.endswith("/grid.py")]
+
+
+def test_a_run_goes_through_the_files_that_the_page_names(run_here, tmp_path):
+    """In one process and with a toy: what starts processes, PyTorch or a real training is not reached."""
+    with record_files() as reached:
+        done = run_here(
+            "run", "--model", "toy", "--task", "toy", "--methods", "toy", "--budget", "steps=5", cwd=tmp_path
+        )
+    assert done.returncode == 0, done.stderr
+    missing = set(list_walk("### From the command line to the record")) - set(reached)
+    assert missing == {
+        *("harness/__main__.py", "harness/launchers/local.py", "harness/launchers/supervisor.py"),
+        *("harness/worker/__main__.py", "harness/worker/generate.py", "methods/engine/training.py"),
+    }
+
+
 def anchors_of(text: str) -> set[str]:
     """The anchors that GitHub gives to a page's headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
@@ -86,8 +134,7 @@ def test_links_lead_somewhere(page):
 def test_paths_and_modules_that_a_page_names_exist(page):
     text = page.read_text(encoding="utf-8")
     for path in re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})/[\w/.*-]*\w\.(?:py|md|txt)\b", text):
-        # The README and the page on methods show files that a reader is about to write.
-        assert any(ROOT.glob(path)) or path in text.split("```python")[-1], path
+        assert any(ROOT.glob(path)) or f"```python\n# {path}\n" in text, path  # or a file that a reader is to write
     for name in re.findall(rf"(?<![\w/.-])(?:{'|'.join(FOLDERS)})(?:\.[a-z_]\w*)+(?![\w/(])", text):
         if name not in GROUPS and not name.endswith((".md", ".html", ".csv", ".svg")):
             assert has_module(name), name
@@ -119,8 +166,9 @@ def test_the_readme_is_short_and_has_the_two_commands():
 
 
 def read_table(text: str, first: str) -> dict[str, dict[str, str]]:
-    """Method, its knobs left out → title → cell of the Markdown table whose head begins so."""
-    lines = [line for line in text[text.index(first) :].split("\n\n")[0].splitlines() if line.startswith("|")]
+    """Method, its knobs left out → title → cell of the Markdown table whose head begins so, blanks aside."""
+    head = re.search(r"^" + re.sub(r"\\ ", r"\\s+", re.escape(first)), text, re.MULTILINE)
+    lines = [line for line in text[head.start() :].split("\n\n")[0].splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in re.sub(r"[*`]", "", line).strip("|").split("|")] for line in lines]
     head = rows[0]
     return {row[head.index("method")].partition("[")[0]: dict(zip(head, row, strict=True)) for row in rows[2:]}
@@ -135,6 +183,24 @@ def test_the_readme_shows_the_leaderboard_that_is_in_the_results():
     for method, cells in shown.items():
         wanted = {title: real[method][titles.get(title, title)] for title in cells}
         assert cells == {**wanted, "method": method}
+
+
+def test_the_tutorial_shows_what_its_records_say(tmp_path):
+    """Where reports say something in other words, the page has to follow."""
+    from reports.leaderboard import write
+
+    tutorial = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    written = write([ROOT / "docs" / "results" / "first-run"], tmp_path)
+    leaderboard = (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert written.summary in tutorial
+    shown = take_section(leaderboard, "### What was compared").strip().splitlines()
+    shown += re.findall("^- .*$", take_section(leaderboard, "### Are the differences real?"), re.MULTILINE)
+    assert not [line for line in shown if line not in tutorial]
+    real = read_table(leaderboard, "| rank | method")
+    for first in ("| rank | method | ROUGE-L", "| method | trainable", "| method | output length"):
+        whole = real if "output" not in first else read_table(leaderboard, first)
+        for method, cells in read_table(tutorial, first).items():
+            assert cells == {title: whole[method][title] for title in cells}
 
 
 @pytest.mark.slow

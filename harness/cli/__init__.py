@@ -1,6 +1,6 @@
 """The command line: one file per subcommand. Nothing here imports torch until a run is planned.
 
-Exit codes: 0 all well; 1 some trial failed, or nothing can be recommended; 2 the request was wrong and nothing was
+Exit codes: 0 success; 1 some trial failed, or no method can be recommended; 2 the request was wrong and nothing was
 started; 130 interrupted.
 """
 
@@ -29,25 +29,25 @@ from reports.records.secrets import ours
 
 COMMANDS = (run_command, list_command, report_command, recommend_command, models_command, new_command)
 EXAMPLES = """examples:
-  python -m harness run --methods lora,qlora    fine-tune and rank on a small model and data that come along
-  python -m harness list methods                what there is to compare
-  python -m harness COMMAND --help              what a command takes
+  python -m harness run --methods lora,qlora    fine-tune and rank on the built-in small model and data
+  python -m harness list methods                list the methods that can be compared
+  python -m harness COMMAND --help              show the flags of a command
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse and carry out one command; return its exit code. Errors of the request end in one sentence."""
+    """Parse and run one command; return its exit code. A wrong request prints one sentence."""
     parser = build_parser()
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = parser.parse_args(words)
-    arguments.words = words  # to be said again where a command can be resumed
+    arguments.words = words  # for the message that says how to resume
     try:
         return int(arguments.action(arguments))
     except (HarnessError, MethodError, ReportError) as error:
         return _fail(str(error), arguments.debug)
-    except BrokenPipeError:  # whoever reads along has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain while it ends
-        return 128 + signal.SIGPIPE  # as of a program that the signal ends
+    except BrokenPipeError:  # the reader has closed the pipe, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python does not print an error at exit
+        return 128 + signal.SIGPIPE  # the exit code of a program that SIGPIPE ends
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         return _fail(f"{error.strerror or error}{where}", arguments.debug)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser with every subcommand."""
+    """Build the parser with all subcommands."""
     parser = argparse.ArgumentParser(
         prog="python -m harness",
         usage="%(prog)s COMMAND ...",

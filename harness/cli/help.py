@@ -1,4 +1,4 @@
-"""How the help of every command is printed, and what all commands share: `--help`, `--debug`, examples at the end."""
+"""The format of the help of every command, and what all commands share: `--help`, `--debug`, examples at the end."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import shutil
 from typing import Any
 
 COLUMN = 27
-"""Where the texts begin. The longest flags with their values fit before it; 51 characters are left of 80."""
+"""Column at which help texts begin: the longest flags fit before it, and of 80 columns 51 are left."""
 WIDEST = 110
 """Longer lines are hard to read, however wide the terminal is."""
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """argparse's own with one column for all texts and a widest line."""
+    """argparse's formatter, with a fixed column for help texts and a maximum width."""
 
     def __init__(self, prog: str) -> None:
         width = min(shutil.get_terminal_size().columns - 2, WIDEST)
@@ -21,7 +21,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 
 def add_command(commands: Any, name: str, *, usage: str, help: str, examples: str) -> argparse.ArgumentParser:
-    """A subcommand's parser. `usage` is what follows the name; flags belong into groups, which are printed in order."""
+    """Add a subcommand and return its parser. `usage` follows its name; the caller adds flags in groups."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         usage=f"%(prog)s {usage}",
@@ -36,7 +36,7 @@ def add_command(commands: Any, name: str, *, usage: str, help: str, examples: st
 
 
 def add_help(parser: argparse.ArgumentParser) -> None:
-    """The last group of every subcommand."""
+    """Add the last group of flags, which every subcommand has."""
     group = parser.add_argument_group("help")
     group.add_argument("-h", "--help", action="help", help="print this and exit")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")

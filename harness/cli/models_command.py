@@ -1,4 +1,4 @@
-"""`models`: bring a preset's weights onto this machine."""
+"""`models`: downloads the weights of a preset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLES = """examples:
 def add_to(commands: Any) -> argparse.ArgumentParser:
     """Declare the subcommand."""
     parser = add_command(
-        commands, "models", usage="pull NAME", help="Bring a preset's weights onto this machine.", examples=EXAMPLES
+        commands, "models", usage="pull NAME", help="Download the weights of a preset.", examples=EXAMPLES
     )
     group = parser.add_argument_group("what")
     group.add_argument("verb", choices=["pull"], metavar="pull", help="download, check and convert, once")
@@ -26,7 +26,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def pull(arguments: argparse.Namespace) -> int:
-    """Download, check and convert once; a second call returns at once."""
+    """Download, check and convert the weights; if that is done already, return at once."""
     from harness.models.pull import pull as fetch
 
     print(fetch(arguments.name))

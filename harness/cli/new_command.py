@@ -1,4 +1,4 @@
-"""`new`: the start of something of one's own."""
+"""`new`: creates a package for a method of the user's own."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         commands,
         "new",
         usage="method NAME [--out DIR]",
-        help="Start a package with a method of your own, tests included.",
+        help="Create a package for a method of your own, with tests.",
         examples=EXAMPLES,
     )
     group = parser.add_argument_group("what")
-    group.add_argument("what", choices=["method"], metavar="method", help="what the package brings")
-    group.add_argument("name", metavar="NAME", help="what users will type, such as my-method")
+    group.add_argument("what", choices=["method"], metavar="method", help="the kind of plugin")
+    group.add_argument("name", metavar="NAME", help="the name that users type, such as my-method")
     group.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (default harness-NAME)")
-    parser.set_defaults(action=new)
+    parser.set_defaults(action=create_package)
     return parser
 
 
-def new(arguments: argparse.Namespace) -> int:
-    """Write a package that works and passes its own tests. Raises `SpecError` for a bad name or place."""
-    words = names(arguments.name)
+def create_package(arguments: argparse.Namespace) -> int:
+    """Write a working package that passes its own tests. Raises `SpecError` for a bad name or directory."""
+    words = derive_names(arguments.name)
     folder = arguments.out or Path(words["package"])
-    files = write(folder, words)
+    files = write_skeleton(folder, words)
     print("\n".join(f"wrote {folder / file}" for file in files))
-    print(f"next: cd {folder}, then what README.md says")
+    print(f"next: cd {folder} and follow README.md")
     return 0
 
 
-def names(name: str) -> dict[str, str]:
-    """What the skeleton calls things, by the method's name. Raises `SpecError` for a bad or a taken name."""
+def derive_names(name: str) -> dict[str, str]:
+    """Derive the names in the skeleton from the method's name. Raises `SpecError` for a bad or a taken name."""
     from harness.errors import SpecError
     from methods.registry import CATALOGUE
 
     if not _NAME.fullmatch(name) or len(name) > 40 or keyword.iskeyword(name):
         raise SpecError(
-            f"{name!r} cannot be the name of a method: use letters and digits, with single hyphens or underscores "
-            "between them, beginning with a letter, at most 40 in all, and no keyword of Python"
+            f"{name!r} cannot be the name of a method: it must begin with a letter and have letters and digits, with "
+            "single hyphens or underscores between them, at most 40 in all, and be no keyword of Python"
         )
     if taken := CATALOGUE.origins().get(name):
         raise SpecError(f"the method name {name!r} is taken by {taken[0]}; choose another")
@@ -68,16 +68,16 @@ def names(name: str) -> dict[str, str]:
     }
 
 
-def write(folder: Path, words: dict[str, str]) -> list[str]:
-    """Write the skeleton's files into a new folder; their names. Raises `SpecError` where there is one."""
+def write_skeleton(folder: Path, words: dict[str, str]) -> list[str]:
+    """Write the skeleton into a new folder and return the file names. Raises `SpecError` if the folder exists."""
     from harness.errors import SpecError
-    from harness.names import is_path
+    from harness.names import is_valid_path
     from reports.records.files import draft_folder, write_text
 
-    if not is_path(str(folder)):
+    if not is_valid_path(str(folder)):
         raise SpecError(f"--out {str(folder)!r} cannot be the name of a directory")
     if os.path.lexists(folder):
-        raise SpecError(f"{folder} is there already, and nothing is overwritten; choose another --out")
+        raise SpecError(f"{folder} already exists and is not overwritten; choose another --out")
     written = []
     with draft_folder(folder) as draft:
         for template in sorted(SKELETON.rglob("*.tmpl")):

@@ -1,4 +1,4 @@
-"""`recommend`: name the method to use within limits, the reason, the runner-up, and how sure that is."""
+"""`recommend`: names the method to use within limits, the reason, the runner-up, and how certain that is."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ EXAMPLES = """examples:
   python -m harness recommend runs/embedded-embedded
   python -m harness recommend runs/a --max-memory 8GiB --max-time 1h --min-rougeL 0.3 --prefer memory
 
-Every metric that comes with the harness and has a better end can be limited by its name: --max-heldout_loss 1.2,
+Every built-in metric with a better direction can be limited by its name: --max-heldout_loss 1.2,
 --max-total_seconds 2h, --min-train_tokens_per_second 5000.
 """
 NAMED: tuple[tuple[str, Literal["min", "max"], tuple[str, ...], str], ...] = (
-    ("--max-memory", "max", RESIDENT, "peak memory, of the process without a GPU: 8GiB"),
-    ("--max-time", "max", ("train_seconds",), "time of training: 90s, 30min, 1h"),
-    ("--max-size", "max", ("shipped_bytes",), "size of what ships: 100MiB"),
-    ("--max-cost", "max", ("cost",), "cost; needs runs with --price-per-hour"),
-    ("--min-rougeL", "min", ("rougeL",), "quality, 0 to 1"),
+    ("--max-memory", "max", RESIDENT, "peak memory: of the GPU, or of the process: 8GiB"),
+    ("--max-time", "max", ("train_seconds",), "training time: 90s, 30min, 1h"),
+    ("--max-size", "max", ("shipped_bytes",), "size of the saved model or adapter: 100MiB"),
+    ("--max-cost", "max", ("cost",), "cost; the runs need --price-per-hour"),
+    ("--min-rougeL", "min", ("rougeL",), "quality, from 0 to 1"),
 )
 
 
-def flags() -> Iterator[tuple[str, Literal["min", "max"], tuple[str, ...], str]]:
-    """(flag, side, metrics, help) of every limit; those with an empty help are not listed one by one."""
+def list_limit_flags() -> Iterator[tuple[str, Literal["min", "max"], tuple[str, ...], str]]:
+    """(flag, side, metrics, help) of every limit; those with an empty help are hidden in `--help`."""
     yield from NAMED
     taken = {flag for flag, *_ in NAMED}
     for metric in METRICS.values():
@@ -44,14 +44,14 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         commands,
         "recommend",
         usage="DIR [DIR ...] [flags]",
-        help="Say which method to use within limits, and how sure that is.",
+        help="Say which method to use within limits, and how certain that is.",
         examples=EXAMPLES,
     )
     group = parser.add_argument_group("runs")
     group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
-    group.add_argument("--allow-mixed", action="store_true", help="choose among what cannot be compared")
+    group.add_argument("--allow-mixed", action="store_true", help="also compare records that are not comparable")
     group = parser.add_argument_group("limits")
-    for flag, _, _, text in flags():
+    for flag, _, _, text in list_limit_flags():
         group.add_argument(flag, dest=flag, metavar="LIMIT", help=text or argparse.SUPPRESS)
     group = parser.add_argument_group("choice")
     group.add_argument(
@@ -66,13 +66,15 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def recommend(arguments: argparse.Namespace) -> int:
-    """Print an answer for each table; 1 where one of them can name no method."""
+    """Print an answer for each table; return 1 if a table has no method to recommend."""
     from reports.leaderboard import compare, read
     from reports.recommend import recommend_methods
 
     given = vars(arguments)
     limits = [
-        parse_limit(flag, side, names, text) for flag, side, names, _ in flags() if (text := given[flag]) is not None
+        parse_limit(flag, side, names, text)
+        for flag, side, names, _ in list_limit_flags()
+        if (text := given[flag]) is not None
     ]
     records, _ = read(arguments.directories)
     made = recommend_methods(compare(records, allow_mixed=arguments.allow_mixed), limits, arguments.prefer)

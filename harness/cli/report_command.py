@@ -1,4 +1,4 @@
-"""`report`: make the leaderboards of one or more run directories again, byte for byte."""
+"""`report`: writes the leaderboards of one or more run directories again, identical to the byte."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         commands,
         "report",
         usage="DIR [DIR ...] [flags]",
-        help="Make the leaderboards of runs again, from their records.",
+        help="Write the leaderboards of runs again, from their records.",
         examples=EXAMPLES,
     )
     group = parser.add_argument_group("runs")
-    group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories, in one report")
-    group.add_argument("--allow-mixed", action="store_true", help="one leaderboard of what cannot be compared")
+    group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories, all in one report")
+    group.add_argument("--allow-mixed", action="store_true", help="put incomparable records in one leaderboard")
     group = parser.add_argument_group("output")
-    group.add_argument("--out", type=Path, metavar="DIR", help="where to write (default the first DIR)")
-    group.add_argument("--pareto", metavar="METRICS", help="the trade-off whose front is shown, comma-separated")
+    group.add_argument("--out", type=Path, metavar="DIR", help="directory to write to (default the first DIR)")
+    group.add_argument("--pareto", metavar="METRICS", help="metrics of the Pareto front, comma-separated")
     parser.set_defaults(action=report)
     return parser
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Write the leaderboard files and say where they are."""
+    """Write the leaderboard files and print their paths."""
     from reports.leaderboard import write
 
     traded = [] if arguments.pareto is None else [name.strip() for name in arguments.pareto.split(",")]

@@ -1,4 +1,4 @@
-"""`run`: fine-tune, evaluate and rank. The main job."""
+"""`run`: fine-tunes, evaluates and ranks methods. The main command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.help import add_command
-from harness.cli.run_flags import add_flags, request_of
+from harness.cli.run_flags import add_flags, read_request
 
 if TYPE_CHECKING:
     from harness.planning.plan import Plan
@@ -44,21 +44,21 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Plan, run and report; the exit code says whether every trial ended ok."""
+    """Plan, run and report; return the exit code, 0 if every trial ended ok."""
     from harness.launchers.interruption import turn_signals_into_keyboard_interrupt
     from harness.spec.spec import build_spec
 
-    spec = build_spec(request_of(arguments))
+    spec = build_spec(read_request(arguments))
 
-    from harness.planning.planner import prepare
+    from harness.planning.planner import build_planner
     from harness.running.progress import say
     from reports.records.store import RunStore
 
     with turn_signals_into_keyboard_interrupt():
-        planner = prepare(spec)
-        plan = planner.plan()  # whatever is wrong with it is said before anything runs
+        planner = build_planner(spec)
+        plan = planner.plan()  # reports everything wrong with the request before anything runs
         store = RunStore(spec.directory)
-        chosen = to_rerun(spec, plan, store)
+        chosen = choose_reruns(spec, plan, store)
         with store.lock():
             for sentence in store.tidy():
                 say(f"set aside: {sentence}")
@@ -66,17 +66,17 @@ def run(arguments: argparse.Namespace) -> int:
                 store.ask_again(store.asked_again() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
-            return _run(planner, plan, store, resume_command(arguments.words))
+            return _run(planner, plan, store, build_resume_command(arguments.words))
 
 
 def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
-    """Carry out the plan and report; from here on the exit code is never 2, since trials have run."""
+    """Run the plan and report. The exit code is not 2 from here on, since trials may have run."""
     from rich.console import Console
 
     from harness.launchers.interruption import Interruption
     from harness.launchers.registry import build_launcher
-    from harness.running.knob_search import count_trials, tuned
-    from harness.running.progress import progress_for, say
+    from harness.running.knob_search import count_trials, search_and_plan
+    from harness.running.progress import choose_progress, say
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
@@ -94,9 +94,9 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
         launcher = build_launcher(spec.launcher, spec.trial_timeout, interruption)
         try:
             try:
-                with progress_for(count, Console()) as progress:
-                    runner = Runner(store, launcher, progress, asked_to_end=lambda: interruption.asked)
-                    records = runner.run(tuned(planner, runner) if spec.tune else plan)
+                with choose_progress(count, Console()) as progress:
+                    runner = Runner(store, launcher, progress, stop_requested=lambda: interruption.asked)
+                    records = runner.run(search_and_plan(planner, runner) if spec.tune else plan)
             except KeyboardInterrupt:
                 interrupted = True
             if not interruption.at_once and (not interrupted or store.read()[0]):
@@ -104,8 +104,8 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
                 say(f"\n{written.summary}\n")
                 say("\n".join(f"wrote {path}" for path in written.paths))
         except (ReportError, OSError) as error:
-            # What is finished is kept, and the same command resumes.
-            advice = f"free what is missing, then resume with: {resume}"
+            # Finished trials are kept, and the same command resumes.
+            advice = f"solve this, then resume with: {resume}"
             print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted:
@@ -114,27 +114,27 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     return 0 if all(record.ok for record in records) else 1
 
 
-def to_rerun(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
-    """Ids of the finished trials that are to run again. Raises `SpecError` for an id that is none of the plan's.
+def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
+    """Ids of the finished trials to run again. Raises `SpecError` for an id that is not in the plan.
 
-    What a search will ask for cannot be known before; there it must be one that has a record.
+    The tries of a search are not known in advance, so for them the id must be one that has a record.
     """
     from harness.errors import SpecError
 
     wanted, known = spec.rerun, [trial.trial_id for trial in plan.trials]
     if spec.tune and wanted == "all":
-        raise SpecError("--rerun all and --tune do not go together; choose another --out to begin anew")
+        raise SpecError("--rerun all and --tune cannot be combined; choose another --out to start again")
     if spec.tune:
         known += [record.trial_id for record in store.read()[0]]
-    if wanted == "failed":  # whatever is not ok runs again in any case
+    if wanted == "failed":  # trials that are not ok always run again
         return frozenset()
     if wanted != "all" and wanted not in known:
         raise SpecError(f"--rerun {wanted}: this command has no such trial; its trials are {', '.join(known)}")
     return frozenset(known if wanted == "all" else [wanted])
 
 
-def resume_command(given: Sequence[str]) -> str:
-    """The command that resumes what these words started; without `--rerun`, which the run directory remembers."""
+def build_resume_command(given: Sequence[str]) -> str:
+    """The command that resumes a run, without `--rerun`, which the run directory remembers."""
     from reports.records.secrets import ours
 
     words, rest = [], iter(given)

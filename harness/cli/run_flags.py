@@ -1,6 +1,6 @@
-"""The flags of `run` in the groups in which its help prints them. What they default to is the spec's business.
+"""The flags of `run`, in the groups in which `--help` prints them. The defaults are in the spec.
 
-A flag is called as its key of the request, with hyphens; the spec checks and types every value.
+A flag has the name of its key of the request, with hyphens. The spec checks every value and converts its type.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ class Flag:
     key: str
     """Key of the request that it sets."""
     value: str
-    """What stands for its value in the help; empty for a switch."""
+    """Placeholder for its value in the help; empty for a switch."""
     help: str
-    """One line; `{choices}` stands for the values that the spec allows."""
+    """One line; `{choices}` is replaced by the values that the spec allows."""
     unset: str = ""
-    """What holds where the flag is not given and the spec has no value of its own."""
+    """Description of the default, if the spec has no default value."""
     often: bool = False
-    """Whether it may be given several times."""
+    """Whether it may be repeated."""
 
     @property
     def name(self) -> str:
-        """As it is typed."""
+        """The flag as the user types it."""
         return "--target-field" if self.key == "target_fields" else "--" + self.key.replace("_", "-")
 
     def add_to(self, group: Any) -> None:
-        """Declare it; a flag that is not given is `None`, so that a YAML file or the spec decides."""
+        """Declare the flag. If it is not given its value is `None`, so that a YAML file or the spec decides."""
         if not self.value:
             group.add_argument(self.name, dest=self.key, action="store_const", const=True, help=self.help)
         else:
@@ -43,50 +43,50 @@ class Flag:
             group.add_argument(self.name, dest=self.key, metavar=self.value, action=action, help=self.help)
 
     def describe(self) -> str:
-        """The help with choices and default, both read from the spec."""
-        from harness.spec.spec import choices_of, default_of
+        """The help text with choices and default, both read from the spec."""
+        from harness.spec.spec import format_default, list_choices
 
-        *others, last = choices_of(self.key) or ("",)
+        *others, last = list_choices(self.key) or ("",)
         text = self.help.replace("{choices}", f"{', '.join(others)} or {last}")
-        default = default_of(self.key) or self.unset
+        default = format_default(self.key) or self.unset
         return f"{text} (default {default})" if default else text
 
 
 GROUPS: Mapping[str, tuple[Flag, ...]] = {
     "most used": (
-        Flag("methods", "NAMES", "what to compare: lora,qlora or lora[r=8|64]"),
+        Flag("methods", "NAMES", "methods to compare: lora,qlora or lora[r=8|64]"),
         Flag("model", "MODEL", "preset, directory or ORG/NAME"),
-        Flag("task", "TASK", "what to learn; see `list tasks`"),
+        Flag("task", "TASK", "task to learn; see `list tasks`"),
         Flag("data", "PATH", "the task's data, a directory or a file"),
         Flag("budget", "UNIT=N", "also epochs, tokens, minutes"),
-        Flag("seeds", "NUMBERS", "comma-separated, a trial for each"),
+        Flag("seeds", "NUMBERS", "comma-separated; each seed is a trial"),
         Flag("out", "DIR", "run directory", unset="runs/MODEL-TASK"),
     ),
     "data": (
         Flag("test", "FILE", "test data of --task file", unset="a part of --data"),
         Flag("input_field", "COLUMN", "column of the input text, for --task file"),
-        Flag("target_fields", "COLUMNS", "the target; further columns are references"),
-        Flag("template", "TEXT", "prompt with {input} in place of the task's own"),
+        Flag("target_fields", "COLUMNS", "target; more columns are more references"),
+        Flag("template", "TEXT", "prompt with {input}, instead of the task's"),
         Flag("train_examples", "N", "use at most N for training", unset="all"),
         Flag("validation_examples", "N", "use at most N for validation", unset="all"),
         Flag("test_examples", "N", "use at most N for testing", unset="all"),
-        Flag("split_seed", "N", "seed of splits and samples made here"),
-        Flag("allow_unusable", "", "go on although over 1% of the rows are unusable"),
+        Flag("split_seed", "N", "seed of data splits and samples"),
+        Flag("allow_unusable", "", "accept data with over 1% of unusable rows"),
     ),
     "model": (
         Flag("device", "DEVICE", "{choices}"),
         Flag("dtype", "TYPE", "{choices}"),
         Flag("input_tokens", "N", "longest prompt", unset="the task's own limit"),
         Flag("target_tokens", "N", "longest answer", unset="the task's own limit"),
-        Flag("trust_remote_code", "", "run code of models and metrics from the hub"),
+        Flag("trust_remote_code", "", "allow code of models and metrics from the hub"),
     ),
     "methods": (
-        Flag("set", "METHOD.KNOB=VALUE", "change a knob; may be given often", often=True),
-        Flag("tune", "KNOBS", "search on validation data: lr or lr,lora.r=4|8|16"),
+        Flag("set", "METHOD.KNOB=VALUE", "set a knob of a method; repeatable", often=True),
+        Flag("tune", "KNOBS", "knobs to search: lr or lr,lora.r=4|8|16"),
         Flag("tries", "N", "settings that each search tries"),
-        Flag("preferences", "SOURCE", "pairs to learn from, a file or a hub id"),
+        Flag("preferences", "SOURCE", "preference pairs: a file or a hub id"),
         Flag("reward", "SOURCE", "rouge, MODULE:FUNCTION or a reward model"),
-        Flag("plugin", "FILE", "use what a Python file brings; may be given often", often=True),
+        Flag("plugin", "FILE", "Python file with plugins; repeatable", often=True),
     ),
     "training": (
         Flag("batch_size", "N", "examples per forward pass"),
@@ -96,30 +96,30 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
     "evaluation": (
         Flag("metrics", "NAMES", "comma-separated; see `list metrics`"),
         Flag("eval_batch_size", "N", "examples per batch"),
-        Flag("general_text", "SOURCE", "text for forgetting, or none"),
+        Flag("general_text", "SOURCE", "text to measure forgetting on"),
         Flag("evaluate_every", "WHEN", "learning curve: steps=N or tokens=N", unset="never"),
         Flag("curve_examples", "N", "validation examples at each point"),
         Flag("target_quality", "SCORE", "report the time until this ROUGE-L is reached"),
     ),
     "run": (
         Flag("launcher", "NAME", "where trials run: `list launchers`"),
-        Flag("trial_timeout", "SECONDS", "end a trial after so long", unset="never"),
-        Flag("on_oom", "WHAT", "no memory: {choices}"),
-        Flag("rerun", "WHICH", "failed, all or a trial's id"),
+        Flag("trial_timeout", "SECONDS", "time limit of a trial", unset="never"),
+        Flag("on_oom", "WHAT", "on OOM: {choices}"),
+        Flag("rerun", "WHICH", "run again: failed, all or an id"),
         Flag("price_per_hour", "AMOUNT", "price of this machine, for the cost column"),
     ),
     "output": (
-        Flag("save_models", "", "keep what each method ships"),
+        Flag("save_models", "", "keep the model or adapter of each trial"),
         Flag("keep_checkpoints", "", "keep the last checkpoint of finished trials"),
-        Flag("allow_mixed", "", "one leaderboard of what cannot be compared"),
+        Flag("allow_mixed", "", "put incomparable records in one leaderboard"),
     ),
 }
 FLAGS: Mapping[str, Flag] = {flag.key: flag for flags in GROUPS.values() for flag in flags}
 """Every flag that sets a key of the request, by that key."""
 
 
-class RunHelp(HelpFormatter):
-    """Looks defaults up when help is printed: the spec is not imported for it by any other command."""
+class RunHelpFormatter(HelpFormatter):
+    """Reads the defaults from the spec only when help is printed, so that other commands need not import it."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         flag = FLAGS.get(action.dest)
@@ -128,7 +128,7 @@ class RunHelp(HelpFormatter):
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Declare all flags of `run` in their groups."""
-    parser.formatter_class = RunHelp
+    parser.formatter_class = RunHelpFormatter
     for title, flags in GROUPS.items():
         group = parser.add_argument_group(title)
         for flag in flags:
@@ -137,8 +137,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             group.add_argument("--config", type=Path, metavar="FILE", help="YAML with the same keys; flags override it")
 
 
-def request_of(arguments: argparse.Namespace) -> Mapping[str, Any]:
-    """The request as keys and values: the YAML file's, and the flags' over them."""
+def read_request(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """Read the request as keys and values: those of the YAML file, overridden by the flags."""
     from harness.names import load_yaml, parse_changes
 
     request = dict(load_yaml(arguments.config)) if arguments.config else {}

@@ -21,17 +21,19 @@ def main() -> int:
     parser.add_argument("--tuners", metavar="NAMES", help="these alone, printed; separated by commas")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # PEFT's, of models that were never on a disk
-    found = table.written(_told(arguments.tuners.split(",") if arguments.tuners else table.names()))
+    found = table.format_table(
+        _print_progress(arguments.tuners.split(",") if arguments.tuners else table.list_tuners())
+    )
     if arguments.table is None or arguments.tuners:
         print(found)
     else:
         page = arguments.table.read_text(encoding="utf-8")
-        files.write_text(arguments.table, table.replace(page, found))
+        files.write_text(arguments.table, table.replace_table(page, found))
     return 0
 
 
-def _told(tuners: list[str]) -> Iterator[table.Outcome]:
-    for one in table.outcomes(tuners):
+def _print_progress(tuners: list[str]) -> Iterator[table.TunerResult]:
+    for one in table.check_tuners(tuners):
         print(f"{one.tuner} {one.family}: {one.text}", file=sys.stderr, flush=True)
         yield one
 

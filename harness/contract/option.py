@@ -21,7 +21,7 @@ from methods.errors import MethodError
 
 
 @dataclass(frozen=True)
-class Asked:
+class ContractOptions:
     """What the command line asks to check."""
 
     method: str
@@ -29,7 +29,7 @@ class Asked:
     steps: int = 40
 
 
-ASKED = pytest.StashKey[Asked]()
+ASKED = pytest.StashKey[ContractOptions]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,7 +52,7 @@ def pytest_configure(config: pytest.Config) -> None:
             (method,) = brought
         if method is None:
             raise pytest.UsageError(
-                f"--method is missing: name the method to check, one of {', '.join(brought or _all())}"
+                f"--method is missing: name the method to check, one of {', '.join(brought or _list_methods())}"
             )
         if odd := [knob for knob in knobs if "=" not in knob]:
             raise pytest.UsageError(f"--knob {odd[0]}: write KNOB=VALUE, such as learning_rate=3e-2")
@@ -62,10 +62,10 @@ def pytest_configure(config: pytest.Config) -> None:
             raise pytest.UsageError(f"{method} trains nothing, so there is nothing to check")
     except (HarnessError, MethodError) as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[ASKED] = Asked(method, settings, config.getoption("steps"))
+    config.stash[ASKED] = ContractOptions(method, settings, config.getoption("steps"))
 
 
-def _all() -> list[str]:
+def _list_methods() -> list[str]:
     """Methods that the contract can check, those of the families of names (`peft:NAME`) left out."""
     every = ((name, found) for name, found in registry.all_methods() if ":" not in name)
     return [name for name, found in every if isinstance(found, type) and found.trains and found.role == "candidate"]

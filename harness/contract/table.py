@@ -42,7 +42,7 @@ WORKS = "works"
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TunerResult:
     """What came of a tuner on a family."""
 
     tuner: str
@@ -51,24 +51,24 @@ class Outcome:
     """`works (learning rate 0.1)`, or the sentences of the checks that failed, or why it is unsupported."""
 
 
-def names() -> list[str]:
+def list_tuners() -> list[str]:
     """Tuners and settings of tuners that the installed PEFT registers."""
     return [name.removeprefix(PREFIX) for name in methods()]
 
 
-def settings(tuner: str) -> dict[str, Any]:
+def find_settings(tuner: str) -> dict[str, Any]:
     """Knobs for the tiny models."""
     return {"learning_rate": RATE, **SETTINGS.get(tuner, {})}
 
 
-def outcome(tuner: str, family: Family) -> Outcome:
+def check_tuner(tuner: str, family: Family) -> TunerResult:
     """Run every check on a tiny model of the family."""
-    name, knobs = PREFIX + tuner, settings(tuner)
+    name, knobs = PREFIX + tuner, find_settings(tuner)
     reason = registry.build(name, knobs).unsupported(facts(family))
     if reason:
         # Of which family the tiny model is, its column says.
         said = reason.removeprefix(name).removesuffix(f"; {facts(family).name} is {family}").strip()
-        return Outcome(tuner, family, f"unsupported: {said}")
+        return TunerResult(tuner, family, f"unsupported: {said}")
     failed = []
     for check in _CHECKS:
         with tempfile.TemporaryDirectory() as folder:
@@ -79,17 +79,17 @@ def outcome(tuner: str, family: Family) -> Outcome:
             except Exception as error:  # PEFT's, which may be anything
                 failed.append(describe_error_with_type(error, None))
     text = "; ".join(dict.fromkeys(failed)) or f"{WORKS} (learning rate {knobs['learning_rate']:g})"
-    return Outcome(tuner, family, text)
+    return TunerResult(tuner, family, text)
 
 
-def outcomes(tuners: Iterable[str]) -> Iterator[Outcome]:
+def check_tuners(tuners: Iterable[str]) -> Iterator[TunerResult]:
     """Those of these tuners, family by family."""
     for tuner in tuners:
         for family in tiny.FAMILIES:
-            yield outcome(tuner, family)
+            yield check_tuner(tuner, family)
 
 
-def written(found: Iterable[Outcome]) -> str:
+def format_table(found: Iterable[TunerResult]) -> str:
     """The table, with the version of PEFT that it holds for."""
     rows: dict[str, dict[str, str]] = {}
     for one in found:
@@ -109,7 +109,7 @@ def written(found: Iterable[Outcome]) -> str:
     return "\n".join(lines)
 
 
-def read(page: str) -> tuple[str, dict[tuple[str, str], str]]:
+def read_table(page: str) -> tuple[str, dict[tuple[str, str], str]]:
     """PEFT's version and the outcomes, by tuner and family, of a page that holds such a table."""
     table = page.partition(BEGIN)[2].partition(END)[0]
     of = re.search(r"PEFT ([\w.]+):", table)
@@ -121,12 +121,12 @@ def read(page: str) -> tuple[str, dict[tuple[str, str], str]]:
     return of.group(1) if of else "", found
 
 
-def alike(text: str) -> str:
+def mask_numbers(text: str) -> str:
     """A sentence without its numbers, which differ from machine to machine."""
     return re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", text)
 
 
-def replace(page: str, table: str) -> str:
+def replace_table(page: str, table: str) -> str:
     """The page with another table. Raises `ValueError` for a page that marks no place for it."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)

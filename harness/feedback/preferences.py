@@ -15,9 +15,9 @@ from itertools import takewhile
 from typing import Any
 
 from harness.errors import DataError
-from harness.tasks.base import Task, fingerprint
-from harness.tasks.checks import MOST_FIELDS, TOLERATED, Checked, Located, listed
-from harness.tasks.reading import Row, Table, file_or_hub, kind
+from harness.tasks.base import Task, compute_fingerprint
+from harness.tasks.checks import MAX_FIELDS, TOLERATED, Checked, Located, list_first
+from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub
 from harness.tasks.splits import split
 from methods.errors import suggest_names
 from methods.feedback import Preference
@@ -63,8 +63,8 @@ def load_preferences(source: str, task: Task, *, seed: int = 0, allow_unusable: 
 
     Raises `DataError` with one sentence for a source, a field or a share of rows that cannot be used.
     """
-    table = file_or_hub(source, flag="--preferences", what="preferences")
-    checked = _checked(table, {_key(example.input) for example in task.test}, allow_unusable)
+    table = read_file_or_hub(source, flag="--preferences", what="preferences")
+    checked = _check_pairs(table, {_key(example.input) for example in task.test}, allow_unusable)
     train, heldout = split(checked, "preference", seed, MOST_HELD_OUT, merge=False)
     # One prompt may have more pairs than are to be held out; the rest of them cannot be trained on either.
     parts = {"train": train.rows, "heldout": heldout.rows[:MOST_HELD_OUT]}
@@ -72,32 +72,32 @@ def load_preferences(source: str, task: Task, *, seed: int = 0, allow_unusable: 
     count, held = (len(examples[name]) for name in ("train", "heldout"))
     note = f"{count} pairs of {table.name} to learn from and {held} held out by prompt (seed {seed})"
     if checked.left_out:
-        note += f"; {len(checked.left_out)} rows left out ({listed(checked.left_out)})"
+        note += f"; {len(checked.left_out)} rows left out ({list_first(checked.left_out)})"
     return Preferences(
         name=table.name,
-        train=tuple(map(_preference, examples["train"])),
-        heldout=tuple(map(_preference, examples["heldout"])),
-        fingerprint=fingerprint(examples),
+        train=tuple(map(_make_preference, examples["train"])),
+        heldout=tuple(map(_make_preference, examples["heldout"])),
+        fingerprint=compute_fingerprint(examples),
         note=note,
         left_out=checked.left_out,
     )
 
 
-def _preference(example: Example) -> Preference:
+def _make_preference(example: Example) -> Preference:
     chosen, rejected = example.references
     return Preference(example.id, example.input, chosen, rejected)
 
 
-def _checked(table: Table, test_inputs: set[str], allow_unusable: bool) -> Checked:
+def _check_pairs(table: Table, test_inputs: set[str], allow_unusable: bool) -> Checked:
     """The pairs of a table, as examples with chosen and rejected for references. Raises `DataError`."""
     if absent := next((name for name in FIELDS[1:] if name not in table.fields), None):
-        raise _missing(table, absent)
+        raise _make_missing_field_error(table, absent)
     rows: list[Located] = []
     left_out: list[str] = []
     leaking = 0
     for row in table.rows:
-        pair = _pair(row, "prompt" in table.fields)
-        if isinstance(pair, Example) and _speaks_of(pair.input, test_inputs):
+        pair = _read_pair(row, "prompt" in table.fields)
+        if isinstance(pair, Example) and _contains_input(pair.input, test_inputs):
             leaking += 1
             pair = "its prompt is a test input of the task"
         if isinstance(pair, Example):
@@ -105,42 +105,42 @@ def _checked(table: Table, test_inputs: set[str], allow_unusable: bool) -> Check
         else:
             left_out.append(f"{table.name} {row.place}: {pair}")
     if not rows and not leaking and "prompt" not in table.fields:
-        raise _missing(table, "prompt", f", and its rows are no transcripts ({listed(left_out)})")
+        raise _make_missing_field_error(table, "prompt", f", and its rows are no transcripts ({list_first(left_out)})")
     count, total = len(left_out), len(table.rows)
     if not rows or (count > TOLERATED * total and not allow_unusable):
         remedy = "correct them" + (", or leave them out with --allow-unusable" if rows else "")
         share = f"{count} of {total} pairs ({count / total:.1%})"
-        raise DataError(f"{table.origin}: {share} cannot be used ({listed(left_out)}); {remedy}")
+        raise DataError(f"{table.origin}: {share} cannot be used ({list_first(left_out)}); {remedy}")
     return Checked(table.origin, table.name, tuple(rows), tuple(left_out))
 
 
-def _missing(table: Table, field: str, more: str = "") -> DataError:
-    there = [repr(name) for name in table.fields[:MOST_FIELDS]] or ["none"]
+def _make_missing_field_error(table: Table, field: str, more: str = "") -> DataError:
+    there = [repr(name) for name in table.fields[:MAX_FIELDS]] or ["none"]
     hint = suggest_names(repr(field), there)
     return DataError(f"{table.origin}: no field {field!r}{hint}{more}; a pair has prompt, chosen and rejected")
 
 
-def _pair(row: Row, has_prompt: bool) -> Example | str:
+def _read_pair(row: Row, has_prompt: bool) -> Example | str:
     """The pair in a row, or the reason why there is none."""
     wanted = FIELDS if has_prompt else FIELDS[1:]
     if absent := [field for field in wanted if field not in row.fields]:
         return f"no field {' and '.join(map(repr, absent))}"
     values = {field: row.fields[field] for field in wanted}
     chosen, rejected = values["chosen"], values["rejected"]
-    if isinstance(chosen, list) and isinstance(rejected, list) and (not has_prompt or _open_alike(chosen, rejected)):
-        values = _parted_messages(chosen, rejected)
+    if isinstance(chosen, list) and isinstance(rejected, list) and (not has_prompt or _share_opening(chosen, rejected)):
+        values = _split_messages(chosen, rejected)
     texts: dict[str, str] = {}
     for field, value in values.items():
-        text = _text(value)
+        text = _read_text(value)
         if text is None:
-            return f"{field!r} holds {kind(value)}, neither text nor messages with role and content"
+            return f"{field!r} holds {describe_kind(value)}, neither text nor messages with role and content"
         if _HALF_PAIR.search(text):
             return f"{field!r} holds half of a surrogate pair, which is no character"
         texts[field] = text
     if "prompt" not in texts:
         if blank := [field for field, text in texts.items() if not text.strip()]:
             return f"empty {' and '.join(map(repr, blank))}"
-        texts = _parted(texts["chosen"], texts["rejected"])
+        texts = _split_transcripts(texts["chosen"], texts["rejected"])
         if not texts["prompt"].removesuffix(TURN).strip():
             return f"chosen and rejected have no common beginning that ends in {TURN.strip()!r}"
     if blank := [field for field in FIELDS if not texts[field].strip()]:
@@ -150,7 +150,7 @@ def _pair(row: Row, has_prompt: bool) -> Example | str:
     return Example(row.place, texts["prompt"], (texts["chosen"], texts["rejected"]))
 
 
-def _parted(chosen: str, rejected: str) -> dict[str, str]:
+def _split_transcripts(chosen: str, rejected: str) -> dict[str, str]:
     """Two transcripts as prompt and responses: they part after the last `TURN` of their common beginning."""
     end, found = 0, chosen.find(TURN)
     while found >= 0 and rejected.startswith(chosen[: found + len(TURN)]):
@@ -159,19 +159,19 @@ def _parted(chosen: str, rejected: str) -> dict[str, str]:
     return {"prompt": chosen[:end], "chosen": chosen[end:].strip(), "rejected": rejected[end:].strip()}
 
 
-def _open_alike(chosen: list[Any], rejected: list[Any]) -> bool:
+def _share_opening(chosen: list[Any], rejected: list[Any]) -> bool:
     """Whether both begin with one message that is no assistant's, so that they repeat the prompt."""
     opening = chosen[:1]
     return opening == rejected[:1] and any(_is_message(item) and item["role"] != "assistant" for item in opening)
 
 
-def _parted_messages(chosen: list[Any], rejected: list[Any]) -> dict[str, list[Any]]:
+def _split_messages(chosen: list[Any], rejected: list[Any]) -> dict[str, list[Any]]:
     """Two lists of messages as prompt and responses: they part after the messages that begin both."""
     shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(chosen[:-1], rejected[:-1], strict=False)))
     return {"prompt": chosen[:shared], "chosen": chosen[shared:], "rejected": rejected[shared:]}
 
 
-def _text(value: Any) -> str | None:
+def _read_text(value: Any) -> str | None:
     """What a field says: text as it is, one message by its content, several as a transcript; None for all else."""
     if value is None or value == []:
         return ""
@@ -189,7 +189,7 @@ def _is_message(item: Any) -> bool:
     return isinstance(item, Mapping) and all(isinstance(item.get(name), str) for name in ("role", "content"))
 
 
-def _speaks_of(prompt: str, inputs: set[str]) -> bool:
+def _contains_input(prompt: str, inputs: set[str]) -> bool:
     """Whether the prompt, or a turn of it, is one of these inputs."""
     return any(_key(part) in inputs for part in (prompt, *re.split(r"\n\n(?:Human|Assistant):", prompt)))
 

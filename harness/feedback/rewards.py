@@ -1,7 +1,7 @@
 """Rewards that the user gives instead of a learned reward model: ROUGE-L, a Python function, or a model.
 
-`resolve` runs when a run is planned: it finds the reward, downloads it if need be, and says in one sentence what is
-wrong with it. `scorer` makes it callable in the worker.
+`resolve_reward` runs when a run is planned: it finds the reward, downloads it if necessary, and says in one sentence
+what is wrong with it. `load_reward` makes it callable in the worker.
 """
 
 from __future__ import annotations
@@ -11,29 +11,29 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError, SpecError
-from harness.models.hub import HubUnreachableError, snapshot
-from harness.models.source import content_revision, read_config, require_no_code, require_weights
+from harness.models.hub import HubUnreachableError, download_model
+from harness.models.source import hash_model_files, read_config, require_no_code, require_weights
 from harness.names import read_hub_id
 from harness.request import RewardSource
-from harness.tasks.reading import path_of
-from harness.user_code.functions import FUNCTION, find
+from harness.tasks.reading import expand_path
+from harness.user_code.functions import FUNCTION, find_function
 from methods.errors import describe_error
 from methods.feedback import Scorer
 
 
-def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:
+def resolve_reward(text: str, *, trust_remote_code: bool = False) -> RewardSource:
     """Find a reward. Raises `HarnessError` with one sentence for what is none, or cannot be had or used."""
     if text == "rouge":
         return RewardSource("rouge", "rouge")
-    path = path_of(text, "--reward")
+    path = expand_path(text, "--reward")
     if path.is_dir():
-        return _model(path, path.resolve().name, None, trust_remote_code)
+        return _make_model_source(path, path.resolve().name, None, trust_remote_code)
     if path.exists():
         raise SpecError(
             f"--reward {text} is a file; name a function in it as {path.stem}:FUNCTION, or give a directory"
         )
     if FUNCTION.fullmatch(text):
-        return RewardSource(text, "function", find(text, "--reward")[1])
+        return RewardSource(text, "function", find_function(text, "--reward")[1])
     hub_id = read_hub_id(text)
     if hub_id is None:
         raise SpecError(
@@ -42,20 +42,20 @@ def resolve(text: str, *, trust_remote_code: bool = False) -> RewardSource:
         )
     identity, revision = hub_id
     try:
-        folder = snapshot(identity, revision, code=trust_remote_code)
+        folder = download_model(identity, revision, code=trust_remote_code)
     except HubUnreachableError as error:
         raise ModelError(str(error).replace("--model", "--reward")) from error
-    return _model(folder, identity, folder.name, trust_remote_code)
+    return _make_model_source(folder, identity, folder.name, trust_remote_code)
 
 
-def scorer(
+def load_reward(
     source: RewardSource, *, device: str, dtype: str, batch_size: int, trust_remote_code: bool = False
 ) -> Scorer:
     """The reward as something to call; a model is loaded onto `device` with weights in `dtype`. Runs in the worker."""
     if source.kind == "rouge":
-        return rouge_scorer()
+        return make_rouge_scorer()
     if source.kind == "function":
-        function, revision = find(source.name, "--reward")
+        function, revision = find_function(source.name, "--reward")
         if revision != source.revision:
             raise SpecError(
                 f"the file of --reward {source.name} changed after the run was planned; start the run again"
@@ -64,22 +64,22 @@ def scorer(
     return Scorer(source.name, RewardModel(source, device, dtype, batch_size, trust_remote_code))
 
 
-def model_of(reward: Scorer | None) -> Any:
+def find_reward_model(reward: Scorer | None) -> Any:
     """The model behind a reward, or None where there is none."""
     return reward.score.model if reward is not None and isinstance(reward.score, RewardModel) else None
 
 
-def rouge_scorer() -> Scorer:
+def make_rouge_scorer() -> Scorer:
     """ROUGE-L F1 against the best reference, 0 to 1."""
-    from harness.scoring.rouge_scores import score
+    from harness.scoring.fast_rouge import score_rouge
 
     def best(prompts: Sequence[str], responses: Sequence[str], references: Sequence[tuple[str, ...]]) -> list[float]:
-        return [row["rougeL"] for row in score(responses, references)]
+        return [row["rougeL"] for row in score_rouge(responses, references)]
 
     return Scorer("rouge", best)
 
 
-def _model(path: Path, name: str, revision: str | None, trust_remote_code: bool) -> RewardSource:
+def _make_model_source(path: Path, name: str, revision: str | None, trust_remote_code: bool) -> RewardSource:
     """A source for a directory, checked as far as that goes without loading. Raises `ModelError`."""
     config = read_config(path, name)
     architectures = config.get("architectures")
@@ -94,7 +94,7 @@ def _model(path: Path, name: str, revision: str | None, trust_remote_code: bool)
     require_weights(path, name, architecture)
     labels = config.get("id2label")
     _require_one_output(name, len(labels) if isinstance(labels, dict) else config.get("num_labels", 2))
-    return RewardSource(name, "model", revision or content_revision(path), str(path.resolve()))
+    return RewardSource(name, "model", revision or hash_model_files(path), str(path.resolve()))
 
 
 def _require_one_output(name: str, outputs: Any) -> None:

@@ -58,7 +58,7 @@ class LocalLauncher(Launcher):
         `on_event` gets every event. The first interruption asks the worker to end, which may still send an outcome;
         the second kills it at once. No process that the worker started survives the call.
         """
-        started = _now()
+        started = _format_now()
         worker = _SupervisedWorker(log, request)
         state = _WorkerState(self.timeout, self.interruption)
         try:
@@ -66,7 +66,7 @@ class LocalLauncher(Launcher):
                 if event["event"] == "outcome":
                     state.take_outcome(event)
                     break  # processes that the worker forked may keep the pipe open, but the outcome is the last event
-                state.note(event)
+                state.remember(event)
                 on_event(event)
             if not state.is_over():  # after an outcome or a closed pipe the worker ends by itself
                 worker.wait(GRACE_SECONDS)
@@ -75,7 +75,7 @@ class LocalLauncher(Launcher):
         outcome = state.outcome
         if outcome is None:
             status, message = state.ending or worker.explain_death()
-            return Outcome(status=status, message=message, started_at=started, finished_at=_now(), **state.last)
+            return Outcome(status=status, message=message, started_at=started, finished_at=_format_now(), **state.last)
         if state.ending is None or (state.ending[0] == "interrupted" and outcome.status != "interrupted"):
             return outcome  # the trial ended before the interruption reached it
         return dataclasses.replace(outcome, status=state.ending[0], message=state.ending[1])
@@ -93,7 +93,7 @@ class _WorkerState:
         self.timeout = timeout
         self.deadline = None if timeout is None else time.monotonic() + timeout
 
-    def note(self, event: Mapping[str, Any]) -> None:
+    def remember(self, event: Mapping[str, Any]) -> None:
         """Remember the current phase and the last measurements."""
         if event["event"] == "phase":
             self.last["phase"] = event.get("name")
@@ -143,7 +143,7 @@ class _SupervisedWorker:
         self._mark = f"{MARK}={mark}"
         command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
-            errors.write(f"--- {_now()}\n".encode())
+            errors.write(f"--- {_format_now()}\n".encode())
             errors.flush()
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
@@ -247,5 +247,5 @@ def _name_signal(number: int) -> str:
         return f"signal {number}"
 
 
-def _now() -> str:
+def _format_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from harness.request import CurveRequest
+from reports.records.details import read_details
 from reports.records.metrics import PRIMARY
 from reports.records.record import Record
 
@@ -18,11 +19,11 @@ def find_time_to_quality(points: Sequence[Mapping[str, float | None]], target: f
 
 def retarget(record: Record, asked: CurveRequest | None) -> Record:
     """A finished record with time and tokens to the quality that is aimed at now, read off the curve that it has."""
-    told = record.details.get("learning_curve")
+    measured = read_details(record.details).learning_curve
     target = asked.target_quality if asked else None
-    if not asked or not isinstance(told, Mapping) or told.get("target_quality") == target:
+    if not asked or measured is None or measured.target_quality == target:
         return record
     found = {} if target is None else find_time_to_quality(record.learning_curve, target)
     metrics = {name: value for name, value in record.metrics.items() if not name.endswith("_to_quality")}
-    details = {**record.details, "learning_curve": {**told, "target_quality": target}}
+    details = {**record.details, "learning_curve": {**record.details["learning_curve"], "target_quality": target}}
     return dataclasses.replace(record, metrics={**metrics, **found}, details=details)

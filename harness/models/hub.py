@@ -11,7 +11,7 @@ _WANTED = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken
 _UNWANTED = ["onnx/*", "openvino/*", "original/*", "runs/*", "*/checkpoint-*"]
 
 
-def snapshot(identity: str, revision: str | None, *, code: bool = False) -> Path:
+def download_model(identity: str, revision: str | None, *, code: bool = False) -> Path:
     """Local folder of a model at a revision (the main branch if `None`), downloaded unless it is in the hub's cache.
 
     `code` brings the repository's own Python files too. Raises `ModelError` where the hub is out of reach, does not
@@ -43,13 +43,13 @@ def snapshot(identity: str, revision: str | None, *, code: bool = False) -> Path
     except OSError as error:
         if error.errno == 28:
             raise ModelError(f"no space is left on the disk for {what}") from error
-        raise _out_of_reach(what) from error
+        raise _make_unreachable_error(what) from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise _out_of_reach(what) from error
+        raise _make_unreachable_error(what) from error
     except Exception as error:
         # The HTTP library under huggingface_hub has changed before; its errors are known by their module.
         if type(error).__module__.split(".")[0] in ("httpx", "httpcore", "requests", "urllib3"):
-            raise _out_of_reach(what) from error
+            raise _make_unreachable_error(what) from error
         raise
 
 
@@ -57,7 +57,7 @@ class HubUnreachableError(ModelError):
     """The hub does not answer and its cache does not have the model."""
 
 
-def _out_of_reach(what: str) -> HubUnreachableError:
+def _make_unreachable_error(what: str) -> HubUnreachableError:
     return HubUnreachableError(
         f"{what} is not on this machine and the hub is out of reach; give a local directory with --model"
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def load(
+def load_model(
     source: ModelSource,
     *,
     device: str,
@@ -53,7 +53,7 @@ def load(
     _ensure_pad_token(tokenizer, source.name)
     if "quantization_config" in options:  # before anything is evaluated, whoever does it first
         keep_compute_dtype(model)
-    model.generation_config = _plain_generation(model, tokenizer)
+    model.generation_config = _make_plain_generation_config(model, tokenizer)
     if "device_map" not in options:  # placed already where there is one
         model.to(device)
     return model.eval(), tokenizer
@@ -68,7 +68,7 @@ def _ensure_pad_token(tokenizer: Any, name: str) -> None:
         tokenizer.pad_token = tokenizer.eos_token
 
 
-def _plain_generation(model: Any, tokenizer: Any) -> Any:
+def _make_plain_generation_config(model: Any, tokenizer: Any) -> Any:
     """Special tokens of the model's own generation config and nothing else.
 
     Published models carry sampling temperatures, beams and length penalties of their makers; a comparison has one

@@ -83,7 +83,7 @@ _PEFT_FACTORS: Mapping[str, float] = {
 
 # A model of two million parameters that is trained for some hundred steps wants higher rates than the methods'
 # defaults, which suit models a hundred times its size. Chosen on the validation split; see docs/models.md.
-def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _make_embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """Settings of an embedded model: the learning rate of adapters in supervised training, and RLHF's knobs."""
     tuners = {f"{PREFIX}{name}": {"learning_rate": adapters * _PEFT_FACTORS.get(name, 1)} for name in TUNERS}
     return {
@@ -109,7 +109,7 @@ def _embedded_settings(adapters: float, rlhf: Mapping[str, Any]) -> dict[str, Ma
     }
 
 
-_EMBEDDED_SETTINGS = _embedded_settings(
+_EMBEDDED_SETTINGS = _make_embedded_settings(
     6e-3,
     {
         "learning_rate": 6e-3,
@@ -121,7 +121,7 @@ _EMBEDDED_SETTINGS = _embedded_settings(
 )
 # After so few steps an adapter leaves the encoder–decoder model too undecided a policy to sample from; where all
 # weights move, twice the prompts in a batch make up for what each step's gradient lacks in certainty.
-_SEQ2SEQ_SETTINGS = _embedded_settings(
+_SEQ2SEQ_SETTINGS = _make_embedded_settings(
     3e-3,
     {
         "peft": "none",

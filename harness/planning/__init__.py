@@ -1,1 +1,1 @@
-"""From a spec to its trials, each with an id and a request, before anything runs."""
+"""Makes the trials of a spec, each with an id and a request, before anything runs."""

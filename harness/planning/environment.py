@@ -1,6 +1,6 @@
-"""Where a trial runs: hardware, versions, state of the code; and what device and number format that hardware suits.
+"""Describes the machine and the software (hardware, versions, state of the code), and chooses device and number format.
 
-What is described here goes into every record, so it holds no path, no host or user name and no environment variable.
+The description goes into every record, so it contains no path, no host or user name and no environment variable.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FAST_BFLOAT16 = ("amx_bf16", "avx512_bf16")
 
 
 def choose_device(asked: str) -> str:
-    """`cpu`, `cuda` or `mps`; `auto` takes the first accelerator there is. Raises `SpecError` for one that is not."""
+    """`cpu`, `cuda` or `mps`; `auto` takes the first available accelerator. Raises `SpecError` for a missing device."""
     if asked == "cpu":
         return "cpu"
     import torch
@@ -39,14 +39,14 @@ def choose_device(asked: str) -> str:
     if asked == "auto":
         return next((name for name, is_there in there.items() if is_there), "cpu")
     if not there[asked]:
-        raise SpecError(f"--device {asked}: PyTorch sees no such device here; leave the flag out to use what there is")
+        raise SpecError(f"--device {asked}: PyTorch finds no such device; leave the flag out to use what is available")
     return asked
 
 
 def choose_dtype(asked: str, device: str) -> str:
-    """Name of the compute dtype; `auto` takes bfloat16 where the hardware multiplies it natively, else float32.
+    """Name of the compute dtype; `auto` takes bfloat16 if the hardware supports it natively, else float32.
 
-    A CPU without bfloat16 instructions emulates them, some twenty times slower than float32.
+    A CPU without bfloat16 instructions emulates them, about twenty times slower than float32.
     """
     if asked != "auto":
         return asked
@@ -54,11 +54,11 @@ def choose_dtype(asked: str, device: str) -> str:
         import torch
 
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    return "bfloat16" if device == "cpu" and cpu_has_fast_bfloat16() else "float32"
+    return "bfloat16" if device == "cpu" and has_fast_bfloat16() else "float32"
 
 
-def cpu_has_fast_bfloat16() -> bool:
-    """Whether the CPU names instructions that multiply bfloat16; false where it cannot be asked."""
+def has_fast_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16; false if that is unknown."""
     try:
         flags = re.search(r"^flags\s*:(.*)$", _CPUINFO.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
@@ -66,23 +66,27 @@ def cpu_has_fast_bfloat16() -> bool:
     return flags is not None and any(flag in flags[1].split() for flag in _FAST_BFLOAT16)
 
 
-def describe(device: str) -> Environment:
-    """The provenance block of a record made on `device`."""
+def describe_environment(device: str) -> Environment:
+    """The environment block of a record made on `device`."""
     return Environment(
         hardware={
-            "cpu": _cpu_model(),
-            "cores": _cores(),
-            "memory_bytes": _memory_bytes(),
-            "devices": _devices(device),
+            "cpu": _read_cpu_model(),
+            "cores": _count_cores(),
+            "memory_bytes": _read_memory_bytes(),
+            "devices": _list_devices(device),
             "platform": f"{platform.system()} {platform.machine()}",
         },
-        versions={"python": platform.python_version(), **{name: _version(name) for name in LIBRARIES}, **_cuda(device)},
-        code={**_git(), "hash": source_hash()},
+        versions={
+            "python": platform.python_version(),
+            **{name: _find_version(name) for name in LIBRARIES},
+            **_find_cuda_version(device),
+        },
+        code={**_read_git_state(), "hash": hash_source_files()},
     )
 
 
 @functools.lru_cache(maxsize=1)
-def source_hash() -> str:
+def hash_source_files() -> str:
     """First 16 hex digits of the SHA-256 over every Python file of the project's packages."""
     digest = hashlib.sha256()
     for package in _PACKAGES:
@@ -92,7 +96,7 @@ def source_hash() -> str:
     return digest.hexdigest()[:16]
 
 
-def _cpu_model() -> str:
+def _read_cpu_model() -> str:
     try:
         named = re.search(r"^model name\s*:\s*(.+)$", _CPUINFO.read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
@@ -100,19 +104,19 @@ def _cpu_model() -> str:
     return named[1].strip() if named else platform.processor() or platform.machine()
 
 
-def _cores() -> int:
-    # Fewer than the machine has where a container or a scheduler says so.
+def _count_cores() -> int:
+    # A container or a scheduler may allow fewer cores than the machine has.
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def _memory_bytes() -> int:
+def _read_memory_bytes() -> int:
     import psutil
 
     return int(psutil.virtual_memory().total)
 
 
-def _devices(device: str) -> list[dict[str, Any]]:
+def _list_devices(device: str) -> list[dict[str, Any]]:
     if device == "cuda":
         import torch
 
@@ -122,7 +126,7 @@ def _devices(device: str) -> list[dict[str, Any]]:
     return [{"name": "Apple GPU", "bytes": None}] if device == "mps" else []
 
 
-def _cuda(device: str) -> dict[str, str | None]:
+def _find_cuda_version(device: str) -> dict[str, str | None]:
     if device != "cuda":
         return {}
     import torch
@@ -130,7 +134,7 @@ def _cuda(device: str) -> dict[str, str | None]:
     return {"cuda": torch.version.cuda or torch.version.hip}
 
 
-def _version(package: str) -> str | None:
+def _find_version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -138,14 +142,14 @@ def _version(package: str) -> str | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _git() -> dict[str, Any]:
-    """Commit and whether the packages differ from it; unknown where the project is not in a checkout of its own."""
+def _read_git_state() -> dict[str, Any]:
+    """The commit, and whether the packages differ from it; both unknown outside of a git checkout of the project."""
     unknown: dict[str, Any] = {"commit": None, "dirty": None}
     try:
         run = functools.partial(
             subprocess.run, cwd=_SOURCE, capture_output=True, text=True, timeout=10, check=True, encoding="utf-8"
         )
-        # An installed copy may lie inside some other project's checkout; its commit would say nothing of ours.
+        # An installed copy may lie inside another project's checkout, whose commit means nothing here.
         if Path(run(["git", "rev-parse", "--show-toplevel"]).stdout.strip()).resolve() != _SOURCE:
             return unknown
         commit = run(["git", "rev-parse", "HEAD"]).stdout.strip()

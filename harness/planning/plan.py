@@ -1,22 +1,23 @@
-"""Trials and their order. `harness.planning.planner` makes them of a spec, before any worker starts.
+"""The trials of a run and their order. `harness.planning.planner` makes them from a spec, before any worker starts.
 
-Each trial carries a draft of its record, complete but for the outcome, so that whatever becomes of the worker the
-parent can write a record that says what was tried. The base model comes first and once per (model, task).
+Each trial has a draft of its record, complete except for the outcome, so that the parent can write a full record even
+if the worker dies. The base model comes first, once for each (model, task).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import SpecError
-from harness.feedback.given import Given
+from harness.feedback.given_feedback import GivenFeedback
 from harness.hashing import hash_content
 from harness.request import ModelSource, Split, TrialRequest
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
+from reports.records.details import SearchDetails, write_detail
 from reports.records.record import Record, Status
 
 BASE = Variant(method="base")
@@ -27,70 +28,71 @@ class Trial:
     """One (model, task, variant, seed), ready to run."""
 
     draft: Record
-    """The record as it stands before the trial; the outcome is filled in later."""
+    """The record without an outcome, which is filled in after the trial."""
     request: TrialRequest
-    """What the worker is told."""
+    """The request that the worker gets."""
     refused: tuple[Status, str] | None = None
-    """How a trial ends that is recorded and not started, and why: the method cannot serve this model, or the like."""
+    """Status and message of a trial that is recorded without being started, for example if the method does not support
+    the model."""
     start: str | None = None
-    """Id of the trial, earlier in the plan, that this one goes on from."""
+    """Id of the trial, earlier in the plan, from whose result this one starts."""
 
     @property
     def trial_id(self) -> str:
-        """Content hash, 16 hex digits."""
+        """Hash of the trial's content, 16 hex digits."""
         return self.draft.trial_id
 
     @property
     def label(self) -> str:
-        """How the trial is called on screen."""
+        """The name of the trial on screen."""
         if self.draft.role == "base":
             return self.draft.variant
         return f"{self.draft.variant} seed {self.draft.seed}" + (" (search)" if self.draft.split != "test" else "")
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What a search has chosen for a variant; without one, the variant as it stands."""
+class VariantChoice:
+    """A variant with the knobs that a search chose for it; without a search, the variant unchanged."""
 
     variant: Variant
-    tuning: Mapping[str, Any] = field(default_factory=dict)
-    """What the record says of the search."""
+    tuning: SearchDetails | None = None
+    """The record's description of the search."""
     refused: tuple[Status, str] | None = None
-    """Where no try ended ok."""
+    """Status and message if no try of the search ended ok."""
 
     def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
-        """Another search makes another trial, even where it chose the same."""
-        return {"tuning": self.tuning} if self.tuning else {}
+        """The search: a different search makes a different trial, even if it chose the same knobs."""
+        return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
     def request(self, method: Method, split: Split) -> Mapping[str, Any]:
-        """Nothing: what was chosen is in the knobs."""
+        """Nothing: the chosen values are in the knobs."""
         return {}
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
-        """What was searched and chosen."""
-        return {"tuning": self.tuning} if self.tuning else {}
+        """The search and what it chose."""
+        return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
 
-CHOSEN = Choice(BASE)
-"""No search."""
+NO_CHOICE = VariantChoice(BASE)
+"""For trials without a search."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All trials of a spec, in the order in which they run; one that another goes on from comes before it."""
+    """All trials of a spec in the order in which they run; a trial comes after the one from which it starts."""
 
     trials: tuple[Trial, ...]
     task: Task
     model: ModelSource
-    given: Given
+    given: GivenFeedback
     device: str
     dtype: str
 
 
-def in_order(variants: Sequence[Variant], starts: Mapping[str, str | None]) -> list[tuple[Variant, str | None]]:
-    """Each variant with the name of the one that it goes on from, which comes before it; else the order is kept.
+def order_variants(variants: Sequence[Variant], starts: Mapping[str, str | None]) -> list[tuple[Variant, str | None]]:
+    """Each variant with the name of the one from which it starts, which comes before it; otherwise the order is kept.
 
-    Raises `SpecError` for a start that is not in the run, and for variants that wait for each other.
+    Raises `SpecError` if a start is not in the run, or if variants start from each other in a circle.
     """
     known = {variant.name: variant for variant in variants}
     placed: dict[str, Variant] = {}
@@ -112,8 +114,8 @@ def in_order(variants: Sequence[Variant], starts: Mapping[str, str | None]) -> l
     return [(variant, starts[name]) for name, variant in placed.items()]
 
 
-def refuse_twins(trials: Sequence[Trial]) -> None:
-    """Raise `SpecError` for two variants that are the same once all knobs are filled in."""
+def refuse_duplicates(trials: Sequence[Trial]) -> None:
+    """Raise `SpecError` if two variants are the same after all defaults are filled in."""
     seen: dict[str, str] = {}
     for draft in (trial.draft for trial in trials):
         key = hash_content([draft.method, dict(draft.settings), draft.seed])

@@ -1,4 +1,4 @@
-"""Makes the trials of a spec: all that they have in common is resolved once, and each gets its id and its request."""
+"""Makes the trials of a spec: resolves once what they share, and gives each its id, its request and its draft."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import SpecError
-from harness.feedback.given import Given, find_given
+from harness.feedback.given_feedback import GivenFeedback, find_feedback
 from harness.hashing import hash_content
-from harness.models.source import resolve
-from harness.planning.environment import choose_device, choose_dtype, describe
+from harness.models.source import resolve_model
+from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import hash_training_code
-from harness.planning.inputs import Curve, Start, TrialInput, merge_parts, write_budget
-from harness.planning.plan import BASE, CHOSEN, Choice, Plan, Trial, in_order, refuse_twins
+from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, serialize_budget
+from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
-from harness.scoring.chosen import Chosen, chosen
-from harness.spec.search_space import Domain, space
+from harness.scoring.selection import SelectedMetrics, select_metrics
+from harness.spec.search_space import Domain, build_search_space
 from harness.spec.spec import Spec
 from harness.spec.variants import Variant
 from harness.tasks import Task, load_task
@@ -31,18 +31,18 @@ from reports.records.record import Environment, ModelInfo, Record, TaskInfo
 
 
 def make_plan(spec: Spec) -> Plan:
-    """The trials of a spec as it stands. Raises `HarnessError` or `MethodError` with one sentence."""
-    return prepare(spec).plan()
+    """Plan the trials of a spec without a search. Raises `HarnessError` or `MethodError` with one sentence."""
+    return build_planner(spec).plan()
 
 
-def prepare(spec: Spec) -> Planner:
+def build_planner(spec: Spec) -> Planner:
     """Resolve model, data and device of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
-    task = load_task(spec.task)  # before a model is downloaded: mistakes in the data show at once
-    metrics = chosen(spec.metrics, task.train)
-    given = find_given(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
+    task = load_task(spec.task)  # before a model is downloaded, so that errors in the data show early
+    metrics = select_metrics(spec.metrics, task.train)
+    given = find_feedback(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
     general = load_general_text(spec.general_text)
-    model = resolve(spec.model, trust_remote_code=spec.trust_remote_code)
-    limits = _limits(spec, task, model)
+    model = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code)
+    limits = _find_limits(spec, task, model)
     device = model.device or choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     return Planner(
@@ -62,15 +62,15 @@ def prepare(spec: Spec) -> Planner:
         decoding=Decoding(max_new_tokens=limits.target_tokens, batch_size=spec.eval_batch_size),
         device=device,
         dtype=choose_dtype(asked, device),
-        environment=describe(device),
+        environment=describe_environment(device),
     )
 
 
-def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
-    """The knobs that the model's preset recommends for this method, with the user's changes over them.
+def merge_preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
+    """The knobs that the model's preset recommends for this method, overridden by the user's changes.
 
-    A method of which the preset says nothing gets what it says of the nearest one that it is a kind of: `dora` what
-    suits `lora`.
+    A method that the preset does not name gets the recommendation for its nearest base class: `dora` gets that of
+    `lora`.
     """
     cls = registry.get(variant.method)
     kinds = [str(vars(kind).get("name")) for kind in cls.__mro__]
@@ -79,7 +79,7 @@ def preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any]:
     return {**{k: v for k, v in advised.items() if k in knobs}, **variant.changed, **variant.tuned}
 
 
-def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
+def _find_limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
     limits = Limits(
         spec.input_tokens or task.limits.input_tokens,
         spec.target_tokens or task.limits.target_tokens,
@@ -96,44 +96,46 @@ def _limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Planner:
-    """What all trials of a spec have in common, and what makes a trial of it."""
+    """What all trials of a spec share; builds its trials."""
 
     spec: Spec
     model: ModelSource
     task: Task
-    given: Given
+    given: GivenFeedback
     general: GeneralText
-    metrics: Chosen
-    curve: Curve
+    metrics: SelectedMetrics
+    curve: CurveInput
     batches: BatchSettings
     decoding: Decoding
     device: str
     dtype: str
     environment: Environment
 
-    def plan(self, chosen: Mapping[str, Choice] | None = None) -> Plan:
-        """All trials, of the variants as they are or as searches have `chosen` them, by the name of the variant."""
+    def plan(self, chosen: Mapping[str, VariantChoice] | None = None) -> Plan:
+        """Plan all trials. `chosen` maps the name of a variant to what a search chose for it."""
         chosen = chosen or {}
-        starts = {variant.name: self.method(variant).starts_from for variant in self.spec.variants}
-        # Seeds outside, variants inside: an interrupted run has whole comparisons of the first seeds.
+        starts = {variant.name: self.build_method(variant).starts_from for variant in self.spec.variants}
+        # Seeds are the outer loop, so that an interrupted run has compared all variants on the first seeds.
         trials = [self.base]
         for seed in self.spec.seeds:
             of_seed: dict[str, Trial] = {}
-            for variant, start in in_order(self.spec.variants, starts):
-                choice = chosen.get(variant.name, Choice(variant))
-                of_seed[variant.name] = self.trial(choice.variant, seed, of_seed[start] if start else None, choice)
+            for variant, start in order_variants(self.spec.variants, starts):
+                choice = chosen.get(variant.name, VariantChoice(variant))
+                of_seed[variant.name] = self.build_trial(
+                    choice.variant, seed, of_seed[start] if start else None, choice
+                )
             trials += of_seed.values()
-        refuse_twins(trials)
+        refuse_duplicates(trials)
         return Plan(tuple(trials), self.task, self.model, self.given, self.device, self.dtype)
 
     @cached_property
     def base(self) -> Trial:
-        """The untouched model's, once for all variants."""
-        return self.trial(BASE, 0, None)
+        """The trial of the untouched model, one for all variants."""
+        return self.build_trial(BASE, 0, None)
 
     @cached_property
-    def code(self) -> Callable[[type[Method], bool, bool], str]:
-        """Hash of the code behind a method's trials; of each class once: a grid has a thousand variants of few."""
+    def hash_method_code(self) -> Callable[[type[Method], bool, bool], str]:
+        """A function that hashes the code of a method, each class once: a grid has many variants of one class."""
 
         @cache
         def hash_code(cls: type[Method], rewarded: bool, searched: bool) -> str:
@@ -141,25 +143,25 @@ class Planner:
 
         return hash_code
 
-    def space(self, variant: Variant) -> dict[str, Domain]:
-        """Knob → domain of what is searched for a variant; empty where nothing is."""
-        method = self.method(variant)
-        served = method.unsupported(self.model.facts(self.device)) is None
-        return space(self.spec.tune, method, variant.changed) if served else {}
+    def build_search_space(self, variant: Variant) -> dict[str, Domain]:
+        """Knob → domain of the search for a variant; empty if nothing is searched."""
+        method = self.build_method(variant)
+        served = method.unsupported(self.model.get_facts(self.device)) is None
+        return build_search_space(self.spec.tune, method, variant.changed) if served else {}
 
-    def method(self, variant: Variant) -> Method:
-        """The variant's method, with what the model's preset recommends."""
-        return registry.build(variant.method, preset_settings(self.model, variant))
+    def build_method(self, variant: Variant) -> Method:
+        """The variant's method, with the knobs that the model's preset recommends."""
+        return registry.build(variant.method, merge_preset_settings(self.model, variant))
 
-    def trial(
-        self, variant: Variant, seed: int, start: Trial | None, choice: Choice = CHOSEN, split: Split = "test"
+    def build_trial(
+        self, variant: Variant, seed: int, start: Trial | None, choice: VariantChoice = NO_CHOICE, split: Split = "test"
     ) -> Trial:
-        """One trial; `start` is the one that it goes on from, `choice` how its setting was found."""
-        method = self.method(variant)
+        """Build one trial; `start` is the trial from which it starts, `choice` the search that chose its knobs."""
+        method = self.build_method(variant)
         start_id = start.trial_id if start else None
         inputs: tuple[TrialInput, ...] = (
             *(self.given, self.general, self.metrics, self.curve),
-            *(Start(start_id), choice),
+            *(StartInput(start_id), choice),
         )
         trial_id = hash_content(
             {
@@ -169,22 +171,22 @@ class Planner:
         )
         details = merge_parts(item.details(method, split) for item in inputs)
         request = dataclasses.replace(
-            self._request(trial_id, variant, seed, split),
+            self._build_request(trial_id, variant, seed, split),
             **merge_parts(item.request(method, split) for item in inputs),
         )
-        reason = method.unsupported(self.model.facts(self.device))
+        reason = method.unsupported(self.model.get_facts(self.device))
         return Trial(
-            draft=self._draft(request, variant, method, details),
+            draft=self._build_draft(request, variant, method, details),
             request=request,
             refused=("unsupported", reason) if reason else choice.refused,
             start=start_id,
         )
 
     def _identify(self, variant: Variant, method: Method, seed: int, split: Split, *, searched: bool) -> dict[str, Any]:
-        """All that can change what a trial answers, besides its inputs."""
+        """Everything besides the inputs that can change a trial's predictions."""
         training = {
             "seed": seed,
-            "budget": write_budget(self.spec.budget),
+            "budget": serialize_budget(self.spec.budget),
             "training": dataclasses.asdict(self.batches),
         }
         rewarded = self.given.select(method)[1] is not None
@@ -195,21 +197,21 @@ class Planner:
             "settings": method.settings(),
             "limits": dataclasses.asdict(self.batches.limits),
             "decoding": dataclasses.asdict(self.decoding),
-            "code": self.code(type(method), rewarded, searched),
+            "code": self.hash_method_code(type(method), rewarded, searched),
             "device": self.device,
             "versions": dict(self.environment.versions),
-            # Neither seed nor budget can change what the untouched model answers.
+            # Seed and budget cannot change the predictions of the untouched model.
             **({} if method.role == "base" else training),
             **({} if split == "test" else {"split": split}),
         }
 
-    def _request(self, trial_id: str, variant: Variant, seed: int, split: Split) -> TrialRequest:
-        """What the worker is told, besides the inputs."""
+    def _build_request(self, trial_id: str, variant: Variant, seed: int, split: Split) -> TrialRequest:
+        """The request without the inputs' fields."""
         spec = self.spec
         return TrialRequest(
             trial_id=trial_id,
             method=variant.method,
-            settings=preset_settings(self.model, variant),
+            settings=merge_preset_settings(self.model, variant),
             seed=seed,
             model=self.model,
             task=spec.task,
@@ -229,8 +231,10 @@ class Planner:
             trust_remote_code=spec.trust_remote_code,
         )
 
-    def _draft(self, request: TrialRequest, variant: Variant, method: Method, details: Mapping[str, Any]) -> Record:
-        """The record as it stands before the trial."""
+    def _build_draft(
+        self, request: TrialRequest, variant: Variant, method: Method, details: Mapping[str, Any]
+    ) -> Record:
+        """The record without an outcome."""
         model, task = self.model, self.task
         return Record(
             trial_id=request.trial_id,
@@ -259,7 +263,7 @@ class Planner:
                 templates=tuple(task.templates),
                 note=task.note,
             ),
-            budget=write_budget(request.budget),
+            budget=serialize_budget(request.budget),
             training=dataclasses.asdict(request.training),
             decoding=dataclasses.asdict(request.decoding),
             environment=self.environment,
@@ -269,13 +273,13 @@ class Planner:
         )
 
 
-def _plan_curve(spec: Spec, task: Task) -> Curve:
-    """The curve that is asked for. Raises `SpecError` where there is nothing to measure on."""
+def _plan_curve(spec: Spec, task: Task) -> CurveInput:
+    """The curve that the user asked for. Raises `SpecError` if there are no validation examples."""
     if spec.evaluate_every is None:
-        return Curve(None)
+        return CurveInput(None)
     if not task.validation:
         raise SpecError(f"evaluate_every measures on validation examples, and the task {task.name} has none")
-    return Curve(
+    return CurveInput(
         CurveRequest(
             every=spec.evaluate_every,
             examples=min(spec.curve_examples, len(task.validation)),

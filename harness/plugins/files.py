@@ -18,7 +18,7 @@ from harness import tasks
 from harness.errors import SpecError
 from harness.launchers import registry as launchers
 from harness.launchers.base import Launcher
-from harness.names import is_path
+from harness.names import is_valid_path
 from harness.scoring import registry as metrics
 from harness.scoring.base import MetricPlugin
 from methods import registry as methods
@@ -42,7 +42,7 @@ Brought = Mapping[str, tuple[str, ...]]
 def add_files(value: Any) -> tuple[str, ...]:
     """A file or a list of them → the same as a tuple, once all are registered. Raises one sentence, as `add_file`."""
     files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
-    if files is None or not all(isinstance(file, str) and is_path(file) for file in files):
+    if files is None or not all(isinstance(file, str) and is_valid_path(file) for file in files):
         raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
     for file in files:
         add_file(Path(file))
@@ -57,10 +57,10 @@ def add_file(path: Path) -> Brought:
     """
     module_name = f"harness_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     if module_name in tasks.CATALOGUE.files:  # as in every other one
-        return _brought(module_name)
+        return _list_brought(module_name)
     module = _run(path, module_name)
-    found = [(catalogue, _classes(module, base, path)) for catalogue, base in KINDS]
-    found.append((tasks.CATALOGUE, _tasks(module, path)))
+    found = [(catalogue, _find_classes(module, base, path)) for catalogue, base in KINDS]
+    found.append((tasks.CATALOGUE, _find_tasks(module, path)))
     if not any(brought for _, brought in found):
         raise SpecError(
             f"the plugin {path} brings nothing: it defines no subclass of methods.base.Method (or of MetricPlugin or "
@@ -69,10 +69,10 @@ def add_file(path: Path) -> Brought:
     accepted = [(catalogue, catalogue.accept(brought)) for catalogue, brought in found]
     for catalogue, brought in accepted:
         catalogue.add(brought, module_name)
-    return _brought(module_name)
+    return _list_brought(module_name)
 
 
-def _brought(file: str) -> Brought:
+def _list_brought(file: str) -> Brought:
     return {catalogue.kind: catalogue.files[file] for catalogue in (*(one for one, _ in KINDS), tasks.CATALOGUE)}
 
 
@@ -90,7 +90,7 @@ def _run(path: Path, module_name: str) -> ModuleType:
     return module
 
 
-def _classes(module: ModuleType, base: type, path: Path) -> list[tuple[str, str, Any]]:
+def _find_classes(module: ModuleType, base: type, path: Path) -> list[tuple[str, str, Any]]:
     """Name, origin and class of the file's own subclasses; not of an abstract one that others of them share."""
     own = [
         value
@@ -103,7 +103,7 @@ def _classes(module: ModuleType, base: type, path: Path) -> list[tuple[str, str,
     return [(str(getattr(cls, "name", cls.__name__)), f"{path}:{cls.__name__}", cls) for cls in made]
 
 
-def _tasks(module: ModuleType, path: Path) -> list[tuple[str, str, Any]]:
+def _find_tasks(module: ModuleType, path: Path) -> list[tuple[str, str, Any]]:
     """Name, origin and function of the file's table. Raises `SpecError` for a table that is none."""
     table = getattr(module, TABLE, {})
     if not isinstance(table, Mapping) or not all(isinstance(name, str) for name in table):

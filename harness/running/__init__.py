@@ -1,1 +1,1 @@
-"""Carries the trials of a plan out, one after another, and searches knobs."""
+"""Runs the trials of a plan one after another, and searches knobs."""

@@ -1,4 +1,4 @@
-"""How a run looks while it runs: a live table on a terminal, plain lines everywhere else."""
+"""Shows the progress of a run: a live bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -20,24 +20,26 @@ from reports.format import format_value
 from reports.records.record import Record
 
 LINES = {"step": 10, "evaluated": 4}
-"""Kind of event → how many plain lines tell of it in one phase."""
+"""Kind of event → how many plain lines are printed for it in one phase."""
 
 WIDE = 110
-"""Columns from which on a terminal has room for a bar beside the figures."""
+"""Width in columns from which a terminal has room for a bar beside the numbers."""
 
 
 def say(text: str) -> None:
-    """Print at once; where nobody takes it (a closed pipe, a full disk) the run goes on without a word more."""
+    """Print at once. If the output cannot be written (a closed pipe, a full disk), warn and go on without output."""
     try:
         print(text, flush=True)
     except OSError as error:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the rest of the process
         with contextlib.suppress(OSError):
-            print(f"warning: nobody takes the output ({error.strerror}); the run goes on", file=sys.stderr)
+            print(
+                f"warning: the output cannot be written ({error.strerror}); the run goes on without it", file=sys.stderr
+            )
 
 
 class PlainProgress:
-    """A line when a trial starts, for each part of its training and evaluation, and when it ends."""
+    """Prints a line when a trial starts, for each part of its training and evaluation, and when it ends."""
 
     def __init__(self, total: int, write: Callable[[str], None] | None = None) -> None:
         self.total = total
@@ -46,12 +48,12 @@ class PlainProgress:
         self._part = 0
         self._since = time.monotonic()
 
-    def started(self, trial: Trial) -> None:
-        """Announce the trial."""
+    def show_start(self, trial: Trial) -> None:
+        """Print that the trial starts."""
         self.write(f"[{self.count + 1}/{self.total}] {trial.label} …")
 
-    def event(self, event: Mapping[str, Any]) -> None:
-        """Tell each phase, and each part of training and evaluation with the time that is left of it."""
+    def show_event(self, event: Mapping[str, Any]) -> None:
+        """Print each phase, and each part of training and evaluation with the time left."""
         if event["event"] == "phase":
             self._since, self._part = time.monotonic(), 0
             self.write(f"        {event['name']}")
@@ -62,8 +64,8 @@ class PlainProgress:
             left = (time.monotonic() - self._since) * (1 - event["progress"]) / event["progress"]
             self.write(f"        {event['progress']:4.0%}  {describe_step(event)}  {format_value(left, 's')} left")
 
-    def ended(self, record: Record, *, skipped: bool) -> None:
-        """Tell the outcome."""
+    def show_end(self, record: Record, *, skipped: bool) -> None:
+        """Print the outcome."""
         self.count += 1
         self.write(f"[{self.count}/{self.total}] {describe_record(record)}{' (finished earlier)' if skipped else ''}")
 
@@ -71,11 +73,11 @@ class PlainProgress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing to tidy up."""
+        """Do nothing."""
 
 
 class LiveProgress:
-    """One live bar for the running trial, and a line for each that has ended."""
+    """Shows a live bar for the running trial, and a line for each trial that has ended."""
 
     def __init__(self, total: int, console: Console) -> None:
         self.total = total
@@ -88,19 +90,21 @@ class LiveProgress:
             *((BarColumn(bar_width=24), TimeElapsedColumn()) if wide else (SpinnerColumn(),)),
             TimeRemainingColumn(),
             TextColumn("left"),
-            TextColumn("{task.fields[step]}", table_column=Column()),  # alone may wrap, so that no other is cut
+            TextColumn(
+                "{task.fields[step]}", table_column=Column()
+            ),  # only this column wraps, so that no other is cut off
         )
         self.bars = Bars(*columns, console=console, transient=True)
         self._bar: Any = None
         self._label = ""
 
-    def started(self, trial: Trial) -> None:
+    def show_start(self, trial: Trial) -> None:
         """Show a bar."""
         self._label = f"[{self.count + 1}/{self.total}] {trial.label}".replace("[", r"\[")
         self._show("start")
 
-    def event(self, event: Mapping[str, Any]) -> None:
-        """Move the bar: one of known length in training and evaluation, a pulse in the other phases."""
+    def show_event(self, event: Mapping[str, Any]) -> None:
+        """Move the bar. Its length is known in training and evaluation; in other phases it pulses."""
         if event["event"] == "phase":
             self._show(event["name"])
         elif event["event"] == "stage":
@@ -109,13 +113,13 @@ class LiveProgress:
             self.bars.update(self._bar, completed=event["progress"], step=describe_step(event))
 
     def _show(self, phase: str) -> None:
-        """A new bar for a phase, in place of the one before."""
+        """Replace the bar by one for a new phase."""
         if self._bar is not None:
             self.bars.remove_task(self._bar)
         total = 1.0 if phase in ("train", "evaluate") else None
         self._bar = self.bars.add_task(phase, total=total, label=self._label, step="")
 
-    def ended(self, record: Record, *, skipped: bool) -> None:
+    def show_end(self, record: Record, *, skipped: bool) -> None:
         """Replace the bar by a line."""
         self.count += 1
         if self._bar is not None:
@@ -133,13 +137,13 @@ class LiveProgress:
         self.bars.stop()
 
 
-def progress_for(total: int, console: Console) -> PlainProgress | LiveProgress:
-    """The display that fits where output goes."""
+def choose_progress(total: int, console: Console) -> PlainProgress | LiveProgress:
+    """The live display on a terminal, plain lines elsewhere."""
     return LiveProgress(total, console) if console.is_terminal else PlainProgress(total)
 
 
 def describe_step(event: Mapping[str, Any]) -> str:
-    """Step, loss, speed and memory in a few words."""
+    """Step, loss, speed and memory on one line."""
     parts = [f"step {event['step']}"] if "step" in event else []
     if event.get("loss") is not None:
         parts.append(f"loss {event['loss']:.3f}")
@@ -153,7 +157,7 @@ def describe_step(event: Mapping[str, Any]) -> str:
 
 
 def describe_record(record: Record) -> str:
-    """Variant, ending and the first number that matters."""
+    """Variant, status, and the score or the error message."""
     label = record.variant if record.role == "base" else f"{record.variant} seed {record.seed}"
     if not record.ok:
         where = f" in {record.phase}" if record.phase else ""

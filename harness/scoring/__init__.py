@@ -6,7 +6,7 @@ METRICS = {
     "rouge": "harness.scoring.rouge:Rouge",
     "exact-match": "harness.scoring.overlap:ExactMatch",
     "token-f1": "harness.scoring.overlap:TokenF1",
-    "chrf": "harness.scoring.sacre:Chrf",
-    "bleu": "harness.scoring.sacre:Bleu",
+    "chrf": "harness.scoring.sacrebleu_metrics:Chrf",
+    "bleu": "harness.scoring.sacrebleu_metrics:Bleu",
     "embedding-similarity": "harness.scoring.embedding:EmbeddingSimilarity",
 }

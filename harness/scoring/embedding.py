@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ModelError, SpecError
-from harness.models.source import content_revision, read_config, require_weights
-from harness.names import slug
+from harness.models.source import hash_model_files, read_config, require_weights
+from harness.names import make_file_name
 from harness.scoring.base import MetricPlugin, References
-from harness.tasks.reading import path_of
+from harness.tasks.reading import expand_path
 from methods.errors import describe_error
 from methods.knobs import knob
 from reports.records.metrics import Metric
@@ -50,7 +50,7 @@ class EmbeddingSimilarity(MetricPlugin):
         """One number, which carries the model's name: those of two models have nothing in common."""
         return (
             Metric(
-                f"embedding_similarity[{slug(self._model.name)}]",
+                f"embedding_similarity[{make_file_name(self._model.name)}]",
                 f"similarity ({self._model.name})",
                 "score",
                 "higher",
@@ -71,7 +71,7 @@ class EmbeddingSimilarity(MetricPlugin):
         if not self._model.is_dir():
             return ""
         folders = [self._model, *sorted(folder for folder in self._model.rglob("*") if folder.is_dir())]
-        contents = [[str(folder.relative_to(self._model)), content_revision(folder)] for folder in folders]
+        contents = [[str(folder.relative_to(self._model)), hash_model_files(folder)] for folder in folders]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()[:16]
 
     def check(self) -> None:
@@ -120,7 +120,7 @@ class EmbeddingSimilarity(MetricPlugin):
 
     @property
     def _model(self) -> Path:
-        return path_of(self.config.model, f"model of {self.name}").resolve()
+        return expand_path(self.config.model, f"model of {self.name}").resolve()
 
     def _modules(self, name: str) -> list[str]:
         """The classes that make the model, where the directory lists them."""

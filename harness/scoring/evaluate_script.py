@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from harness.errors import MetricError, SpecError
-from harness.names import read_name, slug
+from harness.names import make_file_name, read_name
 from harness.scoring.base import MetricPlugin, References
-from harness.tasks.reading import path_of
+from harness.tasks.reading import expand_path
 from methods.user_functions import FaultError
 from reports.records.metrics import Metric
 
@@ -33,7 +33,7 @@ _INPUTS = ("inputs", "sources")
 """What scripts call the input texts where they look at them too."""
 
 
-def comes_from_hub(text: str) -> bool:
+def is_on_hub(text: str) -> bool:
     """Whether a metric of the request is a script on the hub, whose code nobody here has seen."""
     if not text.startswith(PREFIX):
         return False
@@ -60,14 +60,14 @@ class EvaluateScript(MetricPlugin):
         if direction not in get_args(Direction) and direction is not None:
             raise SpecError(f"{PREFIX}{self._place}: direction is {direction!r}; it may be higher or lower")
         self._direction = cast(Direction | None, direction)
-        self._arguments = {knob: _value(value) for knob, value in knobs.items()}
+        self._arguments = {knob: _parse_knob(value) for knob, value in knobs.items()}
 
     @property
     def label(self) -> str:
         """The script's name, without its path, and the arguments that it gets."""
-        told = "-".join(f"{knob}-{slug(str(value))}" for knob, value in sorted(self._arguments.items()))
-        name = self._place if comes_from_hub(PREFIX + self._place) else Path(self._place).resolve().stem
-        return f"{PREFIX}{slug(name)}" + (f"[{told}]" if told else "")
+        told = "-".join(f"{knob}-{make_file_name(str(value))}" for knob, value in sorted(self._arguments.items()))
+        name = self._place if is_on_hub(PREFIX + self._place) else Path(self._place).resolve().stem
+        return f"{PREFIX}{make_file_name(name)}" + (f"[{told}]" if told else "")
 
     @cached_property
     def revision(self) -> str:
@@ -113,10 +113,10 @@ class EvaluateScript(MetricPlugin):
         found = self._script.compute(predictions=[prediction], references=[reference], **inputs, **self._arguments)
         if not isinstance(found, Mapping):
             raise FaultError("returned no dict of numbers")
-        numbers = {str(key): number for key, value in found.items() if (number := _number(value)) is not None}
+        numbers = {str(key): number for key, value in found.items() if (number := _find_number(value)) is not None}
         if not numbers:
             raise FaultError(f"returned no numbers, only {', '.join(map(str, found)) or 'an empty dict'}")
-        return {f"{self.label}.{slug(key)}": number for key, number in numbers.items()}
+        return {f"{self.label}.{make_file_name(key)}": number for key, number in numbers.items()}
 
     @cached_property
     def _script(self) -> Any:
@@ -129,7 +129,7 @@ class EvaluateScript(MetricPlugin):
         except (Exception, SystemExit) as error:  # a script may raise anything while it is imported
             reason = " ".join(str(error).split())[:200] or "no reason given"
             told = f"{type(error).__name__}: {reason}".replace(f"{Path.cwd()}{os.sep}", "")
-            if comes_from_hub(PREFIX + self._place):
+            if is_on_hub(PREFIX + self._place):
                 offline = "HF_HUB_OFFLINE is set" if os.environ.get("HF_HUB_OFFLINE") else "is it reachable?"
                 raise MetricError(
                     f"the metric {self.label} is neither a directory nor a .py file here, and the hub did not give it "
@@ -139,11 +139,11 @@ class EvaluateScript(MetricPlugin):
 
     def _find(self) -> str:
         """What `evaluate.load` is given. Raises `SpecError` for a path where no script is."""
-        if comes_from_hub(PREFIX + self._place):
+        if is_on_hub(PREFIX + self._place):
             return self._place
         if not self._place:
             raise SpecError(f"{PREFIX} needs a script: write {PREFIX}DIR, {PREFIX}FILE.py or {PREFIX}NAME")
-        path = path_of(self._place, "--metrics").resolve()
+        path = expand_path(self._place, "--metrics").resolve()
         script = path / f"{path.name}.py" if path.is_dir() else path
         if not path.exists():
             raise SpecError(f"--metrics {PREFIX}{self._place}: there is no such directory or file")
@@ -167,7 +167,7 @@ class EvaluateScript(MetricPlugin):
         return any(not isinstance(form, Value) for form in self._features.get("references", ()))
 
 
-def _value(text: str) -> Any:
+def _parse_knob(text: str) -> Any:
     """A knob's text as the number, truth value or text that it is."""
     try:
         return json.loads(text)
@@ -175,7 +175,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _number(value: Any) -> float | None:
+def _find_number(value: Any) -> float | None:
     """A number, or the only one of a list, as scripts give that work example by example; `None` for all else."""
     if isinstance(value, list | tuple) and len(value) == 1:
         value = value[0]

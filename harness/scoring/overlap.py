@@ -15,7 +15,7 @@ _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The words that are compared: lower case, without ASCII punctuation and English articles."""
     return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
@@ -29,7 +29,7 @@ class _Overlap(MetricPlugin):
         """The value for the best reference, 0 to 1."""
         (metric,) = self.declares
         return [
-            {metric.name: max(self.compare(words(given), words(one)) for one in wanted)}
+            {metric.name: max(self.compare(split_words(given), split_words(one)) for one in wanted)}
             for given, wanted in zip(predictions, references, strict=True)
         ]
 

@@ -20,18 +20,18 @@ def get(name: str) -> type[MetricPlugin]:
     return CATALOGUE.get(name)
 
 
-def _unknown(name: str) -> SpecError:
+def _make_unknown_error(name: str) -> SpecError:
     return SpecError(
         f"unknown metric {name!r}{suggest_names(name, CATALOGUE.origins())}; a function of yours is MODULE:FUNCTION"
     )
 
 
-def checked(name: str, found: Any, origin: str) -> type[MetricPlugin]:
+def check_metric(name: str, found: Any, origin: str) -> type[MetricPlugin]:
     """Return `found` if it is a usable metric class of this name; else raise `MetricError`."""
     return check_class(name, found, origin, MetricPlugin, MetricError)  # type: ignore[type-abstract]
 
 
-CATALOGUE = Catalogue("metric", lambda: METRICS, checked, MetricError, _unknown)
+CATALOGUE = Catalogue("metric", lambda: METRICS, check_metric, MetricError, _make_unknown_error)
 
 
 def all_metrics() -> Iterator[tuple[str, type[MetricPlugin] | Exception]]:

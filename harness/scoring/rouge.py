@@ -9,7 +9,7 @@ from reports.records.metrics import METRICS
 
 
 class Rouge(MetricPlugin):
-    """`harness.scoring.rouge_scores` under the names that `reports.metrics` declares."""
+    """`harness.scoring.fast_rouge` under the names that `reports.metrics` declares."""
 
     name = "rouge"
     summary = "ROUGE-1, -2, -L and -Lsum, F1, stemmed; always measured, because ROUGE-L ranks"
@@ -19,6 +19,6 @@ class Rouge(MetricPlugin):
         self, predictions: Sequence[str], references: References, inputs: Sequence[str]
     ) -> Sequence[dict[str, float]]:
         """F1 against the best reference, 0 to 1."""
-        from harness.scoring.rouge_scores import score
+        from harness.scoring.fast_rouge import score_rouge
 
-        return score(predictions, references)
+        return score_rouge(predictions, references)

@@ -1,1 +1,1 @@
-"""What the user asks for: flags, YAML and Python build the same spec."""
+"""What the user asks for: flags, YAML and Python build the same `Spec`."""

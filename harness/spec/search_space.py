@@ -1,4 +1,4 @@
-"""What `--tune` asks for: which knobs are searched, between which values. `harness.running.knob_search` tries them."""
+"""Reads `--tune`: which knobs are searched, and over which values. `harness.running.knob_search` does the search."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from methods.base import Method
 from methods.errors import MethodError, suggest_names
 
 ALIASES = {"lr": "learning_rate"}
-"""Short names of knobs that `--tune` takes."""
+"""Short names of knobs in `--tune`."""
 FLOAT_FACTOR, INT_FACTOR = 10.0, 4
-"""Without a range, a knob is searched from its default divided by this to its default times this, on a log scale."""
+"""Without a range, a knob is searched from its default divided by the factor to its default times the factor."""
 DIGITS = 3
-"""Significant digits of a value that is tried; more would not change a result, and nobody could read them."""
+"""Significant digits of the values that are tried; more would not change a result."""
 EDGE = 0.05
-"""Share of a range at each of its ends in which a choice counts as lying on the edge."""
+"""Share of a range, at each end, in which the best value counts as lying at the edge."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Domain:
-    """Where a knob is searched: from `low` to `high`, or among `choices`."""
+    """The values over which a knob is searched: from `low` to `high`, or the `choices`."""
 
     low: float = 0.0
     high: float = 0.0
@@ -32,24 +32,24 @@ class Domain:
     whole: bool = False
     choices: tuple[Any, ...] = ()
 
-    def at(self, share: float) -> Any:
-        """The value at a share of the way, from 0 to just below 1."""
+    def pick(self, share: float) -> Any:
+        """The value at a share of the range, from 0 to just below 1."""
         if self.choices:
             return self.choices[int(share * len(self.choices))]
         if self.log:
-            return self.rounded(math.exp(math.log(self.low) + share * math.log(self.high / self.low)))
-        return self.rounded(self.low + share * (self.high - self.low))
+            return self.round_value(math.exp(math.log(self.low) + share * math.log(self.high / self.low)))
+        return self.round_value(self.low + share * (self.high - self.low))
 
-    def rounded(self, value: Any) -> Any:
-        """The value as it is tried."""
+    def round_value(self, value: Any) -> Any:
+        """Round to a value that is tried: to a whole number, or to `DIGITS` significant digits."""
         if self.choices:
             return value
         if self.whole:
             return round(value)
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
-    def is_edge(self, value: Any) -> bool:
-        """Whether better values may lie beyond: it is at an end of what was searched."""
+    def is_at_edge(self, value: Any) -> bool:
+        """Whether a value lies at the edge of the range, so that better values may lie outside."""
         if self.choices:
             ordered = len(self.choices) > 2 and not any(isinstance(choice, str | bool) for choice in self.choices)
             return ordered and value in (min(self.choices), max(self.choices))
@@ -65,21 +65,21 @@ class Domain:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One item of `--tune`: a knob of every method that has it, or of one."""
+class TunedKnob:
+    """One item of `--tune`: a knob of one method, or of every method that has it."""
 
     knob: str
     method: str | None = None
     domain: Domain | None = None
-    """`None` where the knob's default says where to search."""
+    """`None` if the range follows from the knob's default."""
 
 
-def parse_tune(value: Any) -> tuple[Wanted, ...]:
-    """`lr,lora.r=4|8|16,warmup=0..0.2` or a list → what to search. Raises `SpecError`."""
+def parse_tune(value: Any) -> tuple[TunedKnob, ...]:
+    """`lr,lora.r=4|8|16,warmup=0..0.2` or a list → the knobs to search. Raises `SpecError`."""
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not items or not all(isinstance(item, str) for item in items):
         raise SpecError(f"cannot read what to tune, {value!r}: give knobs separated by commas, such as lr,r")
-    found = [_wanted(item.strip()) for item in items]
+    found = [_parse_item(item.strip()) for item in items]
     names = [(wanted.method, wanted.knob) for wanted in found]
     for method, knob in names:
         if names.count((method, knob)) > 1:
@@ -87,43 +87,43 @@ def parse_tune(value: Any) -> tuple[Wanted, ...]:
     return tuple(found)
 
 
-def space(wanted: tuple[Wanted, ...], method: Method, fixed: Mapping[str, Any]) -> dict[str, Domain]:
-    """Knob → domain for a method as it stands; knobs that it lacks, and those the user has `fixed`, are left out.
+def build_search_space(wanted: tuple[TunedKnob, ...], method: Method, fixed: Mapping[str, Any]) -> dict[str, Domain]:
+    """Knob → domain for a method; without knobs that it does not have and those that the user has `fixed`.
 
-    An item that names the method comes before one that names none. Raises `SpecError`.
+    An item that names the method takes precedence over one that does not. Raises `SpecError`.
     """
     found: dict[str, Domain] = {}
     for item in sorted(wanted, key=lambda item: item.method is not None):
         settings = method.settings()
         if item.method in (None, method.name) and item.knob in settings and item.knob not in fixed:
-            domain = item.domain or _around(method, item.knob, settings[item.knob])
-            found[item.knob] = _checked(method, item.knob, domain)
+            domain = item.domain or _derive_domain(method, item.knob, settings[item.knob])
+            found[item.knob] = _check_domain(method, item.knob, domain)
     return found
 
 
-def require_knobs(wanted: tuple[Wanted, ...], methods: Mapping[str, Method]) -> None:
-    """Raise `SpecError` for an item of `--tune` that no method of the run (by name) can follow."""
+def require_knobs(wanted: tuple[TunedKnob, ...], methods: Mapping[str, Method]) -> None:
+    """Raise `SpecError` for an item of `--tune` that applies to no method of the run."""
     for item in wanted:
         if item.method is not None and item.method not in methods:
             raise SpecError(f"--tune {item.method}.{item.knob}: {item.method!r} is not among the methods of this run")
         able = [methods[item.method]] if item.method else list(methods.values())
         knobs = {knob for method in able for knob in method.settings()}
         if item.knob not in knobs:
-            nobody = f"{item.method} has no such knob" if item.method else "no method of this run has such a knob"
-            raise SpecError(f"--tune {item.knob}: {nobody}{suggest_names(item.knob, knobs)}")
+            reason = f"{item.method} has no such knob" if item.method else "no method of this run has such a knob"
+            raise SpecError(f"--tune {item.knob}: {reason}{suggest_names(item.knob, knobs)}")
 
 
-def _wanted(item: str) -> Wanted:
+def _parse_item(item: str) -> TunedKnob:
     name, equals, values = item.partition("=")
     method, dot, knob = name.strip().rpartition(".")
     if not knob or (dot and not method) or (equals and not values.strip()):
         raise SpecError(f"cannot read {item!r} in --tune: write KNOB, METHOD.KNOB, KNOB=LOW..HIGH or KNOB=A|B|C")
-    return Wanted(ALIASES.get(knob, knob), method or None, _domain(item, values.strip()) if equals else None)
+    return TunedKnob(ALIASES.get(knob, knob), method or None, _parse_domain(item, values.strip()) if equals else None)
 
 
-def _domain(item: str, text: str) -> Domain:
+def _parse_domain(item: str, text: str) -> Domain:
     if ".." not in text:
-        choices = tuple(_scalar(choice.strip()) for choice in text.split("|"))
+        choices = tuple(_parse_scalar(choice.strip()) for choice in text.split("|"))
         if len(set(choices)) < 2 or "" in choices:
             raise SpecError(f"--tune {item}: give at least two different values, separated by |")
         return Domain(choices=choices)
@@ -136,8 +136,8 @@ def _domain(item: str, text: str) -> Domain:
     return Domain(low=low, high=high, log=low > 0 and high / low >= 10)
 
 
-def _scalar(text: str) -> Any:
-    """A choice as a number, where it is one."""
+def _parse_scalar(text: str) -> Any:
+    """A choice as a number or a boolean, if it is one."""
     for kind in (int, float):
         try:
             return kind(text)
@@ -146,8 +146,8 @@ def _scalar(text: str) -> Any:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _around(method: Method, knob: str, default: Any) -> Domain:
-    """Where to search a knob of which only its default and its type are known."""
+def _derive_domain(method: Method, knob: str, default: Any) -> Domain:
+    """The domain that follows from a knob's default and its type."""
     hint = get_type_hints(type(method.config))[knob]
     if get_origin(hint) is Literal:
         return Domain(choices=get_args(hint))
@@ -163,13 +163,13 @@ def _around(method: Method, knob: str, default: Any) -> Domain:
     )
 
 
-def _checked(method: Method, knob: str, domain: Domain) -> Domain:
-    """The domain, whose ends the method takes, and whole where the knob is."""
+def _check_domain(method: Method, knob: str, domain: Domain) -> Domain:
+    """Check that the method accepts the ends or choices of the domain; make it whole if the knob is an integer."""
     hint = get_type_hints(type(method.config))[knob]
     if hint is int and not domain.choices:
         domain = Domain(low=math.ceil(domain.low), high=math.floor(domain.high), log=domain.log, whole=True)
         if domain.low >= domain.high:
-            raise SpecError(f"--tune {knob}: between these ends lie no two whole numbers")
+            raise SpecError(f"--tune {knob}: the range contains fewer than two whole numbers")
     for value in domain.choices or (domain.low, domain.high):
         try:
             registry.build(method.name, {**method.settings(), knob: value})

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from harness.errors import DataError, HarnessError, SpecError
 from harness.request import TaskRequest
-from harness.tasks.base import Task, problem
+from harness.tasks.base import Task, find_problem
 from methods.catalogue import Catalogue
 from methods.errors import describe_error_with_type, suggest_names
 
@@ -36,7 +36,7 @@ TASKS: dict[str, _Entry] = {
 }
 
 
-def checked(name: str, found: Any, origin: str) -> Loader:
+def check_loader(name: str, found: Any, origin: str) -> Loader:
     """Return `found` if it can be called with a request; else raise `DataError`."""
     if not callable(found) or isinstance(found, type):
         raise DataError(f"{origin} is not a function that takes a TaskRequest and returns a Task")
@@ -48,16 +48,16 @@ def checked(name: str, found: Any, origin: str) -> Loader:
     return loader
 
 
-def _unknown(name: str) -> SpecError:
+def _make_unknown_error(name: str) -> SpecError:
     return SpecError(f"unknown task {name!r}{suggest_names(name, CATALOGUE.origins().keys() - {'toy'})}")
 
 
 CATALOGUE = Catalogue(
-    "task", lambda: {name: entry.loader for name, entry in TASKS.items()}, checked, DataError, _unknown
+    "task", lambda: {name: entry.loader for name, entry in TASKS.items()}, check_loader, DataError, _make_unknown_error
 )
 
 
-def summaries() -> dict[str, str]:
+def summarise_tasks() -> dict[str, str]:
     """Task name → one line about it, or why it cannot be used; the one that only tests use is left out.
 
     Of others' tasks the line is the first one of the function's docstring.
@@ -65,14 +65,14 @@ def summaries() -> dict[str, str]:
     told = {name: entry.summary for name, entry in TASKS.items()}
     for name, origins in CATALOGUE.origins().items():
         if name not in told or len(origins) > 1:
-            told[name] = _summary(CATALOGUE.find(name))
+            told[name] = _summarise(CATALOGUE.find(name))
     for name, found in CATALOGUE.unreadable():
-        told[name] = _summary(found)
+        told[name] = _summarise(found)
     del told["toy"]
     return told
 
 
-def _summary(found: Loader | Exception) -> str:
+def _summarise(found: Loader | Exception) -> str:
     if isinstance(found, Exception):
         return f"cannot be used: {found}"
     lines = (inspect.getdoc(found) or "").splitlines()
@@ -94,6 +94,6 @@ def load_task(request: TaskRequest) -> Task:
         raise
     except Exception as error:  # others' code may raise anything
         raise DataError(f"the task {request.name!r} cannot be loaded: {describe_error_with_type(error)}") from error
-    if wrong := problem(task, request):
+    if wrong := find_problem(task, request):
         raise DataError(f"the task {request.name!r} is no whole task: {wrong}")
     return task

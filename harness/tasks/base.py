@@ -42,7 +42,7 @@ class Task:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
-def fingerprint(splits: Mapping[str, Sequence[Example]]) -> str:
+def compute_fingerprint(splits: Mapping[str, Sequence[Example]]) -> str:
     """SHA-256 (64 hex digits) over split, id, input and references of every example, in the order given."""
     digest = hashlib.sha256()
     for split, examples in splits.items():
@@ -52,7 +52,7 @@ def fingerprint(splits: Mapping[str, Sequence[Example]]) -> str:
     return digest.hexdigest()
 
 
-def problem(task: Any, request: TaskRequest) -> str | None:
+def find_problem(task: Any, request: TaskRequest) -> str | None:
     """What keeps an object from being the task of a request, in one sentence; `None` for one that is."""
     if not isinstance(task, Task):
         return f"the loader gave {type(task).__name__}, not harness.tasks.Task"
@@ -76,6 +76,6 @@ def problem(task: Any, request: TaskRequest) -> str | None:
         isinstance(tokens, int) and tokens > 0 for tokens in (task.limits.input_tokens, task.limits.target_tokens)
     ):
         return "its limits are not two numbers of tokens above 0"
-    if task.fingerprint != fingerprint(task.splits):
+    if task.fingerprint != compute_fingerprint(task.splits):
         return "its fingerprint is not that of its examples; harness.tasks.splits.build makes a task with the right one"
     return None

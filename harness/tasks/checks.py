@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from harness.errors import DataError
-from harness.tasks.reading import Row, Table, kind
+from harness.tasks.reading import Row, Table, describe_kind
 from methods.errors import find_near_names
 from methods.types import Example
 
 TOLERATED = 0.01
 """Share of a file's rows that may be unusable before the user has to allow it."""
-SHOWN = 3
+MAX_SHOWN = 3
 """How many lines a sentence lists before it says `and N more`."""
-MOST_FIELDS = 20
+MAX_FIELDS = 20
 """How many field names a sentence lists."""
 
 
@@ -74,30 +74,30 @@ def check(table: Table, columns: Columns, *, allow_unusable: bool = False) -> Ch
     """Turn a table into examples. Raises `DataError` for rows that must not be passed over."""
     for name in (columns.input, *columns.targets):
         if name not in table.fields:
-            raise _missing(table.origin, name, table.fields)
+            raise _make_missing_field_error(table.origin, name, table.fields)
     id_field = next((name for name in columns.ids if name in table.fields), None)
     rows: list[Located] = []
     left_out: list[str] = []
     seen: dict[str, str] = {}
     for row in table.rows:
-        name = _identity(table, row, id_field)
+        name = _read_id(table, row, id_field)
         if name in seen:
             raise DataError(
                 f"{table.origin}, {row.place}: the id {name!r} in field {id_field!r} is also in "
                 f"{seen[name]}; give every row its own id"
             )
         seen[name] = row.place
-        text = {field: _text(table, row, field) for field in (columns.input, columns.targets[0])}
-        text.update({field: _text(table, row, field) for field in columns.targets[1:] if field in row.fields})
+        text = {field: _read_text(table, row, field) for field in (columns.input, columns.targets[0])}
+        text.update({field: _read_text(table, row, field) for field in columns.targets[1:] if field in row.fields})
         blank = [field for field in (columns.input, columns.targets[0]) if not text[field].strip()]
         if blank:
             left_out.append(f"{table.name} {row.place}: empty {' and '.join(map(repr, blank))}")
             continue
         references = tuple(text[field] for field in columns.targets if text.get(field, "").strip())
         rows.append(Located(Example(name, text[columns.input], references), table.name, row.place))
-    _tolerate(table, left_out, allow_unusable)
+    _check_left_out(table, left_out, allow_unusable)
     if not rows:
-        raise DataError(f"{table.origin}: no row can be used ({listed(left_out)}); fill in input and target")
+        raise DataError(f"{table.origin}: no row can be used ({list_first(left_out)}); fill in input and target")
     return Checked(table.origin, table.name, tuple(rows), tuple(left_out))
 
 
@@ -113,7 +113,7 @@ def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str, mos
     if not shared:
         return train
     if not drop or len(shared) > most * len(train.rows):
-        pairs = listed([f"{row.place} = {places[row.key].place} of {heldout.name}" for row in shared])
+        pairs = list_first([f"{row.place} = {places[row.key].place} of {heldout.name}" for row in shared])
         raise DataError(
             f"{train.origin}: {len(shared)} of its rows have the same input as a {called} example ({pairs}); "
             "remove them from one of the files, or leave them out of training with --allow-unusable"
@@ -121,7 +121,7 @@ def keep_apart(train: Checked, heldout: Checked, *, drop: bool, called: str, mos
     return train.without(shared, f"its input is also in {called}")
 
 
-def by_input(rows: Sequence[Located]) -> list[list[Located]]:
+def group_by_input(rows: Sequence[Located]) -> list[list[Located]]:
     """Rows that share an input, together; in order of first appearance."""
     groups: dict[str, list[Located]] = {}
     for row in rows:
@@ -129,53 +129,55 @@ def by_input(rows: Sequence[Located]) -> list[list[Located]]:
     return list(groups.values())
 
 
-def merged(rows: Sequence[Located]) -> tuple[Located, ...]:
+def merge_same_inputs(rows: Sequence[Located]) -> tuple[Located, ...]:
     """Rows that share an input become one example with all their references, at the place of the first."""
-    return tuple(_with_all_references(group) for group in by_input(rows))
+    return tuple(_merge_references(group) for group in group_by_input(rows))
 
 
-def _with_all_references(group: Sequence[Located]) -> Located:
+def _merge_references(group: Sequence[Located]) -> Located:
     references = tuple(reference for row in group for reference in row.example.references)
     return replace(group[0], example=replace(group[0].example, references=references))
 
 
-def listed(items: Sequence[str]) -> str:
+def list_first(items: Sequence[str]) -> str:
     """The first few items, and how many more there are."""
-    more = len(items) - SHOWN
-    return "; ".join(items[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    more = len(items) - MAX_SHOWN
+    return "; ".join(items[:MAX_SHOWN]) + (f"; and {more} more" if more > 0 else "")
 
 
-def _tolerate(table: Table, left_out: Sequence[str], allow: bool) -> None:
+def _check_left_out(table: Table, left_out: Sequence[str], allow: bool) -> None:
     count, total = len(left_out), len(table.rows)
     if count > TOLERATED * total and not allow:
         raise DataError(
             f"{table.origin}: {count} of {total} rows ({count / total:.1%}) cannot be used "
-            f"({listed(left_out)}); correct them, or leave them out with --allow-unusable"
+            f"({list_first(left_out)}); correct them, or leave them out with --allow-unusable"
         )
 
 
-def _identity(table: Table, row: Row, field: str | None) -> str:
+def _read_id(table: Table, row: Row, field: str | None) -> str:
     if field is None:
         return str(row.number)
     value = row.fields.get(field)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    name = _text(table, row, field)
+    name = _read_text(table, row, field)
     if not name.strip():
         raise DataError(f"{table.origin}, {row.place}: field {field!r} holds no id; fill it in every row")
     return name
 
 
-def _text(table: Table, row: Row, field: str) -> str:
+def _read_text(table: Table, row: Row, field: str) -> str:
     """The field's text; null counts as empty. Raises `DataError` where it is missing or not text."""
     if field not in row.fields:
-        raise _missing(f"{table.origin}, {row.place}", field, row.fields)
+        raise _make_missing_field_error(f"{table.origin}, {row.place}", field, row.fields)
     value = row.fields[field]
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise DataError(f"{table.origin}, {row.place}: field {field!r} holds {kind(value)}, not text; write a string")
-    if not _encodable(value):
+        raise DataError(
+            f"{table.origin}, {row.place}: field {field!r} holds {describe_kind(value)}, not text; write a string"
+        )
+    if not _is_encodable(value):
         raise DataError(
             f"{table.origin}, {row.place}: field {field!r} holds half of a surrogate pair, which is no "
             "character; write the whole pair"
@@ -183,7 +185,7 @@ def _text(table: Table, row: Row, field: str) -> str:
     return value
 
 
-def _encodable(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -191,8 +193,8 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _missing(where: str, field: str, present: Collection[str]) -> DataError:
+def _make_missing_field_error(where: str, field: str, present: Collection[str]) -> DataError:
     close = find_near_names(field, present)
     hint = f"; did you mean {close[0]!r}?" if close else "; name one of them"
-    there = ", ".join(map(repr, islice(present, MOST_FIELDS))) + (", …" if len(present) > MOST_FIELDS else "")
+    there = ", ".join(map(repr, islice(present, MAX_FIELDS))) + (", …" if len(present) > MAX_FIELDS else "")
     return DataError(f"{where}: no field {field!r}; the fields there are {there or 'none'}{hint}")

@@ -14,7 +14,7 @@ from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.hub_data import read_data_set
 from harness.tasks.prompts import DIALOGUE_SUMMARY
-from harness.tasks.reading import Table, find, find_or_fail, hub_table, path_of, read
+from harness.tasks.reading import Table, expand_path, find_file, read_file, read_hub_split, require_file
 from harness.tasks.splits import assemble
 from methods.types import Limits
 
@@ -28,7 +28,7 @@ MOST_VALIDATION = 200
 def load(request: TaskRequest) -> Task:
     """Build the task. Raises `DataError` for a missing hub or a bad file, `SpecError` for wrong flags."""
     request.refuse("test", "input_field", "target_fields")
-    tables = _hub() if request.data is None else _directory(path_of(request.data, "--data"))
+    tables = _read_hub() if request.data is None else _read_directory(expand_path(request.data, "--data"))
     checked = {name: _check(table, request) for name, table in tables.items()}
     return assemble(
         request,
@@ -43,23 +43,23 @@ def load(request: TaskRequest) -> Task:
     )
 
 
-def _directory(directory: Path) -> dict[str, Table]:
-    tables = {name: read(find_or_fail(directory, _names(name))) for name in ("train", "test")}
-    if development := find(directory, [*_names("dev"), *_names("validation")]):
-        tables["validation"] = read(development)
+def _read_directory(directory: Path) -> dict[str, Table]:
+    tables = {name: read_file(require_file(directory, _list_file_names(name))) for name in ("train", "test")}
+    if development := find_file(directory, [*_list_file_names("dev"), *_list_file_names("validation")]):
+        tables["validation"] = read_file(development)
     return tables
 
 
-def _names(stem: str) -> tuple[str, ...]:
+def _list_file_names(stem: str) -> tuple[str, ...]:
     return f"{stem}.jsonl", f"dialogsum.{stem}.jsonl", f"{stem}.csv"
 
 
-def _hub() -> dict[str, Table]:
+def _read_hub() -> dict[str, Table]:
     splits = read_data_set(HUB_ID, None, f"the data set {HUB_ID}", "--data DIR with train.jsonl and test.jsonl")
     names = ("train", "validation", "test")
     if lacking := [name for name in names if name not in splits]:
         raise DataError(f"{HUB_ID}: no split {lacking[0]!r} (there: {', '.join(splits)}); pass --data DIR")
-    return {name: hub_table(splits[name], f"{HUB_ID} ({name})", f"{HUB_ID} ({name})") for name in names}
+    return {name: read_hub_split(splits[name], f"{HUB_ID} ({name})", f"{HUB_ID} ({name})") for name in names}
 
 
 def _check(table: Table, request: TaskRequest) -> Checked:

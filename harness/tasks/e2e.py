@@ -9,7 +9,7 @@ from harness.request import TaskRequest
 from harness.tasks.base import Task
 from harness.tasks.checks import Checked, Columns, check
 from harness.tasks.prompts import DATA_TO_TEXT
-from harness.tasks.reading import find, find_or_fail, path_of, read
+from harness.tasks.reading import expand_path, find_file, read_file, require_file
 from harness.tasks.splits import assemble
 from methods.types import Limits
 
@@ -28,16 +28,16 @@ def load(request: TaskRequest) -> Task:
     request.refuse("test", "input_field", "target_fields")
     if request.data is None:
         raise SpecError("task 'e2e' needs --data DIR, the directory with train.csv and test.csv")
-    directory = path_of(request.data, "--data")
+    directory = expand_path(request.data, "--data")
 
     def checked(path: Path) -> Checked:
-        return check(read(path), COLUMNS, allow_unusable=request.allow_unusable)
+        return check(read_file(path), COLUMNS, allow_unusable=request.allow_unusable)
 
-    development = find(directory, VALIDATION)
+    development = find_file(directory, VALIDATION)
     return assemble(
         request,
-        checked(find_or_fail(directory, TRAIN)),
-        checked(find_or_fail(directory, TEST)),
+        checked(require_file(directory, TRAIN)),
+        checked(require_file(directory, TEST)),
         checked(development) if development else None,
         templates=DATA_TO_TEXT,
         limits=LIMITS,

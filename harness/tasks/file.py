@@ -7,7 +7,7 @@ from harness.request import TaskRequest
 from harness.tasks.base import Task
 from harness.tasks.checks import Columns, check
 from harness.tasks.prompts import OWN_DATA
-from harness.tasks.reading import path_of, read
+from harness.tasks.reading import expand_path, read_file
 from harness.tasks.splits import assemble
 from methods.types import Limits
 
@@ -26,10 +26,10 @@ def load(request: TaskRequest) -> Task:
     if len(set(fields)) < len(fields):
         raise SpecError(f"--input-field and --target-field name a field twice: {', '.join(fields)}")
 
-    table = read(path_of(data, "--data"))
+    table = read_file(expand_path(data, "--data"))
     test = None
     if request.test is not None:
-        test_table = read(path_of(request.test, "--test"))
+        test_table = read_file(expand_path(request.test, "--test"))
         test = check(test_table, Columns(input_field, targets), allow_unusable=request.allow_unusable)
         # Training learns the first target; further references need only be in the test file.
         targets = (targets[0], *(name for name in targets[1:] if name in table.fields))

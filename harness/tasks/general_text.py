@@ -11,21 +11,22 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.request import Split
-from harness.tasks.reading import Row, Table, file_or_hub, kind, text_lines
+from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub, read_lines
 from methods.base import Method
+from reports.records.details import GeneralTextDetails, write_detail
 
 FIELD = "text"
 EMBEDDED = Path(__file__).with_name("passages.txt")
-SHORTEST = 40
+MIN_CHARACTERS = 40
 """Characters of a passage; what is shorter, such as a heading, is passed over, since half of it says nothing."""
-LONGEST = 2000
+MAX_CHARACTERS = 2000
 """Characters that are read of a passage; within the usual token limits no more fits."""
-FEWEST = 5
+MIN_PASSAGES = 5
 """Passages without which no spread, and so no interval, could be given."""
-MOST = 200
+MAX_PASSAGES = 200
 """Passages that are used, evenly spread over the text, so that measuring stays a matter of seconds."""
 
-MOST_ROWS = 20_000
+MAX_ROWS = 20_000
 """Rows that are read of a hub data set, from its beginning."""
 
 
@@ -52,8 +53,8 @@ class GeneralText:
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Name, content and number of the passages."""
-        told = {"name": self.name, "fingerprint": self.fingerprint, "passages": len(self.passages)}
-        return {"general_text": told} if self._is_measured(split) else {}
+        text = GeneralTextDetails(name=self.name, fingerprint=self.fingerprint, passages=len(self.passages))
+        return {"general_text": write_detail(text)} if self._is_measured(split) else {}
 
     def _is_measured(self, split: Split) -> bool:
         return bool(self.passages) and split == "test"
@@ -71,35 +72,38 @@ def load_general_text(source: str) -> GeneralText:
     if source == "none":
         return NONE
     if source == "embedded":
-        return GeneralText("embedded", tuple(_usable(row.fields[FIELD] for row in _paragraphs(EMBEDDED))))
-    table = file_or_hub(source, flag="--general-text", what="general text", also={".txt": _paragraphs}, most=MOST_ROWS)
-    passages = _usable(_texts(table))
-    if len(passages) < FEWEST:
+        return GeneralText("embedded", tuple(_select_usable(row.fields[FIELD] for row in _read_paragraphs(EMBEDDED))))
+    table = read_file_or_hub(
+        source, flag="--general-text", what="general text", also={".txt": _read_paragraphs}, most=MAX_ROWS
+    )
+    passages = _select_usable(_read_texts(table))
+    if len(passages) < MIN_PASSAGES:
         raise DataError(
-            f"{table.origin}: {len(passages)} different passages have {SHORTEST} characters or more, and at least "
-            f"{FEWEST} are needed; in a .txt file blank lines separate passages, elsewhere each row is one"
+            f"{table.origin}: {len(passages)} different passages have {MIN_CHARACTERS} characters or more, and at "
+            f"least {MIN_PASSAGES} are needed; in a .txt file blank lines separate passages, elsewhere each row is one"
         )
-    chosen = [passages[i * len(passages) // MOST] for i in range(MOST)] if len(passages) > MOST else passages
-    return GeneralText(table.name, tuple(chosen))
+    if len(passages) > MAX_PASSAGES:
+        passages = [passages[i * len(passages) // MAX_PASSAGES] for i in range(MAX_PASSAGES)]
+    return GeneralText(table.name, tuple(passages))
 
 
-def halves(passage: str) -> tuple[str, str]:
+def split_in_half(passage: str) -> tuple[str, str]:
     """Two parts that together are the passage, parted at the last space of its first half, where there is one."""
     middle = len(passage) // 2
     at = passage.rfind(" ", 1, middle + 1)
     return (passage[:at], passage[at:]) if at > 0 else (passage[:middle], passage[middle:])
 
 
-def shortened(passage: str) -> str:
+def shorten(passage: str) -> str:
     """The first three quarters of a passage, no word of it cut where there are spaces."""
     kept = passage[: max(2, len(passage) * 3 // 4)]
     return kept.rpartition(" ")[0] or kept
 
 
-def _paragraphs(path: Path) -> Iterator[Row]:
+def _read_paragraphs(path: Path) -> Iterator[Row]:
     """Blocks of lines between blank lines."""
     first, held = 1, ""
-    for number, line in enumerate([*text_lines(path), ""], start=1):
+    for number, line in enumerate([*read_lines(path), ""], start=1):
         if line.strip():
             first, held = first if held else number, held + line
         elif held:
@@ -107,18 +111,18 @@ def _paragraphs(path: Path) -> Iterator[Row]:
             held = ""
 
 
-def _texts(table: Table) -> Iterator[str]:
+def _read_texts(table: Table) -> Iterator[str]:
     if FIELD not in table.fields:
         there = ", ".join(map(repr, table.fields[:20])) or "none"
         raise DataError(f"{table.origin}: no field {FIELD!r} (there: {there}); general text stands in one of that name")
     for row in table.rows:
         value = row.fields.get(FIELD)
         if not isinstance(value, str | None):
-            raise DataError(f"{table.origin}, {row.place}: {FIELD!r} holds {kind(value)}, not text")
+            raise DataError(f"{table.origin}, {row.place}: {FIELD!r} holds {describe_kind(value)}, not text")
         yield value or ""
 
 
-def _usable(texts: Iterable[str]) -> list[str]:
+def _select_usable(texts: Iterable[str]) -> list[str]:
     """Different passages that are long enough, with white space evened out."""
-    even = (" ".join(text.split())[:LONGEST].rstrip() for text in texts)
-    return list(dict.fromkeys(text for text in even if len(text) >= SHORTEST))
+    even = (" ".join(text.split())[:MAX_CHARACTERS].rstrip() for text in texts)
+    return list(dict.fromkeys(text for text in even if len(text) >= MIN_CHARACTERS))

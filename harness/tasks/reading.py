@@ -50,7 +50,7 @@ class Table:
 Reader = Callable[[Path], Iterator[Row]]
 
 
-def file_or_hub(
+def read_file_or_hub(
     source: str, *, flag: str, what: str, also: Mapping[str, Reader] | None = None, most: int | None = None
 ) -> Table:
     """Read a file, or the split `train` of a hub data set (`ORG/NAME[@REVISION]`). Raises `DataError`.
@@ -58,30 +58,30 @@ def file_or_hub(
     `flag` and `what` (such as `--preferences` and `preferences`) are for the sentence; `also` reads further endings.
     Of a hub data set only the first `most` rows are read.
     """
-    path = path_of(source, flag)
+    path = expand_path(source, flag)
     known = path.suffix.lower() in {**_READERS, **(also or {})}
     hub_id = None if known or os.path.lexists(path) else read_hub_id(source)
     if hub_id is None:
-        return read(path, also)
+        return read_file(path, also)
     identity, revision = hub_id
-    return _hub(identity, revision, f"the {what} {source}", flag, most)
+    return _read_hub(identity, revision, f"the {what} {source}", flag, most)
 
 
-def _hub(identity: str, revision: str | None, what: str, flag: str, most: int | None) -> Table:
+def _read_hub(identity: str, revision: str | None, what: str, flag: str, most: int | None) -> Table:
     splits = read_data_set(identity, revision, what, f"{flag} FILE")
     origin = f"{identity}@{revision}" if revision else identity
     if "train" not in splits:
         raise DataError(f"{origin}: no split 'train' (there: {', '.join(splits)}); pass {flag} FILE")
-    return hub_table(splits["train"], origin, identity, most)
+    return read_hub_split(splits["train"], origin, identity, most)
 
 
-def hub_table(split: Iterable[Mapping[str, Any]], origin: str, name: str, most: int | None = None) -> Table:
+def read_hub_split(split: Iterable[Mapping[str, Any]], origin: str, name: str, most: int | None = None) -> Table:
     """The rows of a split of a hub data set, or the first `most` of them."""
     rows = enumerate(islice(split, most), start=1)
     return Table(origin, name, tuple(Row(f"row {number}", number, fields) for number, fields in rows))
 
 
-def read(path: Path, also: Mapping[str, Reader] | None = None) -> Table:
+def read_file(path: Path, also: Mapping[str, Reader] | None = None) -> Table:
     """Read a .jsonl, .json, .csv, .tsv or .parquet file, or one that `also` reads. Raises `DataError` otherwise."""
     readers = {**_READERS, **(also or {})}
     reader = readers.get(path.suffix.lower())
@@ -101,7 +101,7 @@ def read(path: Path, also: Mapping[str, Reader] | None = None) -> Table:
     return Table(str(path), path.name, rows)
 
 
-def path_of(text: str, flag: str) -> Path:
+def expand_path(text: str, flag: str) -> Path:
     """The path that a flag gives, `~` expanded. Raises `DataError` where it is empty or has no such home."""
     if not text.strip():
         raise DataError(f"{flag} is empty; name the data there")
@@ -111,7 +111,7 @@ def path_of(text: str, flag: str) -> Path:
         raise DataError(f"{text} cannot be read ({error}); write the path out") from error
 
 
-def find(directory: Path, names: Sequence[str]) -> Path | None:
+def find_file(directory: Path, names: Sequence[str]) -> Path | None:
     """The first of these files that the directory has. Raises `DataError` where it is no directory."""
     try:
         if not directory.exists():
@@ -123,15 +123,15 @@ def find(directory: Path, names: Sequence[str]) -> Path | None:
         raise DataError(f"{directory} cannot be read ({error}); check the path and its permissions") from error
 
 
-def find_or_fail(directory: Path, names: Sequence[str]) -> Path:
-    """As `find`, but a missing file is a `DataError`."""
-    path = find(directory, names)
+def require_file(directory: Path, names: Sequence[str]) -> Path:
+    """As `find_file`, but a missing file is a `DataError`."""
+    path = find_file(directory, names)
     if path is None:
         raise DataError(f"{directory} has no data file named {' or '.join(names)}; put one there")
     return path
 
 
-def text_lines(path: Path) -> Iterator[str]:
+def read_lines(path: Path) -> Iterator[str]:
     """Lines as UTF-8 text, a byte-order mark taken off, line ends kept."""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
@@ -145,22 +145,22 @@ def text_lines(path: Path) -> Iterator[str]:
                 raise DataError(f"{place}: byte {byte} is not UTF-8; save the file as UTF-8 text") from error
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(text_lines(path), start=1):
+def _read_jsonl(path: Path) -> Iterator[Row]:
+    for number, line in enumerate(read_lines(path), start=1):
         if line.strip():
             place = f"line {number}"
-            yield Row(place, number, _object(path, place, _parse(path, line.rstrip("\r\n"), number)))
+            yield Row(place, number, _require_object(path, place, _parse(path, line.rstrip("\r\n"), number)))
 
 
-def _json(path: Path) -> Iterator[Row]:
+def _read_json(path: Path) -> Iterator[Row]:
     """A list of objects, or JSONL under another name, which is common."""
-    text = "".join(text_lines(path))
+    text = "".join(read_lines(path))
     if not text.lstrip().startswith("["):
-        yield from _jsonl(path)
+        yield from _read_jsonl(path)
         return
     for number, item in enumerate(_parse(path, text, 1), start=1):
         place = f"item {number}"
-        yield Row(place, number, _object(path, place, item))
+        yield Row(place, number, _require_object(path, place, item))
 
 
 def _parse(path: Path, text: str, first_line: int) -> Any:
@@ -174,14 +174,14 @@ def _parse(path: Path, text: str, first_line: int) -> Any:
     raise DataError(f"{place}: not valid JSON ({problem}); write one object per row")
 
 
-def _object(path: Path, place: str, value: Any) -> Mapping[str, Any]:
+def _require_object(path: Path, place: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise DataError(f"{path}, {place}: holds {kind(value)}, not a JSON object; write one object per row")
+        raise DataError(f"{path}, {place}: holds {describe_kind(value)}, not a JSON object; write one object per row")
     return value
 
 
-def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
-    reader = csv.reader(text_lines(path), delimiter=delimiter, strict=True)
+def _read_csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
+    reader = csv.reader(read_lines(path), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     line = 1
     try:
@@ -191,7 +191,7 @@ def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
             if not cells:
                 continue
             if header is None:
-                header = _header(path, place, cells)
+                header = _require_distinct(path, place, cells)
             elif len(cells) != len(header):
                 raise DataError(
                     f"{path}, {place}: {len(cells)} cells where the header has {len(header)}; "
@@ -203,25 +203,25 @@ def _csv(path: Path, delimiter: str = ",") -> Iterator[Row]:
         raise DataError(f"{path}, line {line}: not valid CSV ({error}); check quotes, or use JSONL") from error
 
 
-def _header(path: Path, place: str, cells: list[str]) -> list[str]:
+def _require_distinct(path: Path, place: str, cells: list[str]) -> list[str]:
     twice = next((cell for cell in cells if cells.count(cell) > 1), None)
     if twice is not None:
         raise DataError(f"{path}, {place}: the header names the column {twice!r} twice; rename one")
     return cells
 
 
-def _tsv(path: Path) -> Iterator[Row]:
-    return _csv(path, delimiter="\t")
+def _read_tsv(path: Path) -> Iterator[Row]:
+    return _read_csv(path, delimiter="\t")
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _read_parquet(path: Path) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with path.open("rb") as stream:
             source = pyarrow.parquet.ParquetFile(stream)
-            _header(path, "schema", source.schema_arrow.names)
+            _require_distinct(path, "schema", source.schema_arrow.names)
             rows = source.read().to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         first = str(error).partition("\n")[0]
@@ -231,15 +231,15 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 _READERS: dict[str, Reader] = {
-    ".jsonl": _jsonl,
-    ".json": _json,
-    ".csv": _csv,
-    ".tsv": _tsv,
-    ".parquet": _parquet,
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
 }
 
 
-def kind(value: Any) -> str:
+def describe_kind(value: Any) -> str:
     """What a value is, in words for a sentence."""
     if value is None:
         return "null"

@@ -9,8 +9,8 @@ from functools import partial
 
 from harness.errors import DataError
 from harness.request import TaskRequest
-from harness.tasks.base import Task, fingerprint
-from harness.tasks.checks import TOLERATED, Checked, Located, by_input, keep_apart, listed, merged
+from harness.tasks.base import Task, compute_fingerprint
+from harness.tasks.checks import TOLERATED, Checked, Located, group_by_input, keep_apart, list_first, merge_same_inputs
 from methods.types import Example, Limits
 
 HELD_OUT = 0.1
@@ -39,27 +39,27 @@ def assemble(
     apart = partial(keep_apart, drop=drop_shared, most=1.0 if request.allow_unusable else TOLERATED)
     if test is None:
         train, test = split(train, "test", request.split_seed, most, merge)
-        notes.append(_made("test", test, request))
+        notes.append(_describe_split("test", test, request))
     else:
         train = apart(train, test, called="test")
         if validation is not None:
             validation = apart(validation, test, called="test")
     if validation is None:
         train, validation = split(train, "validation", request.split_seed, most, merge)
-        notes.append(_made("validation", validation, request))
+        notes.append(_describe_split("validation", validation, request))
     else:
         train = apart(train, validation, called="validation")
 
     # A split made here has no list of its own: what was left out of the file stays with the training rows.
     left_out = (*train.left_out, *validation.left_out, *test.left_out)
     if left_out:
-        notes.append(f"{len(left_out)} rows left out ({listed(left_out)})")
+        notes.append(f"{len(left_out)} rows left out ({list_first(left_out)})")
     return build(
         request,
         {
             "train": [row.example for row in train.rows],
-            "validation": [row.example for row in (merged(validation.rows) if merge else validation.rows)],
-            "test": [row.example for row in (merged(test.rows) if merge else test.rows)],
+            "validation": [row.example for row in (merge_same_inputs(validation.rows) if merge else validation.rows)],
+            "test": [row.example for row in (merge_same_inputs(test.rows) if merge else test.rows)],
         },
         templates=templates,
         limits=limits,
@@ -86,7 +86,7 @@ def build(
         test=chosen["test"],
         templates=templates if request.template is None else (request.template,),
         limits=limits,
-        fingerprint=fingerprint(chosen),
+        fingerprint=compute_fingerprint(chosen),
         unusable=len(left_out),
         note=note,
         left_out=left_out,
@@ -110,7 +110,7 @@ def split(rows: Checked, name: str, seed: int, most: int, merge: bool) -> tuple[
     With `merge`, rows with equal inputs count as one example. Returns (rest, held out), both in the original
     order. Raises `DataError` where all rows share one input.
     """
-    groups = by_input(rows.rows)
+    groups = group_by_input(rows.rows)
     if len(groups) < 2:
         raise DataError(f"{rows.origin}: too few different inputs to hold out a {name} split; add rows")
     total = len(groups) if merge else len(rows.rows)
@@ -130,5 +130,5 @@ def split(rows: Checked, name: str, seed: int, most: int, merge: bool) -> tuple[
     return replace(rows, rows=kept), replace(rows, rows=held, left_out=())
 
 
-def _made(name: str, rows: Checked, request: TaskRequest) -> str:
+def _describe_split(name: str, rows: Checked, request: TaskRequest) -> str:
     return f"{name} is a seeded split of {len(rows.rows)} rows of {rows.name} (seed {request.split_seed})"

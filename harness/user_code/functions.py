@@ -18,7 +18,7 @@ FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 """`MODULE:FUNCTION`, either with dots."""
 
 
-def find(text: str, flag: str) -> tuple[Callable[..., Any], str | None]:
+def find_function(text: str, flag: str) -> tuple[Callable[..., Any], str | None]:
     """The function that `MODULE:FUNCTION` names, and the hash of its file. Raises `SpecError`, which names the flag."""
     module_name, _, attribute = text.partition(":")
     try:
@@ -34,10 +34,10 @@ def find(text: str, flag: str) -> tuple[Callable[..., Any], str | None]:
         raise SpecError(f"{flag} {text}: the module {module_name!r} has no attribute {attribute!r}") from None
     if not callable(found):
         raise SpecError(f"{flag} {text} is of type {type(found).__name__}, not a function")
-    return found, source_hash(inspect.getmodule(inspect.unwrap(found)), module)
+    return found, hash_module_files(inspect.getmodule(inspect.unwrap(found)), module)
 
 
-def source_hash(*modules: Any) -> str | None:
+def hash_module_files(*modules: Any) -> str | None:
     """First 16 hex digits of the SHA-256 over the files of modules; `None` where none of them has a file."""
     files = {file for module in modules if (file := getattr(module, "__file__", None))}
     digest = hashlib.sha256(b"".join(sorted(Path(file).read_bytes() for file in files)))

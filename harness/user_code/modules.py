@@ -34,11 +34,11 @@ def load_module(name: str) -> ModuleType:
 
     Raises `ModuleNotFoundError` where there is neither, and whatever the module's own code raises.
     """
-    own = f"{_package(Path.cwd())}.{name}"
+    own = f"{_make_package(Path.cwd())}.{name}"
     return importlib.import_module(own if _is_file(own) else name)
 
 
-def _package(directory: Path) -> str:
+def _make_package(directory: Path) -> str:
     """The private package that stands for a directory; its name is made if it is new."""
     name = _PREFIX + hashlib.sha256(str(directory.resolve()).encode()).hexdigest()[:16]
     if name not in sys.modules:

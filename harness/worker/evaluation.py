@@ -10,9 +10,9 @@ from typing import Any
 
 from harness.models.backend import Backend, Generation, LoadedModel
 from harness.request import Decoding
-from harness.scoring.chosen import Measured
 from harness.scoring.repetition import repeats_itself
 from harness.scoring.rouge import Rouge
+from harness.scoring.selection import MetricResult
 from methods.base import Method
 from methods.types import Example, Limits
 from reports.records.metrics import METRICS, Metric
@@ -94,7 +94,7 @@ def summarise(
     return Evaluation(metrics, scores, rows, cut)
 
 
-def add_metric(evaluation: Evaluation, measured: Measured) -> Evaluation:
+def add_metric(evaluation: Evaluation, measured: MetricResult) -> Evaluation:
     """Return the evaluation with another metric added: to the means, the scores and the rows."""
     found = {name: [row[name] for row in measured.rows] for name in measured.declared}
     means = {name: math.fsum(values) / len(values) for name, values in found.items()}

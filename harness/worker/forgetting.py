@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.tasks.general_text import halves, shortened
+from harness.tasks.general_text import shorten, split_in_half
 from harness.worker.generate import LOSS_BATCH, measure_loss
 from methods.engine.encoding import Encoded, Encoder
 from methods.engine.training_state import read_random_state, restore_random_state
@@ -66,12 +66,12 @@ def compare_losses(
 
 
 def _shorten_to_fit(encoder: Encoder, passage: str, encoded: Encoded) -> Encoded:
-    while encoded.cut and len(less := shortened(passage)) < len(passage):
+    while encoded.cut and len(less := shorten(passage)) < len(passage):
         passage = less
         encoded = encoder.encode(_split_into_text(passage))
     return encoded
 
 
 def _split_into_text(passage: str) -> Text:
-    first, second = halves(passage)
+    first, second = split_in_half(passage)
     return Text("", first, "", second)

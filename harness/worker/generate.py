@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from harness.models.backend import Backend, Generation, LoadedModel
-from harness.models.loading import load
+from harness.models.loading import load_model
 from harness.request import Decoding, TrialRequest
 from methods.base import Method
 from methods.engine.encoding import IGNORED, Encoded, Encoder
@@ -35,7 +35,7 @@ class TransformersBackend(Backend):
         random.seed(request.seed)
         dtype = getattr(torch, request.dtype)
         torch.manual_seed(request.seed)
-        model, tokenizer = load(
+        model, tokenizer = load_model(
             request.model,
             device=facts.device,
             dtype=dtype,

@@ -18,6 +18,7 @@ from harness.request import CurveRequest
 from harness.worker.evaluation import Evaluator
 from harness.worker.stop_signal import StopSignal
 from methods.types import Example
+from reports.records.details import CurveCost, write_detail
 from reports.records.metrics import PRIMARY
 
 MOST_POINTS = 200
@@ -98,8 +99,8 @@ class LearningCurve:
         """What the curve cost, for the record's details."""
         if self._asked is None:
             return {}
-        cost = {"evaluation_seconds": self._spent, "peaks_that_may_include_evaluation": list(_SHARED_PEAKS)}
-        return {"learning_curve": cost}
+        cost = CurveCost(evaluation_seconds=self._spent, peaks_that_may_include_evaluation=_SHARED_PEAKS)
+        return {"learning_curve": write_detail(cost)}
 
     def get_state(self) -> dict[str, Any]:
         """Everything that another process needs to continue the curve, as JSON types."""

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from harness.errors import DataError
-from harness.feedback.given import load_feedback
-from harness.feedback.rewards import model_of
+from harness.feedback.given_feedback import load_feedback
+from harness.feedback.rewards import find_reward_model
 from harness.measure.meter import Meter, read_process_age
 from harness.models.backend import LoadedModel, find_backend
 from harness.outcome import INTERRUPTED, Outcome
 from harness.plugins.files import add_file
 from harness.request import TrialRequest
-from harness.scoring.chosen import find_as_planned
+from harness.scoring.selection import find_planned_metrics
 from harness.tasks import load_task
 from harness.tasks.base import Task
 from harness.worker import artifacts
@@ -55,7 +55,7 @@ class Worker:
         self.started_at = _format_now()
         self.phase_name = "start"
         self.results = TrialResults()
-        self.facts = request.model.facts(request.device)
+        self.facts = request.model.get_facts(request.device)
         self.backend = find_backend(request.model.backend)
         self.meter = Meter(self.facts.device if self.backend.watched else "none", age=read_process_age())
         self.events = EventWriter(events, self.meter, stop)
@@ -137,7 +137,7 @@ class Worker:
     def _count_models(self, base: LoadedModel, feedback: Feedback) -> None:
         """Tell the meter of the models in memory, whose weights it has not seen being made."""
         self.meter.count_model(base.model)
-        if (reward_model := model_of(feedback.reward)) is not None:
+        if (reward_model := find_reward_model(feedback.reward)) is not None:
             self.meter.count_model(reward_model)
 
     def _make_setting(self, base: LoadedModel, task: Task) -> Setting:
@@ -208,7 +208,7 @@ class Worker:
         """Add the metrics that were asked for besides ROUGE. They are in no phase: their cost is not the method's."""
         self.phase_name = "score"
         self.events.write_phase("score")
-        metrics = find_as_planned(self.request.metrics)
+        metrics = find_planned_metrics(self.request.metrics)
         for measured in metrics.measure(examples, [row["prediction"] for row in evaluation.rows]):
             evaluation = add_metric(evaluation, measured)
             self.results.add(evaluation.metrics, evaluation.scores)

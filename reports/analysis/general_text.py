@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
+from reports.records.details import read_details
 from reports.records.record import Record
 
 METRICS = ("general_loss", "general_loss_before", "forgetting")
@@ -13,13 +14,13 @@ METRICS = ("general_loss", "general_loss_before", "forgetting")
 
 def list_texts(records: Iterable[Record]) -> tuple[str, ...]:
     """The texts that the finished records were measured on, each as its name, passages and fingerprint."""
-    told = (record.details.get("general_text") for record in records if record.ok)
+    texts = (read_details(record.details).general_text for record in records if record.ok)
     return tuple(
         sorted(
             {
-                f"{text.get('passages')} passages of {text.get('name')}, fingerprint {str(text['fingerprint'])[:12]}"
-                for text in told
-                if isinstance(text, Mapping) and text.get("fingerprint")
+                f"{text.passages} passages of {text.name}, fingerprint {text.fingerprint[:12]}"
+                for text in texts
+                if text and text.fingerprint
             }
         )
     )

@@ -27,8 +27,8 @@ def merge_tables(tables: Sequence[Table]) -> tuple[Table, ...]:
     # A base depends on neither budget nor batch, so that one may serve several tables, or all of them.
     base_marks = build_marks([{name: key[name] for name in key if name not in TRAINING} for key in keys])
     served = list(zip(tables, build_marks(keys), base_marks, strict=True))
-    bases = {mark: _named(table.base, mark) for table, _, mark in served if table.base is not None}
-    made = [(_named(row, mark), bases.get(base)) for table, mark, base in served for row in table.rows]
+    bases = {mark: _add_mark(table.base, mark) for table, _, mark in served if table.base is not None}
+    made = [(_add_mark(row, mark), bases.get(base)) for table, mark, base in served for row in table.rows]
     made.sort(key=lambda pair: pair[0].variant)
     return (
         drop_differing_general_text(
@@ -61,15 +61,15 @@ def build_marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """
     flat = [flatten(key) for key in keys]
     chosen: dict[str, list[str]] = {}
-    for name in sorted(find_differing_fields(keys), key=_telling):
+    for name in sorted(find_differing_fields(keys), key=_rank_field):
         held = chosen.setdefault(name.partition(".")[0], [])
-        if _apart(flat, [*held, name]) > _apart(flat, held):
+        if _count_distinct(flat, [*held, name]) > _count_distinct(flat, held):
             held.append(name)
     names = [name for held in chosen.values() for name in held]
     alike: dict[str, list[Mapping[str, Any]]] = {}
     made = []
     for fields in flat:
-        text = ", ".join(dict.fromkeys(_mark(name, fields) for name in names))
+        text = ", ".join(dict.fromkeys(_describe_field(name, fields) for name in names))
         if fields not in (same := alike.setdefault(text, [])):
             same.append(fields)
         number = same.index(fields) + 1
@@ -77,16 +77,16 @@ def build_marks(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     return made
 
 
-def _telling(name: str) -> int:
+def _rank_field(name: str) -> int:
     field = name.rpartition(".")[2]
     return _FIRST.index(field) if field in _FIRST else len(_FIRST)
 
 
-def _apart(flat: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:
+def _count_distinct(flat: Sequence[Mapping[str, Any]], names: Sequence[str]) -> int:
     return len({json.dumps([fields.get(name) for name in names], sort_keys=True) for fields in flat})
 
 
-def _mark(name: str, fields: Mapping[str, Any]) -> str:
+def _describe_field(name: str, fields: Mapping[str, Any]) -> str:
     """One field in a few words."""
     group, _, field = name.partition(".")
     value = fields.get(name)
@@ -98,7 +98,7 @@ def _mark(name: str, fields: Mapping[str, Any]) -> str:
     if name == "hardware.memory_bytes" and value:
         return f"{format_value(value, 'bytes')} memory"
     if name == "hardware.devices":
-        return " + ".join(map(_device, value or ())) or "no accelerator"
+        return " + ".join(map(_describe_device, value or ())) or "no accelerator"
     if name in ("model.revision", "task.fingerprint"):
         return f"{'revision' if group == 'model' else 'data'} {str(value)[:_CONTENT]}"
     if name == "task.templates":
@@ -108,10 +108,10 @@ def _mark(name: str, fields: Mapping[str, Any]) -> str:
     return str(value) if name in _SPEAKING else f"{field}={value}"
 
 
-def _device(device: Mapping[str, Any]) -> str:
+def _describe_device(device: Mapping[str, Any]) -> str:
     size = device.get("bytes")
     return f"{device.get('name')}" + (f" {format_value(size, 'bytes')}" if size else "")
 
 
-def _named(row: Row, mark: str) -> Row:
+def _add_mark(row: Row, mark: str) -> Row:
     return dataclasses.replace(row, variant=f"{row.variant} ({mark})") if mark else row

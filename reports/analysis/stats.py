@@ -105,7 +105,7 @@ def compute_intervals(rows: Sequence[Floats], resampler: Resampler) -> list[Inte
         return []
     parts = resampler.by_examples(np.stack([scores.mean(axis=0) for scores in rows]))
     return [
-        _interval(scores, resampler.deviations(scores, part)) if _varies(np.ptp(scores), scores.mean()) else None
+        _build_interval(scores, resampler.deviations(scores, part)) if _varies(np.ptp(scores), scores.mean()) else None
         for scores, part in zip(rows, parts, strict=True)
     ]
 
@@ -120,7 +120,7 @@ def compute_seed_interval(values: Sequence[float]) -> Interval | None:
     if len(values) < 2 or not _varies(float(np.ptp(values)), float(np.mean(values))):
         return None
     mean, spread = float(np.mean(values)), float(np.std(values, ddof=1))
-    half = _student(len(values) - 1) * spread / len(values) ** 0.5
+    half = _compute_student_quantile(len(values) - 1) * spread / len(values) ** 0.5
     return Interval(mean, mean - half, mean + half, spread, len(values))
 
 
@@ -148,18 +148,18 @@ def compare_rows(
     if not paired:
         return {}
     resampler = resampler.enough_for(len(paired))
-    minus = [_minus(first, second) for first, second in paired.values()]
+    minus = [_subtract(first, second) for first, second in paired.values()]
     means = np.stack([scores.mean(axis=0) for scores in minus])
     by_chance = compute_randomisation_p(means, sources, means_of_rows, resampler)
     found = []
     for scores, part, p_examples in zip(minus, resampler.by_examples(means), by_chance, strict=True):
         mean, deviations = float(scores.mean()), resampler.deviations(scores, part)
         # A difference that never varies leaves the bootstrap nothing to draw: it would be sure after two examples.
-        p = _p(mean, deviations) if _varies(max(deviations.max(), -deviations.min()), mean) else p_examples
-        found.append((_interval(scores, deviations), p, p_examples, _effect(scores.mean(axis=0))))
-    holm, examples_holm = _holm([p for _, p, _, _ in found]), _holm(by_chance)
+        p = _compute_p(mean, deviations) if _varies(max(deviations.max(), -deviations.min()), mean) else p_examples
+        found.append((_build_interval(scores, deviations), p, p_examples, _compute_effect(scores.mean(axis=0))))
+    holm, examples_holm = _adjust_by_holm([p for _, p, _, _ in found]), _adjust_by_holm(by_chance)
     return {
-        pair: Difference(*known, _improvement(*paired[pair]), adjusted, examples_adjusted)
+        pair: Difference(*known, _compute_improvement(*paired[pair]), adjusted, examples_adjusted)
         for pair, known, adjusted, examples_adjusted in zip(paired, found, holm, examples_holm, strict=True)
     }
 
@@ -172,7 +172,7 @@ def rank_rows(names: Sequence[str], above: Callable[[str, str], bool]) -> dict[s
     return {name: 1 + sum(above(other, name) for other in names if other != name) for name in names}
 
 
-def _interval(scores: Floats, deviations: Floats) -> Interval:
+def _build_interval(scores: Floats, deviations: Floats) -> Interval:
 
     mean, seeds = float(scores.mean()), len(scores)
     low, high = _find_ends(deviations)
@@ -198,7 +198,7 @@ def _find_ends(deviations: Floats) -> tuple[float, float]:
 
 
 @cache
-def _student(freedom: int) -> float:
+def _compute_student_quantile(freedom: int) -> float:
     """The |t| that Student's t with so many degrees of freedom stays below with probability `LEVEL`.
 
     With t = √freedom · tan(angle) the density is cos(angle) ** (freedom − 1), summed over half a million steps here.
@@ -211,7 +211,7 @@ def _student(freedom: int) -> float:
     return float(freedom**0.5 * np.tan(np.interp(LEVEL, below / below[-1], angle)))
 
 
-def _minus(first: Floats, second: Floats) -> Floats:
+def _subtract(first: Floats, second: Floats) -> Floats:
     """The difference; 0 where it is rounding."""
     import numpy as np
 
@@ -224,7 +224,7 @@ def _varies(spread: float, mean: float) -> bool:
     return spread > ROUNDING * abs(mean)
 
 
-def _p(mean: float, deviations: Floats) -> float:
+def _compute_p(mean: float, deviations: Floats) -> float:
     """Twice the share of resampled means on the other side of 0, on whichever side it is smaller; never 0.
 
     It is below 5% exactly where the 95% interval leaves out 0 (for multiples of 40 resamples).
@@ -236,19 +236,19 @@ def _p(mean: float, deviations: Floats) -> float:
     return min(1.0, 2 * (1 + beyond) / (1 + len(resampled)))
 
 
-def _effect(means: Floats) -> float | None:
+def _compute_effect(means: Floats) -> float | None:
     mean, spread = float(means.mean()), float(means.std(ddof=1)) if len(means) > 1 else 0.0
     return mean / spread if _varies(spread, mean) else None
 
 
-def _improvement(first: Floats, second: Floats) -> float:
+def _compute_improvement(first: Floats, second: Floats) -> float:
     """The probability of improvement of Agarwal et al. 2021, with examples as tasks and seeds as runs."""
     import numpy as np
 
-    return float((1 + np.sign(_minus(first[:, None], second[None, :])).mean()) / 2)
+    return float((1 + np.sign(_subtract(first[:, None], second[None, :])).mean()) / 2)
 
 
-def _holm(values: Sequence[float]) -> list[float]:
+def _adjust_by_holm(values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment."""
     adjusted, held = [0.0] * len(values), 0.0
     for number, place in enumerate(sorted(range(len(values)), key=values.__getitem__)):

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from reports.analysis import general_text
+from reports.records.details import read_details
 from reports.records.record import Record, dump
 
 _BATCH = ("batch_size", "accumulation")
@@ -107,18 +108,20 @@ def build_tables(records: Iterable[Record]) -> tuple[Table, ...]:
     tries: dict[str, list[Record]] = {}
     for record in keep_latest_records(records):
         if record.split != "test":  # the tries of a search stand for nothing but what it chose
-            tries.setdefault(_text(build_comparison_key(record)), []).append(record)
+            tries.setdefault(_to_text(build_comparison_key(record)), []).append(record)
         elif record.role == "base":
-            bases.setdefault(_text(_base_key(record)), []).append(record)
+            bases.setdefault(_to_text(_build_base_key(record)), []).append(record)
         else:
-            groups.setdefault(_text(build_comparison_key(record)), []).append(record)
+            groups.setdefault(_to_text(build_comparison_key(record)), []).append(record)
     made = [
-        dataclasses.replace(_table(group, bases.get(_text(_base_key(group[0])), [])), tries=tuple(tries.get(key, ())))
+        dataclasses.replace(
+            _build_table(group, bases.get(_to_text(_build_base_key(group[0])), [])), tries=tuple(tries.get(key, ()))
+        )
         for key, group in groups.items()
     ]
-    served = {_text(_base_key(group[0])) for group in groups.values()}
-    made += [_table([], group) for key, group in bases.items() if key not in served]
-    return tuple(sorted(made, key=lambda t: (t.records[0].model.name, t.records[0].task.name, _text(t.key))))
+    served = {_to_text(_build_base_key(group[0])) for group in groups.values()}
+    made += [_build_table([], group) for key, group in bases.items() if key not in served]
+    return tuple(sorted(made, key=lambda t: (t.records[0].model.name, t.records[0].task.name, _to_text(t.key))))
 
 
 def keep_latest_records(records: Iterable[Record]) -> list[Record]:
@@ -126,7 +129,7 @@ def keep_latest_records(records: Iterable[Record]) -> list[Record]:
     best: dict[str, Record] = {}
     for record in records:
         held = best.get(record.trial_id)
-        if held is None or _worth(record) > _worth(held):
+        if held is None or _rank_record(record) > _rank_record(held):
             best[record.trial_id] = record
     return [best[trial_id] for trial_id in sorted(best)]
 
@@ -134,7 +137,7 @@ def keep_latest_records(records: Iterable[Record]) -> list[Record]:
 def build_comparison_key(record: Record) -> dict[str, Any]:
     """Everything that must agree before two records may stand in one table."""
     return {
-        **_base_key(record),
+        **_build_base_key(record),
         "budget": dict(record.budget),
         "training": {name: record.training.get(name) for name in _BATCH},
     }
@@ -144,7 +147,7 @@ def find_differing_fields(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     """Dotted names of the fields in which keys differ."""
     flat = [flatten(key) for key in keys]
     names = dict.fromkeys(name for fields in flat for name in fields)
-    return [name for name in names if len({_text(fields.get(name)) for fields in flat}) > 1]
+    return [name for name in names if len({_to_text(fields.get(name)) for fields in flat}) > 1]
 
 
 def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -158,7 +161,7 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _base_key(record: Record) -> dict[str, Any]:
+def _build_base_key(record: Record) -> dict[str, Any]:
     # Neither budget nor batch can change what the untouched model answers; the limits can.
     model = dataclasses.asdict(record.model)
     return {
@@ -175,18 +178,23 @@ def _base_key(record: Record) -> dict[str, Any]:
     }
 
 
-def _table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
+def _build_table(records: Sequence[Record], bases: Sequence[Record]) -> Table:
     rows: dict[str, list[Record]] = {}
-    given = {variant: {_given(r) for r in records if r.variant == variant} for variant in {r.variant for r in records}}
+    given = {
+        variant: {_describe_given(r) for r in records if r.variant == variant}
+        for variant in {r.variant for r in records}
+    }
     for record in sorted(records, key=lambda r: (r.variant, r.seed, r.trial_id)):
         # The same variant may have learned from other pairs or another reward, or have another setting where it was
         # searched for twice: rows of their own, with names that differ.
         several = len(given[record.variant]) > 1
-        rows.setdefault(f"{record.variant} ({_given(record)})" if several else record.variant, []).append(record)
+        rows.setdefault(f"{record.variant} ({_describe_given(record)})" if several else record.variant, []).append(
+            record
+        )
     # Two bases in one table were made with different code; the latest is shown.
-    base = max(bases, key=lambda r: (_worth(r), r.trial_id), default=None)
-    key = build_comparison_key(records[0]) if records else _base_key(bases[0])
-    latest = tuple(_latest_code(variant, group) for variant, group in sorted(rows.items()))
+    base = max(bases, key=lambda r: (_rank_record(r), r.trial_id), default=None)
+    key = build_comparison_key(records[0]) if records else _build_base_key(bases[0])
+    latest = tuple(_keep_latest_code(variant, group) for variant, group in sorted(rows.items()))
     return drop_differing_general_text(
         Table(
             key=key,
@@ -203,55 +211,47 @@ def drop_differing_general_text(table: Table) -> Table:
         return table
     return dataclasses.replace(
         table,
-        base=table.base and _without_general_text(table.base),
-        rows=tuple(map(_without_general_text, table.rows)),
-        bases={variant: _without_general_text(row) for variant, row in table.bases.items()},
+        base=table.base and _drop_general_text(table.base),
+        rows=tuple(map(_drop_general_text, table.rows)),
+        bases={variant: _drop_general_text(row) for variant, row in table.bases.items()},
     )
 
 
-def _without_general_text(row: Row) -> Row:
+def _drop_general_text(row: Row) -> Row:
     return dataclasses.replace(row, records=tuple(map(general_text.drop_measurements, row.records)))
 
 
-def _given(record: Record) -> str:
+def _describe_given(record: Record) -> str:
     """What a trial was given besides its variant, in a few words: the setting that a search chose, reward and pairs.
 
     A learned reward is none that was given.
     """
-    reward, pairs, tuning = (record.details.get(name) for name in ("reward", "preferences", "tuning"))
-    source = pairs.get("source") if isinstance(pairs, Mapping) else None
-    chosen = tuning.get("chosen") if isinstance(tuning, Mapping) else None
-    told = [_named("reward", reward, "revision")] if _name(reward) not in ("", LEARNED) else []
-    told += [_named("pairs", source, "fingerprint")] if _name(source) else []
-    told += [f"{knob}={value}" for knob, value in sorted(chosen.items())] if isinstance(chosen, Mapping) else []
-    return ", ".join(told) or "derived pairs"
+    details = read_details(record.details)
+    reward, pairs = details.reward, details.preferences.source if details.preferences else None
+    words = [_name("reward", reward.name, reward.revision)] if reward and reward.name not in ("", LEARNED) else []
+    words += [_name("pairs", pairs.name, pairs.fingerprint)] if pairs and pairs.name else []
+    words += [f"{knob}={value}" for knob, value in sorted(details.tuning.chosen.items())] if details.tuning else []
+    return ", ".join(words) or "derived pairs"
 
 
-def _named(what: str, thing: Any, content: str) -> str:
-    known = thing.get(content)
-    return f"{what} {_name(thing)}" + (f" {str(known)[:8]}" if known else "")
+def _name(what: str, name: str, content: str | None) -> str:
+    return f"{what} {name}" + (f" {content[:8]}" if content else "")
 
 
-def _name(thing: Any) -> str:
-    """What details call a reward or a file of pairs; empty where there is none."""
-    name = thing.get("name") if isinstance(thing, Mapping) else None
-    return name if isinstance(name, str) else ""
-
-
-def _latest_code(variant: str, records: Sequence[Record]) -> Row:
+def _keep_latest_code(variant: str, records: Sequence[Record]) -> Row:
     """One record a seed: the same variant and seed come twice where the code changed in between."""
     best: dict[int, Record] = {}
     for record in records:
         held = best.get(record.seed)
-        if held is None or _worth(record) > _worth(held):
+        if held is None or _rank_record(record) > _rank_record(held):
             best[record.seed] = record
     return Row(variant, tuple(best[seed] for seed in sorted(best)))
 
 
-def _worth(record: Record) -> tuple[bool, str, str]:
+def _rank_record(record: Record) -> tuple[bool, str, str]:
     # The text decides between records that end alike, so that the order of files never does.
     return record.ok, record.finished_at or "", dump(record)
 
 
-def _text(value: Any) -> str:
+def _to_text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)

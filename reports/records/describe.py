@@ -77,7 +77,8 @@ records of versions 1 to {SCHEMA_VERSION} can be read.
 
 DETAILS_SECTION = """### Details
 
-Topics under `details` that the harness and its own methods use.
+Topics under `details` that the harness and its own methods use. Reports read some of them; `reports/records/details.py`
+has the types of those.
 """
 
 METRICS_SECTION = """## Metrics

@@ -277,14 +277,14 @@ _LEARNING_CURVES = (
         "time to quality",
         "s",
         "lower",
-        "training time, evaluations left out, at the first point of the learning curve with the ROUGE-L aimed at",
+        "training time, evaluations left out, at the first point of the learning curve that reaches the target ROUGE-L",
     ),
     Metric(
         "tokens_to_quality",
         "tokens to quality",
         "tokens",
         "lower",
-        "training tokens at the first point of the learning curve with the ROUGE-L aimed at",
+        "training tokens at the first point of the learning curve that reaches the target ROUGE-L",
     ),
 )
 
@@ -302,7 +302,7 @@ RESERVED = frozenset({"gain"})
 
 
 def collect_metrics(records: Iterable[DeclaresMetrics]) -> Mapping[str, Metric]:
-    """`METRICS`, and after them what the records declare besides; of two that say different things the first counts."""
+    """`METRICS`, and after them what the records declare besides; if two declare the same name, the first counts."""
     found = dict(METRICS)
     for record in records:
         for name, metric in record.declared.items():

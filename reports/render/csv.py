@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _FORMULA = re.compile(
     r"[\t\r\n]|[\s\0-\x20\x7f-\xa0\xad\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff]*[=+\-@＝＋－＠﹦﹢﹣﹫−]"
 )
-"""A text cell that begins so would be run as a formula by some spreadsheet; blanks and unseen signs may come first."""
+"""Some spreadsheets would run a text cell that begins so as a formula; invisible characters may come first."""
 _LINE_END = re.compile(r"\r\n?")
 
 

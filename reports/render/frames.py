@@ -32,15 +32,19 @@ _LARGEST = 2**63 - 1
 
 def build_leaderboard_frame(standings: Sequence[Standing]) -> DataFrame:
     """One line a variant and table, in the order of the leaderboard; metrics are means over seeds."""
-    names = _names([record for standing in standings for record in standing.table.records])
+    names = _choose_metrics([record for standing in standings for record in standing.table.records])
     return _build_frame(
-        [_row(n, standing, place, names) for n, standing in enumerate(standings, start=1) for place in standing.places]
+        [
+            _build_row(n, standing, place, names)
+            for n, standing in enumerate(standings, start=1)
+            for place in standing.places
+        ]
     )
 
 
 def build_differences_frame(standings: Sequence[Standing]) -> DataFrame:
     """Every pair of every table, in the primary metric: differences, intervals and p-values."""
-    lines = [line for number, standing in enumerate(standings, start=1) for line in _pairs(number, standing)]
+    lines = [line for number, standing in enumerate(standings, start=1) for line in _build_pairs(number, standing)]
     return _build_frame(lines, DIFFERENCES)
 
 
@@ -49,18 +53,18 @@ def build_records_frame(trials: Sequence[Record]) -> DataFrame:
 
     Of curves only the length is given, and of the examples' scores nothing; the record has them.
     """
-    names = _names(trials)
-    return _build_frame([_flat(record, names) for record in trials])
+    names = _choose_metrics(trials)
+    return _build_frame([_flatten_record(record, names) for record in trials])
 
 
-def _names(trials: Sequence[Record]) -> list[str]:
+def _choose_metrics(trials: Sequence[Record]) -> list[str]:
     """Metrics with a column: those that every method can have, and of the others those that a trial has."""
     had = {name for record in trials for name, value in record.metrics.items() if value is not None}
     always = METRICS.keys() - PREFERENCE_LEARNING - LEARNING_CURVES
     return [name for name in collect_metrics(trials) if name in always or name in had]
 
 
-def _row(number: int, standing: Standing, place: Place, names: Sequence[str]) -> dict[str, Any]:
+def _build_row(number: int, standing: Standing, place: Place, names: Sequence[str]) -> dict[str, Any]:
     row = place.row
     record = row.records[0]
     fixed = {
@@ -74,7 +78,7 @@ def _row(number: int, standing: Standing, place: Place, names: Sequence[str]) ->
         "status": "ok" if row.ok else row.failed[-1].status,
         "gain_rougeL": place.gain,
         **{name: row.mean(name) for name in names if name in METRICS},
-        **{f"{name}_{end}": value for name in names for end, value in _spread(standing, row, name).items()},
+        **{f"{name}_{end}": value for name in names for end, value in _build_spread(standing, row, name).items()},
         "model": record.model.name,
         "model_revision": record.model.revision,
         "dtype": record.model.dtype,
@@ -93,7 +97,7 @@ def _row(number: int, standing: Standing, place: Place, names: Sequence[str]) ->
     return fixed | {f"metrics.{name}" if name in fixed else name: row.mean(name) for name in others}
 
 
-def _pairs(number: int, standing: Standing) -> Iterator[dict[str, object]]:
+def _build_pairs(number: int, standing: Standing) -> Iterator[dict[str, object]]:
     for (first, second), found in standing.differences.items():
         yield {
             "table": number,
@@ -115,23 +119,23 @@ def _pairs(number: int, standing: Standing) -> Iterator[dict[str, object]]:
         }
 
 
-def _spread(standing: Standing, row: Row, name: str) -> dict[str, float]:
+def _build_spread(standing: Standing, row: Row, name: str) -> dict[str, float]:
     found = standing.interval(row, name)
     if found is None:
         return {}
     return {"low": found.low, "high": found.high} | ({} if found.deviation is None else {"deviation": found.deviation})
 
 
-def _flat(record: Record, names: Sequence[str]) -> dict[str, Any]:
+def _flatten_record(record: Record, names: Sequence[str]) -> dict[str, Any]:
     lengths = {name: len(getattr(record, name)) for name in ("curve", "learning_curve")}
     fields = dataclasses.asdict(dataclasses.replace(record, curve=(), learning_curve=(), scores={})) | lengths
     del fields["scores"]
-    fields["details"] = {name: _without_curve(value) for name, value in record.details.items()}
+    fields["details"] = {name: _shorten_curve(value) for name, value in record.details.items()}
     fields["metrics"] = {name: record.metrics.get(name) for name in dict.fromkeys([*names, *record.metrics])}
     return flatten(fields)
 
 
-def _without_curve(value: Any) -> Any:
+def _shorten_curve(value: Any) -> Any:
     curve = value.get("curve") if isinstance(value, Mapping) else None
     return {**value, "curve": len(curve)} if isinstance(curve, list | tuple) else value
 

@@ -18,7 +18,7 @@ def render_markdown(sections: Sequence[Section]) -> str:
     """The whole file, with a newline at its end."""
     blocks = [f"# {TITLE}"]
     for section in sections:
-        blocks += _section(section)
+        blocks += _render_section(section)
     return "\n\n".join(blocks) + "\n"
 
 
@@ -35,71 +35,74 @@ def render_summary(section: Section) -> str:
         tuple(grid.right[column] for column in chosen),
         tuple(tuple(row[column] for column in chosen) for row in grid.rows),
     )
-    return f"{replace_hidden(section.heading)}: {replace_hidden(section.answer)}\n\n{_table(narrow)}"
+    return f"{replace_hidden(section.heading)}: {replace_hidden(section.answer)}\n\n{_render_table(narrow)}"
 
 
-def _section(section: Section) -> list[str]:
-    blocks = [f"## {_inline(section.heading)}", _inline(section.answer)]
-    blocks += [f"> {_block(note)}" for note in section.notes]
-    blocks += ["### What was compared", "\n".join(f"- {label}: {_inline(text)}" for label, text in section.facts)]
-    blocks += ["### Ranking", _table(section.ranking)]
-    blocks += [_block(note) for note in section.footnotes]
+def _render_section(section: Section) -> list[str]:
+    blocks = [f"## {_render_inline(section.heading)}", _render_inline(section.answer)]
+    blocks += [f"> {_render_block(note)}" for note in section.notes]
+    blocks += [
+        "### What was compared",
+        "\n".join(f"- {label}: {_render_inline(text)}" for label, text in section.facts),
+    ]
+    blocks += ["### Ranking", _render_table(section.ranking)]
+    blocks += [_render_block(note) for note in section.footnotes]
     for chapter in section.chapters:
-        blocks += _chapter(chapter)
+        blocks += _render_chapter(chapter)
     if section.failures:
-        blocks += ["### What failed, and why", _table(section.failures)]
+        blocks += ["### What failed, and why", _render_table(section.failures)]
     if section.settings:
-        blocks += ["### Settings that differ", _table(section.settings)]
+        blocks += ["### Settings that differ", _render_table(section.settings)]
     if section.warnings:
-        blocks += ["### Warnings", "\n".join(f"- {_block(warning)}" for warning in section.warnings)]
+        blocks += ["### Warnings", "\n".join(f"- {_render_block(warning)}" for warning in section.warnings)]
     return blocks
 
 
-def _chapter(chapter: Chapter) -> list[str]:
+def _render_chapter(chapter: Chapter) -> list[str]:
     blocks = [f"### {chapter.heading}"]
     if chapter.points:
-        blocks.append("\n".join(f"- {_block(point)}" for point in chapter.points))
+        blocks.append("\n".join(f"- {_render_block(point)}" for point in chapter.points))
     for heading, grid in chapter.grids:
-        blocks += [*_heading(heading), _table(grid)]
-    blocks += [_block(note) for note in chapter.footnotes]
+        blocks += [*_render_heading(heading), _render_table(grid)]
+    blocks += [_render_block(note) for note in chapter.footnotes]
     for figure in chapter.figures:
-        text = _inline(figure.plot.description).replace("[", "\\[").replace("]", "\\]")
-        blocks += [*_heading(figure.heading), f"![{text}]({figure.file})", _inline(figure.caption)]
+        text = _render_inline(figure.plot.description).replace("[", "\\[").replace("]", "\\]")
+        blocks += [*_render_heading(figure.heading), f"![{text}]({figure.file})", _render_inline(figure.caption)]
     return [block for block in blocks if block]
 
 
-def _heading(text: str) -> list[str]:
+def _render_heading(text: str) -> list[str]:
     return [f"#### {text}"] if text else []
 
 
-def _table(grid: Grid) -> str:
-    rows = [[_cell(text) for text in row] for row in grid.rows]
+def _render_table(grid: Grid) -> str:
+    rows = [[_render_cell(text) for text in row] for row in grid.rows]
     for row, strong in zip(rows, grid.emphasised, strict=False):
         if strong:
             row[1] = f"**{row[1]}**"
-    lines = [[_cell(text) for text in grid.header], *rows]
+    lines = [[_render_cell(text) for text in grid.header], *rows]
     widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(grid.header))]
     rule = ["-" * (width - 1) + ":" if right else "-" * width for width, right in zip(widths, grid.right, strict=True)]
-    return "\n".join("| " + " | ".join(_padded(line, widths, grid.right)) + " |" for line in [lines[0], rule, *rows])
+    return "\n".join("| " + " | ".join(_pad(line, widths, grid.right)) + " |" for line in [lines[0], rule, *rows])
 
 
-def _padded(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
+def _pad(line: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> list[str]:
     return [
         text.rjust(width) if to_right else text.ljust(width)
         for text, width, to_right in zip(line, widths, right, strict=True)
     ]
 
 
-def _cell(text: str) -> str:
-    return _inline(text).replace("|", "\\|")
+def _render_cell(text: str) -> str:
+    return _render_inline(text).replace("|", "\\|")
 
 
-def _block(text: str) -> str:
+def _render_block(text: str) -> str:
     """A line of its own that is a paragraph, whatever it begins with."""
-    return _OPENING.sub(r"\1\\", _inline(text))
+    return _OPENING.sub(r"\1\\", _render_inline(text))
 
 
-def _inline(text: str) -> str:
+def _render_inline(text: str) -> str:
     """One line that is shown as it is: messages come from libraries and data, and may hold markup."""
     line = replace_hidden(" ".join(text.split()))
     for mark in ("\\", "`", "*", "<"):

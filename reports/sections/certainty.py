@@ -64,7 +64,7 @@ def describe_quality_difference(first: str, second: str, difference: Difference 
 def describe_cost_difference(first: Row, second: Row, metric: Metric) -> str:
     """Whether a method took less than another with every seed."""
     ours, theirs = first.values(metric.name), second.values(metric.name)
-    spans = f"{_span(ours, metric)} against {_span(theirs, metric)} of {second.variant}"
+    spans = f"{_format_range(ours, metric)} against {_format_range(theirs, metric)} of {second.variant}"
     if len(ours) < 2 or len(theirs) < 2:
         return f"one seed only: {metric.title} {spans}; another run may differ."
     if max(ours) < min(theirs):
@@ -72,6 +72,6 @@ def describe_cost_difference(first: Row, second: Row, metric: Metric) -> str:
     return f"the seeds overlap: {metric.title} {spans}. Either may be the cheaper one."
 
 
-def _span(values: Sequence[float], metric: Metric) -> str:
+def _format_range(values: Sequence[float], metric: Metric) -> str:
     ends = dict.fromkeys(format_value(value, metric.unit) for value in (min(values), max(values)))
     return " to ".join(ends)

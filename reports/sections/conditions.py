@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from reports.analysis.tables import Table
 from reports.format import format_value
+from reports.records.details import read_details
 from reports.records.record import Record
 
 _SPLITS = ("train", "validation", "test")
@@ -25,17 +26,17 @@ def list_conditions(table: Table) -> tuple[tuple[str, str], ...]:
         return tuple((label, " · ".join(dict.fromkeys(told))) for label, told in texts.items())
     record = next((r for r in table.records if r.role != "base"), table.records[0])
     pairs = (
-        ("Model", _model(table)),
-        ("Data", _data(record)),
-        ("Examples cut", _cut(table)),
-        ("Budget", _budget(record)),
-        ("Token limits", _limits(record)),
-        ("Decoding", _decoding(record)),
+        ("Model", _describe_model(table)),
+        ("Data", _describe_data(record)),
+        ("Examples cut", _describe_cut(table)),
+        ("Budget", _describe_budget(record)),
+        ("Token limits", _describe_limits(record)),
+        ("Decoding", _describe_decoding(record)),
         ("Seeds", ", ".join(str(seed) for seed in table.seeds)),
-        ("Time", _time(table)),
-        ("Hardware", _hardware(record)),
-        ("Versions", _versions(record)),
-        ("Code", _code(record)),
+        ("Time", _describe_time(table)),
+        ("Hardware", _describe_hardware(record)),
+        ("Versions", _describe_versions(record)),
+        ("Code", _describe_code(record)),
     )
     return tuple((label, text) for label, text in pairs if text)
 
@@ -53,7 +54,7 @@ def count_examples_seen(records: Sequence[Record], split: str) -> int:
     return max((record.task.examples.get(split, 0) for record in records), default=0)
 
 
-def _model(table: Table) -> str:
+def _describe_model(table: Table) -> str:
     model = table.records[0].model
     parameters = next((r.model.parameters for r in table.records if r.role == "base" and r.model.parameters), None)
     parts = [
@@ -65,14 +66,14 @@ def _model(table: Table) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _data(record: Record) -> str:
+def _describe_data(record: Record) -> str:
     task = record.task
     sizes = ", ".join(f"{task.examples[split]:,} {split}" for split in _SPLITS if split in task.examples)
     unusable = f"; {task.unusable:,} row{'s' * (task.unusable != 1)} could not be used" if task.unusable else ""
     return f"{task.name}: {sizes}; fingerprint {task.fingerprint[:12]}{unusable}"
 
 
-def _cut(table: Table) -> str:
+def _describe_cut(table: Table) -> str:
     done = [record for record in table.records if record.ok]
     cut = {split: count for split, count in count_cut_examples(done).items() if count_examples_seen(done, split)}
     if not any(cut.values()):
@@ -82,7 +83,7 @@ def _cut(table: Table) -> str:
     )
 
 
-def _budget(record: Record) -> str:
+def _describe_budget(record: Record) -> str:
     unit, amount = record.budget.get("unit"), record.budget.get("amount")
     if unit is None or amount is None:
         return ""
@@ -92,7 +93,7 @@ def _budget(record: Record) -> str:
     return f"{amount:g} {unit if amount != 1 else str(unit).rstrip('s')}{effective}{_ALIKE}"
 
 
-def _time(table: Table) -> str:
+def _describe_time(table: Table) -> str:
     """What all trials took one after another, as far as their records say."""
     told, searches = (
         math.fsum(record.metrics.get("total_seconds") or 0.0 for record in records)
@@ -104,17 +105,17 @@ def _time(table: Table) -> str:
     return f"{format_value(told, 's')} in {len(table.records) + len(table.tries)} trials{share}"
 
 
-def _limits(record: Record) -> str:
+def _describe_limits(record: Record) -> str:
     return f"{record.training.get('input_tokens')} input, {record.training.get('target_tokens')} target"
 
 
-def _decoding(record: Record) -> str:
+def _describe_decoding(record: Record) -> str:
     decoding = record.decoding
     how = "greedy" if not decoding.get("do_sample") and decoding.get("num_beams") == 1 else f"{dict(decoding)}"
     return f"{how}, at most {decoding.get('max_new_tokens')} tokens, batches of {decoding.get('batch_size')}"
 
 
-def _hardware(record: Record) -> str:
+def _describe_hardware(record: Record) -> str:
     hardware = record.environment.hardware
     devices = [
         f"{device.get('name')}" + (f" {format_value(device['bytes'], 'bytes')}" if device.get("bytes") else "")
@@ -130,11 +131,11 @@ def _hardware(record: Record) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _versions(record: Record) -> str:
+def _describe_versions(record: Record) -> str:
     return ", ".join(f"{name} {version}" for name, version in sorted(record.environment.versions.items()) if version)
 
 
-def _code(record: Record) -> str:
+def _describe_code(record: Record) -> str:
     code = record.environment.code
     commit = code.get("commit")
     if commit:
@@ -143,13 +144,13 @@ def _code(record: Record) -> str:
 
 
 def describe_smaller_batches(record: Record) -> str | None:
-    """A sentence where a trial was done with smaller batches than asked for, for want of memory."""
-    told = record.details.get("smaller_batches")
-    used = told.get("used") if isinstance(told, Mapping) else None
-    if not isinstance(used, Mapping):
+    """A sentence where a trial was done with smaller batches than asked for, because memory ran out."""
+    smaller = read_details(record.details).smaller_batches
+    if smaller is None:
         return None
-    batch, accumulation = used.get("batch_size"), used.get("accumulation")
+    used = smaller.used
     return (
         f"{record.variant} seed {record.seed} ran out of memory with the batches asked for; it was done with batches "
-        f"of {batch} × {accumulation} accumulated in training and of {used.get('eval_batch_size')} in evaluation."
+        f"of {used.batch_size} × {used.accumulation} accumulated in training and of {used.eval_batch_size} in "
+        "evaluation."
     )

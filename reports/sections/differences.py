@@ -21,36 +21,35 @@ def build_chapter(standing: Standing, metrics: Sequence[Metric]) -> Chapter | No
     """Sentences for neighbours, probabilities of improvement, and intervals of these metrics."""
     if standing.table.parts:  # of rows that cannot be compared there is nothing to say
         return None
-    rows = _by_score(standing)
-    said = (_sentence(standing, a, b) for a, b in itertools.pairwise(rows))
+    rows = _sort_by_score(standing)
+    said = (_describe_pair(standing, a, b) for a, b in itertools.pairwise(rows))
     points = tuple(point for point in said if point)
     grids = [
         (heading, grid)
-        for heading, grid in (_matrix(standing, rows), _intervals(standing, metrics))
+        for heading, grid in (_build_matrix(standing, rows), _build_intervals(standing, metrics))
         if grid is not None
     ]
     if not (points or grids):
         return None
-    return Chapter("Are the differences real?", points, tuple(grids), _footnotes(standing, bool(points)))
+    return Chapter("Are the differences real?", points, tuple(grids), _list_footnotes(standing, bool(points)))
 
 
-def _by_score(standing: Standing) -> list[Row]:
+def _sort_by_score(standing: Standing) -> list[Row]:
     """Candidates and the base, the highest mean first."""
     rows = [place.row for place in standing.places if place.rank is not None or place.row.role == "base"]
     scored = [(mean, row) for row in rows if (mean := row.mean(PRIMARY)) is not None]
     return [row for _, row in sorted(scored, key=lambda pair: (-pair[0], pair[1].variant))]
 
 
-def _sentence(standing: Standing, better: Row, worse: Row) -> str | None:
+def _describe_pair(standing: Standing, better: Row, worse: Row) -> str | None:
     found = standing.difference(better.variant, worse.variant)
     if found is None:
         return None
     if found.interval.mean < 0:  # its mean is higher over other seeds than the two have in common
         better, worse, found = worse, better, found.turned()
     interval, title = found.interval, METRICS[PRIMARY].title
-    amount = (
-        f"{interval.mean:.3f} {title} (95% interval {interval.low:.3f} to {interval.high:.3f}; {_p(found.p_shown)})"
-    )
+    ends = f"95% interval {interval.low:.3f} to {interval.high:.3f}"
+    amount = f"{interval.mean:.3f} {title} ({ends}; {_format_p(found.p_shown)})"
     pair = f"{better.variant} and {worse.variant}"
     if found.methods_differ:
         return (
@@ -70,35 +69,37 @@ def _sentence(standing: Standing, better: Row, worse: Row) -> str | None:
     return f"{pair}: with one seed, not even these two trained models are significantly different: {amount}."
 
 
-def _p(value: float) -> str:
+def _format_p(value: float) -> str:
     return f"p = {value:.2g}" if value >= 0.001 else "p < 0.001"
 
 
-def _matrix(standing: Standing, rows: Sequence[Row]) -> tuple[str, Grid | None]:
+def _build_matrix(standing: Standing, rows: Sequence[Row]) -> tuple[str, Grid | None]:
     heading = "Probability of improvement"
     compared = {name for pair in standing.differences for name in pair}
     rows = [row for row in rows if row.variant in compared]
     if not 2 <= len(rows) <= _MANY:
         return heading, None
-    body = [(row.variant, *(_chance(standing, row, other) for other in rows)) for row in rows]
+    body = [(row.variant, *(_format_improvement(standing, row, other) for other in rows)) for row in rows]
     header = ("over", *(row.variant for row in rows))
     return heading, Grid(header, (False, *(True for _ in rows)), tuple(body))
 
 
-def _chance(standing: Standing, row: Row, other: Row) -> str:
+def _format_improvement(standing: Standing, row: Row, other: Row) -> str:
     found = standing.difference(row.variant, other.variant)
     if found is None:
         return "" if row is not other else "·"
     return f"{found.improvement:.2f}{'*' if found.methods_differ else ''}"
 
 
-def _intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
+def _build_intervals(standing: Standing, metrics: Sequence[Metric]) -> tuple[str, Grid | None]:
     rows = [row for row in standing.table.all_rows if row.ok]
     columns = [(metric, {row.variant: standing.interval(row, metric.name) for row in rows}) for metric in metrics]
     columns = [(metric, found) for metric, found in columns if any(found.values())]
     if not columns:
         return "", None
-    body = [(row.variant, *(_cell(row, found[row.variant], metric) for metric, found in columns)) for row in rows]
+    body = [
+        (row.variant, *(_format_cell(row, found[row.variant], metric) for metric, found in columns)) for row in rows
+    ]
     header = ("method", *(metric.title for metric, _ in columns))
     return "Means, deviations and intervals", Grid(header, (False, *(True for _ in columns)), tuple(body))
 
@@ -108,7 +109,7 @@ def describe_scope(found: Interval) -> str:
     return " (examples)" if found.seeds < 2 else ""
 
 
-def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
+def _format_cell(row: Row, found: Interval | None, metric: Metric) -> str:
     if found is None:
         return format_value(row.mean(metric.name), metric.unit)
     deviation = "" if found.deviation is None else f" ± {format_value(found.deviation, metric.unit).lstrip('+')}"
@@ -116,7 +117,7 @@ def _cell(row: Row, found: Interval | None, metric: Metric) -> str:
     return f"{format_value(found.mean, metric.unit)}{deviation} [{low}, {high}]{describe_scope(found)}"
 
 
-def _footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
+def _list_footnotes(standing: Standing, compared: bool) -> tuple[str, ...]:
     pairs, notes = len(standing.differences), []
     if compared:
         several = any(found.interval.seeds > 1 for found in standing.differences.values())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from reports.analysis.tables import Row
 from reports.format import format_value
+from reports.records.details import CurveDetails, read_details
 from reports.records.metrics import METRICS, PRIMARY
 from reports.records.record import Record
 from reports.sections.chapter import Chapter, Figure
@@ -20,26 +20,28 @@ _SCALES = ((1e9, " (billions)"), (1e6, " (millions)"), (1e3, " (thousands)"), (1
 
 def build_chapter(rows: Sequence[Row], file: str) -> Chapter | None:
     """On those rows which have learning curves, `None` where none has; `file` is the plot's."""
-    curved = [row for row in rows if any(map(_points, row.ok))]
+    curved = [row for row in rows if any(map(_find_points, row.ok))]
     if not curved:
         return None
-    grids = (("", _grid(curved)),)
-    return Chapter("Learning curves", grids=grids, footnotes=_footnotes(curved), figures=(_figure(curved, file),))
+    grids = (("", _build_grid(curved)),)
+    return Chapter(
+        "Learning curves", grids=grids, footnotes=_list_footnotes(curved), figures=(_build_figure(curved, file),)
+    )
 
 
-def _points(record: Record) -> list[Mapping[str, float]]:
+def _find_points(record: Record) -> list[Mapping[str, float]]:
     """The points of a curve that can be drawn."""
     names = ("step", "tokens", PRIMARY)
     found = [{name: point.get(name) for name in names} for point in record.learning_curve]
     return [{n: v for n, v in p.items() if is_drawable(v)} for p in found if all(map(is_drawable, p.values()))]
 
 
-def _figure(rows: Sequence[Row], file: str) -> Figure:
-    lines = {row.variant: _mean_curve(row) for row in rows}
+def _build_figure(rows: Sequence[Row], file: str) -> Figure:
+    lines = {row.variant: _average_curves(row) for row in rows}
     most = max(x for line in lines.values() for x, _ in line)
     scale, said = next((scale, said) for scale, said in _SCALES if most >= scale or scale == 1)
     series = tuple(Series(name, tuple((x / scale, y) for x, y in line)) for name, line in lines.items())
-    told = [_told(name, line) for name, line in lines.items()]
+    told = [_describe_line(name, line) for name, line in lines.items()]
     panel = Panel("Quality while training", "ROUGE-L (validation)", series)
     caption = "ROUGE-L on validation examples against training tokens."
     if any(len(row.ok) > 1 for row in rows):
@@ -49,43 +51,43 @@ def _figure(rows: Sequence[Row], file: str) -> Figure:
     return Figure("", plot, file, caption)
 
 
-def _mean_curve(row: Row) -> list[Point]:
+def _average_curves(row: Row) -> list[Point]:
     """Of the first points of the seeds the mean, of the second ones, and so on as far as all seeds go."""
-    curves = [[(p["tokens"], p[PRIMARY]) for p in points] for record in row.ok if (points := _points(record))]
+    curves = [[(p["tokens"], p[PRIMARY]) for p in points] for record in row.ok if (points := _find_points(record))]
     return [
         (statistics.fmean(x for x, _ in points), statistics.fmean(y for _, y in points))
         for points in zip(*curves, strict=False)
     ]
 
 
-def _told(name: str, line: Sequence[Point]) -> str:
+def _describe_line(name: str, line: Sequence[Point]) -> str:
     (first, start), (last, end) = line[0], line[-1]
     return f"{name}: from {start:.3f} at {first:,.0f} tokens to {end:.3f} at {last:,.0f}."
 
 
-def _grid(rows: Sequence[Row]) -> Grid:
+def _build_grid(rows: Sequence[Row]) -> Grid:
     aimed = any(name in record.metrics for row in rows for record in row.ok for name in _TARGETS)
     targets = [METRICS[name].title for name in _TARGETS] if aimed else []
-    header = ("method", "points", "best ROUGE-L", "at step", *(["ROUGE-L aimed at"] if aimed else []), *targets)
-    return Grid(header, (False, *(True for _ in header[1:])), tuple(_line(row, aimed=aimed) for row in rows))
+    header = ("method", "points", "best ROUGE-L", "at step", *(["target ROUGE-L"] if aimed else []), *targets)
+    return Grid(header, (False, *(True for _ in header[1:])), tuple(_build_line(row, aimed=aimed) for row in rows))
 
 
-def _line(row: Row, *, aimed: bool) -> tuple[str, ...]:
-    curves = [points for record in row.ok if (points := _points(record))]
+def _build_line(row: Row, *, aimed: bool) -> tuple[str, ...]:
+    curves = [points for record in row.ok if (points := _find_points(record))]
     best = [max(points, key=lambda point: point[PRIMARY]) for points in curves]
     cells = (
         row.variant,
-        _span([len(points) for points in curves]),
+        _format_range([len(points) for points in curves]),
         format_value(statistics.fmean(point[PRIMARY] for point in best), "score"),
-        _span([point["step"] for point in best]),
+        _format_range([point["step"] for point in best]),
     )
     if not aimed:
         return cells
-    wanted = [value for record in row.ok if is_drawable(value := _told_of(record, "target_quality"))]
-    return (*cells, _span(wanted), *(_reached(row, name) for name in _TARGETS))
+    wanted = [value for record in row.ok if (value := _read_curve(record).target_quality) is not None]
+    return (*cells, _format_range(wanted), *(_describe_target(row, name) for name in _TARGETS))
 
 
-def _reached(row: Row, name: str) -> str:
+def _describe_target(row: Row, name: str) -> str:
     """The mean over the seeds that got there, and how many did where not all of them."""
     asked, values = sum(name in record.metrics for record in row.ok), row.values(name)
     if not asked:
@@ -96,22 +98,21 @@ def _reached(row: Row, name: str) -> str:
     return format_value(statistics.fmean(values), METRICS[name].unit) + some
 
 
-def _span(values: Sequence[float]) -> str:
+def _format_range(values: Sequence[float]) -> str:
     """One value, or the smallest and the largest."""
     return " to ".join(f"{value:g}" for value in sorted({min(values), max(values)})) if values else ""
 
 
-def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
-    examples = [n for row in rows for record in row.ok if is_drawable(n := _told_of(record, "examples"))]
-    first = f"the first {_span(examples)}" if examples else "the first"
+def _list_footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
+    examples = [n for row in rows for record in row.ok if (n := _read_curve(record).examples) is not None]
+    first = f"the first {_format_range(examples)}" if examples else "the first"
     return (
-        f"Measured on {first} validation examples, which are none of the test split; the time of these evaluations is "
-        "no train time.",
+        f"Measured on {first} validation examples, none of which is in the test split; the time of these evaluations "
+        "is not counted as train time.",
         *(["Best: the mean over seeds of each seed's best point."] if any(len(row.ok) > 1 for row in rows) else []),
     )
 
 
-def _told_of(record: Record, name: str) -> Any:
-    """What the record's details say of its curve; of another shape they are not read."""
-    told = record.details.get("learning_curve")
-    return told.get(name) if isinstance(told, Mapping) else None
+def _read_curve(record: Record) -> CurveDetails:
+    """What was asked for, as far as the record says."""
+    return read_details(record.details).learning_curve or CurveDetails()

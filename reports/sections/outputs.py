@@ -28,10 +28,10 @@ def build_chapter(rows: Sequence[Row]) -> Chapter | None:
     if not shown:
         return None
     body = tuple((row.variant, *(format_value(row.mean(name), METRICS[name].unit) for name in NAMES)) for row in shown)
-    grid = Grid(("method", *(_head(name) for name in NAMES)), (False, *(True for _ in NAMES)), body)
+    grid = Grid(("method", *(_format_head(name) for name in NAMES)), (False, *(True for _ in NAMES)), body)
     return Chapter("Outputs", grids=(("", grid),), footnotes=(NOTE,))
 
 
-def _head(name: str) -> str:
+def _format_head(name: str) -> str:
     metric = METRICS[name]
     return f"{metric.title} (%)" if metric.unit == "%" else metric.title

@@ -50,7 +50,7 @@ COLUMNS = (
     "energy_joules",
     "cost",
 )
-"""Metrics of the ranked table, in order; a column that nobody measured is named below the table instead."""
+"""Metrics of the ranked table, in order; a column without any value is named below the table instead."""
 _TITLES = {GAIN: "gain in ROUGE-L", INTERVAL: "95% interval"}
 _FEW = 3
 """Rows that may all be printed as the best ones; of more, only as many as half of all."""
@@ -83,17 +83,17 @@ def build_sections(standings: Sequence[Standing], traded: Sequence[Metric] | Non
     """
     count = len(standings)
     differing = differing_fields([standing.table.key for standing in standings]) if count > 1 else []
-    return tuple(_section(standing, n, count, differing, traded) for n, standing in enumerate(standings, start=1))
+    return tuple(_build_section(standing, n, count, differing, traded) for n, standing in enumerate(standings, start=1))
 
 
-def _section(
+def _build_section(
     standing: Standing, number: int, of: int, differing: Sequence[str], traded: Sequence[Metric] | None
 ) -> Section:
     table, order, metrics = standing.table, standing.places, standing.metrics
     first = [part.records[0] for part in table.parts or (table,)]
     heading = ", ".join(dict.fromkeys(f"{record.model.name} on {record.task.name}" for record in first))
     rows = [place.row for place in order]
-    names = [name for name in _columns(metrics) if _measured(name, order)]
+    names = [name for name in _list_columns(metrics) if _is_measured(name, order)]
     notes = [note for record in first for note in (record.model.note, record.task.note) if note]
     notes += preference_learning.list_notes(rows)
     if of > 1:
@@ -104,17 +104,17 @@ def _section(
         answer=" ".join(filter(None, (mixed.describe_mixture(table), summary.summarize(standing)))),
         notes=tuple(dict.fromkeys(notes)),
         facts=conditions.list_conditions(table),
-        ranking=_ranking(standing, names),
+        ranking=_build_ranking(standing, names),
         bars=tuple(place.row.mean(PRIMARY) for place in order),
-        footnotes=_footnotes(standing, names),
-        chapters=_chapters(standing, names, traded, "" if of == 1 else f"-{number}"),
-        failures=_failures(table),
+        footnotes=_list_footnotes(standing, names),
+        chapters=_build_chapters(standing, names, traded, "" if of == 1 else f"-{number}"),
+        failures=_build_failures(table),
         settings=settings.build_settings_grid(table),
-        warnings=(*preference_learning.list_warnings(rows), *tuning.list_warnings(rows), *_warnings(table)),
+        warnings=(*preference_learning.list_warnings(rows), *tuning.list_warnings(rows), *_list_warnings(table)),
     )
 
 
-def _chapters(
+def _build_chapters(
     standing: Standing,
     names: Sequence[str],
     traded: Sequence[Metric] | None,
@@ -134,17 +134,17 @@ def _chapters(
     return tuple(part for part in parts if part is not None)
 
 
-def _measured(name: str, order: Sequence[Place]) -> bool:
-    return any(_number(place, name) is not None for place in order)
+def _is_measured(name: str, order: Sequence[Place]) -> bool:
+    return any(_find_number(place, name) is not None for place in order)
 
 
-def _columns(metrics: Mapping[str, Metric]) -> list[str]:
+def _list_columns(metrics: Mapping[str, Metric]) -> list[str]:
     """`COLUMNS`, with the metrics that do not come with every run after ROUGE."""
     after = COLUMNS.index("rougeLsum") + 1
     return [*COLUMNS[:after], *(name for name in metrics if name not in METRICS), *COLUMNS[after:]]
 
 
-def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
+def _build_ranking(standing: Standing, names: Sequence[str]) -> Grid:
     table, order, metrics = standing.table, standing.places, standing.metrics
     titles = [_TITLES.get(name) or metrics[name].title for name in names]
     if INTERVAL in names and len(table.seeds) < 2:
@@ -155,15 +155,16 @@ def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
         best = best[:1]  # where nearly all are first, that says nothing
     rows = []
     for place in order:
-        cells = [_cell(standing, place, name) for name in names]
-        rows.append((_rank(table, place), place.row.variant, summary.count_seeds(place.row), *cells))
+        cells = [_format_cell(standing, place, name) for name in names]
+        rows.append((_format_rank(table, place), place.row.variant, summary.count_seeds(place.row), *cells))
     return Grid(
         header,
         (True, False, *(True for _ in header[2:])),
         tuple(rows),
         emphasised=tuple(place in best for place in order),
         values=tuple(
-            (place.rank, None, len(place.row.ok) or None, *(_number(place, name) for name in names)) for place in order
+            (place.rank, None, len(place.row.ok) or None, *(_find_number(place, name) for name in names))
+            for place in order
         ),
         lower_is_better=(
             True,
@@ -174,13 +175,13 @@ def _ranking(standing: Standing, names: Sequence[str]) -> Grid:
     )
 
 
-def _number(place: Place, name: str) -> float | None:
+def _find_number(place: Place, name: str) -> float | None:
     if name == INTERVAL:
         return place.row.mean(PRIMARY) if place.row.scores(PRIMARY) else None
     return place.gain if name == GAIN else place.row.mean(name)
 
 
-def _rank(table: Table, place: Place) -> str:
+def _format_rank(table: Table, place: Place) -> str:
     if place.rank is not None:
         return "–" if table.parts else str(place.rank)
     if place.row.role != "candidate":
@@ -188,7 +189,7 @@ def _rank(table: Table, place: Place) -> str:
     return place.row.failed[-1].status if place.row.failed else "not measured"
 
 
-def _cell(standing: Standing, place: Place, name: str) -> str:
+def _format_cell(standing: Standing, place: Place, name: str) -> str:
     if name == GAIN:
         return format_gain(place.gain)
     if name == INTERVAL:
@@ -199,13 +200,15 @@ def _cell(standing: Standing, place: Place, name: str) -> str:
     return text if deviation is None else f"{text} ± {deviation:.3f}"
 
 
-def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
+def _list_footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
     table, metrics = standing.table, standing.metrics
     more = [name for name in names if name not in METRICS and name in metrics]
     notes = [f"{metrics[name].title}: {metrics[name].formula}." for name in more]
     absent = [name for name in COLUMNS if name not in names and name in METRICS]
     if absent:
-        notes.append(f"Not measured here: {', '.join(METRICS[name].title + _why_not(name, table) for name in absent)}.")
+        notes.append(
+            f"Not measured here: {', '.join(METRICS[name].title + _explain_absence(name, table) for name in absent)}."
+        )
     if not any(row.role == "base" for row in table.all_rows):
         notes.append("There is no result of the base model, so no gain can be given.")
     lower = [metrics[name].title for name in names if name in metrics and metrics[name].direction == "lower"]
@@ -225,7 +228,7 @@ def _footnotes(standing: Standing, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _why_not(name: str, table: Table) -> str:
+def _explain_absence(name: str, table: Table) -> str:
     """The reason in brackets, where the records give one."""
     accelerator = any(record.environment.hardware.get("devices") for record in table.records)
     reasons = {
@@ -238,7 +241,7 @@ def _why_not(name: str, table: Table) -> str:
     return f" ({reasons[name]})" if reasons.get(name) else ""
 
 
-def _warnings(table: Table) -> tuple[str, ...]:
+def _list_warnings(table: Table) -> tuple[str, ...]:
     """What should make a reader doubt the numbers."""
     cut: dict[str, list[str]] = {}
     for row in table.all_rows:
@@ -258,7 +261,7 @@ def _warnings(table: Table) -> tuple[str, ...]:
     hashes = {record.environment.code.get("hash") for record in table.records}
     if len(hashes) > 1:
         warnings.append(
-            "These records were made with different versions of the harness's own code; `--rerun all` makes them alike."
+            "These records were made with different versions of the harness's own code; `--rerun all` repeats them all."
         )
     if changed := find_contested_metrics(table.records):
         warnings.append(f"Not all records mean the same by {', '.join(changed)}: records.csv has what each declares.")
@@ -269,15 +272,15 @@ def _warnings(table: Table) -> tuple[str, ...]:
     return tuple(warnings)
 
 
-def _failures(table: Table) -> Grid | None:
-    rows = [_failure(record) for row in table.all_rows for record in row.failed]
+def _build_failures(table: Table) -> Grid | None:
+    rows = [_describe_failure(record) for row in table.all_rows for record in row.failed]
     if not rows:
         return None
     titles = ("method", "seed", "ending", "where", "log", "why")
     return Grid(titles, (False, True, False, False, False, False), tuple(rows))
 
 
-def _failure(record: Record) -> tuple[str, ...]:
+def _describe_failure(record: Record) -> tuple[str, ...]:
     where = (record.phase or "") + (f", step {record.step}" if record.step else "")
     return record.variant, str(record.seed), record.status, where, record.log or "", record.message or ""
 

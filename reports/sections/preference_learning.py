@@ -49,22 +49,25 @@ _POOR_JUDGE = 0.6
 
 def build_chapter(rows: Sequence[Row], file: str) -> Chapter | None:
     """On those rows which learned from preferences or rewards, `None` where none did; `file` is the plot's."""
-    learned = [row for row in rows if _learned(row)]
+    learned = [row for row in rows if _has_learned(row)]
     grids = (
-        ("Reward and policy", _numbers(learned, _POLICY, (("reward from", _rewards), ("warm start", _warm_starts)))),
-        ("What the judge is worth", _numbers(learned, _JUDGE)),
-        ("Stages of training", _stages(learned)),
+        (
+            "Reward and policy",
+            _build_numbers(learned, _POLICY, (("reward from", _name_rewards), ("warm start", _name_warm_starts))),
+        ),
+        ("What the judge is worth", _build_numbers(learned, _JUDGE)),
+        ("Stages of training", _build_stages(learned)),
     )
     shown = tuple((heading, grid) for heading, grid in grids if grid.rows)
-    figures = _curve(learned, file)
+    figures = _build_figures(learned, file)
     if not (shown or figures):
         return None
-    return Chapter("Preference learning", grids=shown, footnotes=_footnotes(learned), figures=figures)
+    return Chapter("Preference learning", grids=shown, footnotes=_list_footnotes(learned), figures=figures)
 
 
 def list_notes(rows: Sequence[Row]) -> tuple[str, ...]:
     """What must stand at the top of every report with these rows."""
-    names = [row.variant for row in rows if any(_detail(r, "preferences").get("derived") is True for r in row.ok)]
+    names = [row.variant for row in rows if any(_read_detail(r, "preferences").get("derived") is True for r in row.ok)]
     return (f"{', '.join(names)}: derived preferences, no human judged them.",) if names else ()
 
 
@@ -78,8 +81,8 @@ def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
                 f"{row.variant}: the reward model ranks only {accuracy:.3f} of the held-out pairs right (chance is "
                 "0.5); a reward from it says little."
             )
-        start, final = _change(row, "reward")
-        falls = _falls(row)
+        start, final = _find_change(row, "reward")
+        falls = _find_falls(row)
         if start is not None and final is not None and final > start and falls:
             said.append(
                 f"{row.variant}: reward rises from {format_value(start, 'reward')} to {format_value(final, 'reward')} "
@@ -88,36 +91,40 @@ def list_warnings(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _falls(row: Row) -> list[str]:
+def _find_falls(row: Row) -> list[str]:
     falls = []
     for name, tolerated in _FALLS.items():
-        start, final = _change(row, name)
+        start, final = _find_change(row, name)
         if start is not None and final is not None and round(start - final, 9) > tolerated:  # 0.5 − 0.49 is above 0.01
             falls.append(f"{CHANGES[name]} falls from {start:.3f} to {final:.3f}")
     return falls
 
 
-def _learned(row: Row) -> bool:
-    told = any(_detail(record, name) for record in row.ok for name in _KNOWN_DETAILS)
+def _has_learned(row: Row) -> bool:
+    told = any(_read_detail(record, name) for record in row.ok for name in _KNOWN_DETAILS)
     return told or any(row.values(name) for name in PREFERENCE_LEARNING)
 
 
-def _numbers(rows: Sequence[Row], names: Sequence[str], texts: Sequence[tuple[str, Callable[[Row], str]]] = ()) -> Grid:
+def _build_numbers(
+    rows: Sequence[Row], names: Sequence[str], texts: Sequence[tuple[str, Callable[[Row], str]]] = ()
+) -> Grid:
     """A line for each row that has any of it; columns that are empty everywhere are left out."""
     titles = [CHANGES.get(name) or METRICS[name].title for name in names]
-    body = [(row.variant, *(text(row) for _, text in texts), *(_cell(row, name) for name in names)) for row in rows]
-    return _without_empty(("method", *(title for title, _ in texts), *titles), body, words=1 + len(texts))
+    body = [
+        (row.variant, *(text(row) for _, text in texts), *(_format_cell(row, name) for name in names)) for row in rows
+    ]
+    return _drop_empty(("method", *(title for title, _ in texts), *titles), body, words=1 + len(texts))
 
 
-def _cell(row: Row, name: str) -> str:
+def _format_cell(row: Row, name: str) -> str:
     if name not in CHANGES:
         return format_value(row.mean(name), METRICS[name].unit)
-    values = _change(row, name)
+    values = _find_change(row, name)
     unit = METRICS[f"{name}_start"].unit
     return " → ".join(format_value(value, unit) for value in values) if values != (None, None) else ""
 
 
-def _change(row: Row, name: str) -> tuple[float | None, float | None]:
+def _find_change(row: Row, name: str) -> tuple[float | None, float | None]:
     """Means before and after over the seeds that measured both; where no seed did, of what there is."""
     pairs = [(record.metrics.get(f"{name}_start"), record.metrics.get(f"{name}_final")) for record in row.ok]
     both = [(start, final) for start, final in pairs if start is not None and final is not None]
@@ -126,32 +133,32 @@ def _change(row: Row, name: str) -> tuple[float | None, float | None]:
     return statistics.fmean(start for start, _ in both), statistics.fmean(final for _, final in both)
 
 
-def _rewards(row: Row) -> str:
-    return _joined(_detail(record, "reward").get("name") for record in row.ok)
+def _name_rewards(row: Row) -> str:
+    return _join_texts(_read_detail(record, "reward").get("name") for record in row.ok)
 
 
-def _warm_starts(row: Row) -> str:
-    return _joined(_detail(record, "warm_start").get("from") for record in row.ok)
+def _name_warm_starts(row: Row) -> str:
+    return _join_texts(_read_detail(record, "warm_start").get("from") for record in row.ok)
 
 
-def _joined(values: Any) -> str:
+def _join_texts(values: Any) -> str:
     """Each text once; the seeds of a row may start from different trials."""
     return "; ".join(dict.fromkeys(value for value in values if isinstance(value, str)))
 
 
-def _stages(rows: Sequence[Row]) -> Grid:
+def _build_stages(rows: Sequence[Row]) -> Grid:
     body = []
     for row in rows:
         told = {name.removeprefix(_STAGE) for record in row.ok for name in record.phases if name.startswith(_STAGE)}
         for stage in sorted(told, key=lambda name: (_STAGES.index(name) if name in _STAGES else len(_STAGES), name)):
             phases = [phase for record in row.ok if (phase := record.phases.get(f"{_STAGE}{stage}")) is not None]
-            speeds = [_cell(row, name) if stage == "policy" else "" for name in _SPEEDS]
-            body.append((row.variant, stage.replace("_", " "), *_measured(phases), *speeds))
+            speeds = [_format_cell(row, name) if stage == "policy" else "" for name in _SPEEDS]
+            body.append((row.variant, stage.replace("_", " "), *_format_phases(phases), *speeds))
     titles = ("time", *(METRICS[name].title for name in (*_MEASURED[1:], *_SPEEDS)))
-    return _without_empty(("method", "stage", *titles), body, words=2)
+    return _drop_empty(("method", "stage", *titles), body, words=2)
 
 
-def _measured(phases: Sequence[Phase]) -> list[str]:
+def _format_phases(phases: Sequence[Phase]) -> list[str]:
     cells = []
     for name in _MEASURED:
         values = [value for phase in phases if (value := getattr(phase, name)) is not None]
@@ -159,7 +166,7 @@ def _measured(phases: Sequence[Phase]) -> list[str]:
     return cells
 
 
-def _without_empty(header: Sequence[str], body: Sequence[tuple[str, ...]], words: int) -> Grid:
+def _drop_empty(header: Sequence[str], body: Sequence[tuple[str, ...]], words: int) -> Grid:
     """Lines and columns that say nothing are left out; the first `words` columns hold words."""
     rows = [row for row in body if any(row[1:])]
     kept = [column for column in range(len(header)) if any(row[column] for row in rows)]
@@ -170,8 +177,8 @@ def _without_empty(header: Sequence[str], body: Sequence[tuple[str, ...]], words
     )
 
 
-def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
-    changes = [name for name in CHANGES if any(_cell(row, name) for row in rows)]
+def _list_footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
+    changes = [name for name in CHANGES if any(_format_cell(row, name) for row in rows)]
     said = []
     if changes:
         said.append("a → b: of the warm start, then of the final policy.")
@@ -189,11 +196,11 @@ def _footnotes(rows: Sequence[Row]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _curve(rows: Sequence[Row], file: str) -> tuple[Figure, ...]:
-    panels = tuple(panel for row in rows if (panel := _panel(row)).series)
+def _build_figures(rows: Sequence[Row], file: str) -> tuple[Figure, ...]:
+    panels = tuple(panel for row in rows if (panel := _build_panel(row)).series)
     if not panels:
         return ()
-    told = [_path(panel, series) for panel in panels for series in panel.series]
+    told = [_describe_series(panel, series) for panel in panels for series in panel.series]
     description = f"Reward against KL over training. {' '.join(told)}"
     caption = (
         "Each batch that the policy sampled in training: its mean reward, and its KL to the warm start. Dots are "
@@ -203,24 +210,24 @@ def _curve(rows: Sequence[Row], file: str) -> tuple[Figure, ...]:
     return (Figure("Reward against KL", plot, file, caption),)
 
 
-def _panel(row: Row) -> curves.Panel:
-    series = [curves.Series(f"seed {record.seed}", _points(record)) for record in row.ok]
-    name = _rewards(row)
+def _build_panel(row: Row) -> curves.Panel:
+    series = [curves.Series(f"seed {record.seed}", _find_points(record)) for record in row.ok]
+    name = _name_rewards(row)
     return curves.Panel(
         row.variant, f"mean reward ({name})" if name else "mean reward", tuple(s for s in series if s.points)
     )
 
 
-def _points(record: Record) -> tuple[curves.Point, ...]:
+def _find_points(record: Record) -> tuple[curves.Point, ...]:
     """What of a trial's curve can be drawn, in its own order."""
-    curve = _detail(record, "policy").get("curve")
-    points = [(point.get("kl"), point.get("reward")) for point in _items(curve) if isinstance(point, Mapping)]
+    curve = _read_detail(record, "policy").get("curve")
+    points = [(point.get("kl"), point.get("reward")) for point in _read_items(curve) if isinstance(point, Mapping)]
     return tuple(
         (float(kl), float(reward)) for kl, reward in points if curves.is_drawable(kl) and curves.is_drawable(reward)
     )
 
 
-def _path(panel: curves.Panel, series: curves.Series) -> str:
+def _describe_series(panel: curves.Panel, series: curves.Series) -> str:
     (first_kl, first), (last_kl, last) = (curves.smooth(series.points)[index] for index in (0, -1))
     return (
         f"{panel.title} {series.name}: from {format_value(first, 'reward')} at {format_value(first_kl, 'nats')} nats "
@@ -228,11 +235,11 @@ def _path(panel: curves.Panel, series: curves.Series) -> str:
     )
 
 
-def _detail(record: Record, name: str) -> Mapping[str, Any]:
-    """What a method said of itself under a name. Plugins say what they like: what has another shape is not read."""
+def _read_detail(record: Record, name: str) -> Mapping[str, Any]:
+    """What a method reports about itself under a name. What has another shape is ignored."""
     value = record.details.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
-def _items(value: Any) -> Sequence[Any]:
+def _read_items(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list | tuple) else ()

@@ -1,4 +1,4 @@
-"""The knobs of a table's methods: what differs between them, and what all have alike."""
+"""The knobs of a table's methods: what differs between them, and what is the same for all."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def build_settings_grid(table: Table) -> Grid | None:
     body = [
         (
             row.variant,
-            *(_shown(held[name]) if name in held else "" for name in columns),
-            ", ".join(f"{name}={_shown(held[name])}" for name in sorted(held) if name not in shared),
+            *(_format_knob(held[name]) if name in held else "" for name in columns),
+            ", ".join(f"{name}={_format_knob(held[name])}" for name in sorted(held) if name not in shared),
         )
         for row, held in zip(rows, settings, strict=True)
     ]
     common = ", ".join(
-        f"{name}={_shown(next(held[name] for held in settings if name in held))}"
+        f"{name}={_format_knob(next(held[name] for held in settings if name in held))}"
         for name in shared
         if name not in columns
     )
     if common:
-        body.append(("(alike where it applies)", *("" for _ in columns), common))
+        body.append(("(the same wherever it applies)", *("" for _ in columns), common))
     header = ("method", *columns, "other settings")
     return Grid(header, (False, *(True for _ in columns), False), tuple(body))
 
 
-def _shown(value: Any) -> str:
+def _format_knob(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()  # as it is typed
     return f"{value:g}" if isinstance(value, float) else str(value)

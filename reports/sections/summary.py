@@ -21,9 +21,11 @@ def summarize(standing: Standing) -> str:
     if not ranked:
         return "No method has a result yet."
     first = ranked[0]
-    equal = [place for place in ranked if _rounded(place) == _rounded(first)]
+    equal = [place for place in ranked if _round_mean(place) == _round_mean(first)]
     others = [place.row for place in ranked if place not in equal] or [place.row for place in equal[1:]]
-    return " ".join(filter(None, (_highest(standing, ranked, equal), _certainty(standing, first.row, others))))
+    return " ".join(
+        filter(None, (_name_the_best(standing, ranked, equal), _describe_certainty(standing, first.row, others)))
+    )
 
 
 def describe_gain(standing: Standing, place: Place) -> str:
@@ -45,7 +47,7 @@ def count_seeds(row: Row) -> str:
     return f"{done} of {done + len(row.failed)}" if done and row.failed else str(done or "")
 
 
-def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
+def _name_the_best(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]) -> str:
     first = ranked[0]
     names = " and ".join(place.row.variant for place in equal)
     score, over = format_value(first.row.mean(PRIMARY), "score"), describe_gain(standing, first)
@@ -53,12 +55,12 @@ def _highest(standing: Standing, ranked: Sequence[Place], equal: Sequence[Place]
     if first.gain is not None and first.gain <= 0:
         return f"No method beats the base in ROUGE-L; the highest is {names}, {score} ({over}).{failed}"
     lead = "Highest ROUGE-L"
-    if any(_rounded(place) > _rounded(first) for place in ranked):  # it has the higher mean of other seeds
+    if any(_round_mean(place) > _round_mean(first) for place in ranked):  # it has the higher mean of other seeds
         lead = "Best in ROUGE-L on the seeds that rows have in common"
     return f"{lead}: {names}, {score}{f' ({over})' if over else ''}.{failed}"
 
 
-def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
+def _describe_certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
     """Which rows are significantly different from the first one, by the seeds that each has in common with it."""
     if not others or standing.table.parts:
         return ""
@@ -75,18 +77,20 @@ def _certainty(standing: Standing, first: Row, others: Sequence[Row]) -> str:
     if all(difference.interval.seeds < 2 for difference in known.values()):
         few = "One seed cannot" if len(standing.table.seeds) < 2 else "With one seed in common, a run cannot"
         return f"{few} tell whether differences between methods are real. {_MORE_SEEDS}"
-    return _by_verdict(found)
+    return _group_by_significance(found)
 
 
-def _by_verdict(found: Mapping[str, Difference | None]) -> str:
+def _group_by_significance(found: Mapping[str, Difference | None]) -> str:
     several = {name: difference for name, difference in found.items() if difference and difference.interval.seeds > 1}
     different = [name for name, difference in several.items() if difference.methods_differ]
     groups = {
         "Not significantly different from it": [name for name in several if name not in different],
         "Significantly different from it": different,
-        "Not compared, for want of two seeds in common": [name for name in found if name not in several],
+        "Not compared, because they have fewer than two seeds in common": [
+            name for name in found if name not in several
+        ],
     }
-    said = [f"{what}: {_listed(names)}." for what, names in groups.items() if names]
+    said = [f"{what}: {_join_names(names)}." for what, names in groups.items() if names]
     counts = sorted({difference.interval.seeds for difference in several.values()})
     seeds = " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
     said.append(f"({seeds} seeds, 95% level, all pairs accounted for.)")
@@ -97,12 +101,12 @@ def _by_verdict(found: Mapping[str, Difference | None]) -> str:
     return " ".join(said)
 
 
-def _listed(names: Sequence[str]) -> str:
+def _join_names(names: Sequence[str]) -> str:
     """The names, or the first of many and how many more."""
     shown = names if len(names) <= _NAMED else names[: _NAMED - 1]
     more = [f"and {len(names) - len(shown)} more"] if len(shown) < len(names) else []
     return ", ".join([*shown, *more])
 
 
-def _rounded(place: Place) -> float:
+def _round_mean(place: Place) -> float:
     return round(place.row.mean(PRIMARY) or 0.0, TIE)

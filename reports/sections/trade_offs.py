@@ -34,52 +34,52 @@ def build_chapter(standing: Standing, chosen: Sequence[Metric] | None, file: str
         return None
     beaten = pareto.find_dominators(points, metrics)
     shown = [row for row in rows if row.role == "base" or row in candidates]
-    body = [(row.variant, *_cells(row, metrics), _verdict(row, standing, metrics, beaten)) for row in shown]
+    body = [(row.variant, *_format_cells(row, metrics), _judge(row, standing, metrics, beaten)) for row in shown]
     first, *others = metrics
     base = standing.table.base.mean(first.name) if standing.table.base else None
     panels = tuple(
-        Panel(other, first, _dots(points, beaten, index), base) for index, other in enumerate(others, start=1)
+        Panel(other, first, _build_dots(points, beaten, index), base) for index, other in enumerate(others, start=1)
     )
     front = ", ".join(name for name, by in beaten.items() if not by)
     header = ("method", *(metric.title for metric in metrics), "trade-off")
     grid = Grid(header, (False, *(True for _ in metrics), False), tuple(body))
-    plot = Scatter(panels, f"{first.title} against {_listed(others)}; on the front: {front}.")
+    plot = Scatter(panels, f"{first.title} against {_join_titles(others)}; on the front: {front}.")
     return Chapter(
         "Trade-offs",
         grids=(("", grid),),
-        footnotes=_footnotes(wanted, metrics, chosen is None),
+        footnotes=_list_footnotes(wanted, metrics, chosen is None),
         figures=(Figure("", plot, file, ""),),
     )
 
 
-def _cells(row: Row, metrics: Sequence[Metric]) -> list[str]:
+def _format_cells(row: Row, metrics: Sequence[Metric]) -> list[str]:
     return [format_value(row.mean(metric.name), metric.unit) for metric in metrics]
 
 
-def _verdict(row: Row, standing: Standing, metrics: Sequence[Metric], beaten: dict[str, tuple[str, ...]]) -> str:
+def _judge(row: Row, standing: Standing, metrics: Sequence[Metric], beaten: dict[str, tuple[str, ...]]) -> str:
     if row.role == "base":
         return "for comparison only"
     if row.variant not in beaten:
-        return "not judged: no " + _listed([metric for metric in metrics if row.mean(metric.name) is None])
+        return "not judged: no " + _join_titles([metric for metric in metrics if row.mean(metric.name) is None])
     if by := ", ".join(beaten[row.variant]):
         return f"beaten by {by}"
     over = standing.gain(row) if any(metric.name == PRIMARY for metric in metrics) else None
     return FRONT if over is None or over > 0 else f"{FRONT}, though no better than the base"
 
 
-def _dots(points: dict[str, pareto.Point], beaten: dict[str, tuple[str, ...]], index: int) -> tuple[Dot, ...]:
+def _build_dots(points: dict[str, pareto.Point], beaten: dict[str, tuple[str, ...]], index: int) -> tuple[Dot, ...]:
     return tuple(Dot(name, point[index], point[0], not beaten[name]) for name, point in points.items())
 
 
-def _footnotes(wanted: Sequence[Metric], metrics: Sequence[Metric], usual: bool) -> tuple[str, ...]:
+def _list_footnotes(wanted: Sequence[Metric], metrics: Sequence[Metric], usual: bool) -> tuple[str, ...]:
     absent = [metric for metric in wanted if metric not in metrics]
     notes = [_RULE]
     if absent:
-        notes.append(f"Left out, since nobody measured it: {_listed(absent)}.")
+        notes.append(f"Left out, because it was not measured: {_join_titles(absent)}.")
     if usual and any(metric.name == "peak_tensor_bytes" for metric in metrics):
         notes.append("Memory is that of live tensors, since resident memory is also that of Python and its libraries.")
     return tuple(notes)
 
 
-def _listed(metrics: Sequence[Metric]) -> str:
+def _join_titles(metrics: Sequence[Metric]) -> str:
     return ", ".join(metric.title for metric in metrics)

@@ -74,14 +74,18 @@ def draw_page(
 def draw_frame(title: str, x_label: str, y_label: str, xs: Range, ys: Range) -> list[str]:
     """Title, grid, ticks, axes and labels of one panel."""
     parts = [f'<text class="title" x="{LEFT}" y="20">{shorten(title, _TITLE)}</text>']
-    for value in _ticks(xs):
+    for value in _list_ticks(xs):
         x = locate(value, xs, LEFT, RIGHT)
         parts.append(f'<path class="grid" d="M{x} {TOP}V{BOTTOM}"/>')
-        parts.append(f'<text class="tick" x="{x}" y="{BOTTOM + 16}" text-anchor="middle">{_label(value, xs)}</text>')
-    for value in _ticks(ys):
+        parts.append(
+            f'<text class="tick" x="{x}" y="{BOTTOM + 16}" text-anchor="middle">{_format_tick(value, xs)}</text>'
+        )
+    for value in _list_ticks(ys):
         y = locate(value, ys, BOTTOM, TOP)
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{RIGHT}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{_label(value, ys)}</text>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 8}" y="{y}" dy="4" text-anchor="end">{_format_tick(value, ys)}</text>'
+        )
     middle, centre = (LEFT + RIGHT) / 2, (TOP + BOTTOM) / 2
     y_text = shorten(y_label, _LABEL)
     return [
@@ -103,12 +107,12 @@ def fit_axis(values: Sequence[float]) -> Range:
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step, step
 
 
-def _ticks(axis: Range) -> list[float]:
+def _list_ticks(axis: Range) -> list[float]:
     low, high, step = axis
     return [(round(low / step) + index) * step for index in range(round((high - low) / step) + 1)]
 
 
-def _label(value: float, axis: Range) -> str:
+def _format_tick(value: float, axis: Range) -> str:
     """A tick with the decimals that its step needs, or as a power of ten where that would be long."""
     digits = max(0, -math.floor(math.log10(axis[2]) + 1e-9))
     largest = max(abs(axis[0]), abs(axis[1]))

@@ -85,12 +85,12 @@ def smooth(points: Sequence[Point]) -> list[Point]:
 def draw_curves(plot: Plot, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `STYLE`."""
     names = list(dict.fromkeys(series.name for panel in plot.panels for series in panel.series))
-    legend, height = _legend(names, plot.ends, page_width(len(plot.panels)))
-    panels = [_panel(panel, plot.x_label, names) for panel in plot.panels]
+    legend, height = _draw_legend(names, plot.ends, page_width(len(plot.panels)))
+    panels = [_draw_panel(panel, plot.x_label, names) for panel in plot.panels]
     return draw_page(legend, panels, plot.description, alone=alone, top=height)
 
 
-def _legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[list[str], int]:
+def _draw_legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[list[str], int]:
     """The colours, where there are several, and how time is shown, in as many rows as that takes; and its height."""
     parts, x, y = [], float(LEFT), 15
 
@@ -105,7 +105,7 @@ def _legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[li
     for index, name in enumerate(names if len(names) > 1 else ()):
         left, middle = room(44 + 6.5 * min(len(name), _NAME))
         parts += [
-            f'<path class="line" {_stroke(index)} d="M{left:g} {middle}h18"/>',
+            f'<path class="line" {_choose_stroke(index)} d="M{left:g} {middle}h18"/>',
             f'<text x="{left + 24:g}" y="{middle + 4}">{shorten(name, _NAME)}</text>',
         ]
     left, middle = room(160)
@@ -118,25 +118,25 @@ def _legend(names: Sequence[str], ends: tuple[str, str], width: int) -> tuple[li
     return parts, LEGEND + middle - 15
 
 
-def _panel(panel: Panel, x_label: str, names: Sequence[str]) -> list[str]:
-    drawn = [Series(series.name, _thinned(series.points)) for series in panel.series if series.points]
+def _draw_panel(panel: Panel, x_label: str, names: Sequence[str]) -> list[str]:
+    drawn = [Series(series.name, _thin_out(series.points)) for series in panel.series if series.points]
     points = [point for series in drawn for point in series.points]
     xs, ys = fit_axis([0.0, *(x for x, _ in points)]), fit_axis([y for _, y in points])
     dots, lines, ends = [], [], []
     for series in drawn:
         index = names.index(series.name)
-        colour = _colour(index)
+        colour = _choose_colour(index)
         places, line = (
             [(locate(x, xs, LEFT, RIGHT), locate(y, ys, BOTTOM, TOP)) for x, y in held]
             for held in (series.points, smooth(series.points))
         )
         dots.append(f'<path class="dots" stroke="{colour}" d="{"".join(f"M{x:g} {y:g}h0" for x, y in places)}"/>')
-        lines += _line(line, _stroke(index))
-        ends += _ends(line, colour)
+        lines += _draw_line(line, _choose_stroke(index))
+        ends += _draw_ends(line, colour)
     return [*draw_frame(panel.title, x_label, panel.y_label, xs, ys), *dots, *lines, *ends]
 
 
-def _line(line: Sequence[Point], stroke: str) -> list[str]:
+def _draw_line(line: Sequence[Point], stroke: str) -> list[str]:
     """Pieces that become stronger with time."""
     pieces, last = min(_SHADES, len(line) - 1), len(line) - 1
     parts = []
@@ -147,23 +147,23 @@ def _line(line: Sequence[Point], stroke: str) -> list[str]:
     return parts
 
 
-def _ends(line: Sequence[Point], colour: str) -> list[str]:
+def _draw_ends(line: Sequence[Point], colour: str) -> list[str]:
     """A ring where it begins and a disc where it ends."""
     (x, y), (last_x, last_y) = line[0], line[-1]
     first = [f'<circle class="first" stroke="{colour}" cx="{x:g}" cy="{y:g}" r="4"/>'] if len(line) > 1 else []
     return [*first, f'<circle class="last" fill="{colour}" cx="{last_x:g}" cy="{last_y:g}" r="5"/>']
 
 
-def _thinned(points: Sequence[Point]) -> tuple[Point, ...]:
+def _thin_out(points: Sequence[Point]) -> tuple[Point, ...]:
     if len(points) <= _AT_MOST:
         return tuple(points)
     return tuple(points[index * (len(points) - 1) // (_AT_MOST - 1)] for index in range(_AT_MOST))
 
 
-def _colour(index: int) -> str:
+def _choose_colour(index: int) -> str:
     return f"var(--c{index % _COLOURS})"
 
 
-def _stroke(index: int) -> str:
+def _choose_stroke(index: int) -> str:
     """The colour of a line; when colours come again, it is dashed."""
-    return f'stroke="{_colour(index)}"' + (' stroke-dasharray="7 4"' if index // _COLOURS % 2 else "")
+    return f'stroke="{_choose_colour(index)}"' + (' stroke-dasharray="7 4"' if index // _COLOURS % 2 else "")

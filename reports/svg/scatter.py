@@ -63,35 +63,35 @@ class Scatter:
 
 def draw_scatter(plot: Scatter, *, alone: bool) -> str:
     """The plot as one SVG element; `alone` as a file with a style of its own, else for a page that has `axes.STYLE`."""
-    return draw_page(_legend(plot), [_panel(panel) for panel in plot.panels], plot.description, alone=alone)
+    return draw_page(_draw_legend(plot), [_draw_panel(panel) for panel in plot.panels], plot.description, alone=alone)
 
 
-def _legend(plot: Scatter) -> list[str]:
-    shown = [(_dot(LEFT + 5, 15, True), "on the front"), (_dot(LEFT + 115, 15, False), "beaten")]
+def _draw_legend(plot: Scatter) -> list[str]:
+    shown = [(_draw_dot(LEFT + 5, 15, True), "on the front"), (_draw_dot(LEFT + 115, 15, False), "beaten")]
     if any(panel.base is not None for panel in plot.panels):
-        shown.append((_base(15, LEFT + 190, LEFT + 210), "base"))
+        shown.append((_draw_base(15, LEFT + 190, LEFT + 210), "base"))
     texts = zip(shown, (LEFT + 15, LEFT + 125, LEFT + 216), strict=False)
     return [part for (mark, text), x in texts for part in (mark, f'<text x="{x}" y="19">{text}</text>')]
 
 
-def _panel(panel: Panel) -> list[str]:
+def _draw_panel(panel: Panel) -> list[str]:
     levels = [] if panel.base is None else [panel.base]
     (by_x, x_label), (by_y, y_label) = (
-        _scaled(panel.x, [dot.x for dot in panel.dots]),
-        _scaled(panel.y, [dot.y for dot in panel.dots]),
+        _choose_scale(panel.x, [dot.x for dot in panel.dots]),
+        _choose_scale(panel.y, [dot.y for dot in panel.dots]),
     )
     xs = fit_axis([dot.x / by_x for dot in panel.dots])
     ys = fit_axis([y / by_y for y in (*levels, *(dot.y for dot in panel.dots))])
     at = [(locate(dot.x / by_x, xs, LEFT, RIGHT), locate(dot.y / by_y, ys, BOTTOM, TOP)) for dot in panel.dots]
     return [
         *draw_frame(f"{panel.y.title} against {panel.x.title}", x_label, y_label, xs, ys),
-        *(_base(locate(level / by_y, ys, BOTTOM, TOP), LEFT, RIGHT) for level in levels),
-        *(_dot(x, y, dot.front, dot.name) for dot, (x, y) in zip(panel.dots, at, strict=True)),
-        *_names(_shown(panel.dots), at),
+        *(_draw_base(locate(level / by_y, ys, BOTTOM, TOP), LEFT, RIGHT) for level in levels),
+        *(_draw_dot(x, y, dot.front, dot.name) for dot, (x, y) in zip(panel.dots, at, strict=True)),
+        *_draw_names(_choose_names(panel.dots), at),
     ]
 
 
-def _scaled(metric: Metric, values: Sequence[float]) -> tuple[float, str]:
+def _choose_scale(metric: Metric, values: Sequence[float]) -> tuple[float, str]:
     """What to divide by so that the ticks are short, and the label that says so."""
     largest = max(map(abs, values), default=0)
     scales = _SCALES.get(metric.unit, ((1, metric.unit),))
@@ -99,7 +99,7 @@ def _scaled(metric: Metric, values: Sequence[float]) -> tuple[float, str]:
     return factor, f"{metric.title} ({unit})" if unit else metric.title
 
 
-def _shown(dots: Sequence[Dot]) -> list[str]:
+def _choose_names(dots: Sequence[Dot]) -> list[str]:
     """The name beside each dot, without the settings that all have in common; empty where there are too many."""
     settings = {"[".join(["", *dot.name.split("[")[1:]]) for dot in dots}
     common = settings.pop() if len(settings) == 1 else ""
@@ -107,7 +107,7 @@ def _shown(dots: Sequence[Dot]) -> list[str]:
     return ["" if crowd and not dot.front else dot.name.removesuffix(common) for dot in dots]
 
 
-def _names(names: Sequence[str], at: Sequence[tuple[float, float]]) -> list[str]:
+def _draw_names(names: Sequence[str], at: Sequence[tuple[float, float]]) -> list[str]:
     """Names beside their dots, each below the ones that it would cover."""
     taken: list[tuple[float, float, float]] = []
     parts = []
@@ -124,12 +124,12 @@ def _names(names: Sequence[str], at: Sequence[tuple[float, float]]) -> list[str]
     return parts
 
 
-def _dot(x: float, y: float, front: bool, name: str = "") -> str:
+def _draw_dot(x: float, y: float, front: bool, name: str = "") -> str:
     """A dot, with its whole name under the pointer."""
     look = f'class="last" fill="{_COLOUR}" r="5"' if front else f'class="first" stroke="{_COLOUR}" r="4"'
     title = f"<title>{escape_text(name)}</title>" if name else ""
     return f'<circle {look} cx="{x:g}" cy="{y:g}">{title}</circle>'
 
 
-def _base(y: float, start: float, end: float) -> str:
+def _draw_base(y: float, start: float, end: float) -> str:
     return f'<path class="axis" fill="none" stroke-dasharray="4 4" d="M{start:g} {y:g}H{end:g}"/>'

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import pytest
 
 from harness.cli import main
-from harness.cli.run_command import resume_command
+from harness.cli.run_command import build_resume_command
 from harness.errors import ModelError
-from harness.feedback.rewards import resolve as resolve_reward
+from harness.feedback.rewards import resolve_reward as resolve_reward
 from harness.launchers.local import build_worker_environment
 from harness.launchers.log import LONGEST_LINE, Log
-from harness.models.source import EMBEDDED_FOLDER, resolve
-from harness.names import slug
+from harness.models.source import EMBEDDED_FOLDER, resolve_model
+from harness.names import make_file_name
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from harness.worker.observer import TrialObserver
@@ -161,7 +161,9 @@ def test_a_worker_is_told_no_secret():
 def test_the_command_that_resumes_holds_no_secret(monkeypatch):
     given = ["run", "--data", "https://me:pw@h/d", "--template", "it's so long"]
     monkeypatch.setenv("MY_PASSWORD", "it's so long")
-    assert resume_command(given) == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
+    assert (
+        build_resume_command(given) == "python -m harness run --data 'https://[redacted]@h/d' --template '[redacted]'"
+    )
 
 
 # Names
@@ -186,7 +188,7 @@ NAMES = (
 
 @pytest.mark.parametrize("name", NAMES)
 def test_no_model_name_leads_out_of_the_place_for_runs(name):
-    assert Path(slug(name)).name == slug(name)
+    assert Path(make_file_name(name)).name == make_file_name(name)
     directory = build_spec({"methods": "toy", "model": name or "x", "task": name or "x"}).directory
     assert directory.parent == Path("runs")
     assert directory.name.isascii()
@@ -287,7 +289,7 @@ CONVERSION = r"transformers\.LlamaForCausalLM\.from_pretrained\(DIR\)\.save_pret
 def test_pickled_weights_are_refused_with_the_way_to_convert_them(model, name):
     (model / "model.safetensors").rename(model / name)
     with pytest.raises(ModelError, match=f"mine: its weights are in {name}, which could run code.*{CONVERSION}$"):
-        resolve(str(model))
+        resolve_model(str(model))
 
 
 def test_the_way_to_convert_pickled_weights_works(model, monkeypatch):
@@ -299,10 +301,10 @@ def test_the_way_to_convert_pickled_weights_works(model, monkeypatch):
     torch.save(weights, model / "pytorch_model.bin")
     (model / "model.safetensors").unlink()
     with pytest.raises(ModelError) as refused:
-        resolve(str(model))
+        resolve_model(str(model))
     command = str(refused.value).rpartition(": ")[2].replace("DIR", repr(str(model)))
     eval(command, {"transformers": transformers})  # as the sentence says, word for word
-    resolve(str(model))
+    resolve_model(str(model))
     converted = load_file(model / "model.safetensors")
     assert all(torch.equal(weights[key], converted[key]) for key in converted)
 
@@ -314,22 +316,22 @@ def test_pickles_beside_safetensors_are_never_opened(model, tmp_path, monkeypatc
     """Of a directory that has both, the safetensors are read; the pickles would leave a file if they were opened."""
     import torch
 
-    from harness.models.loading import load
+    from harness.models.loading import load_model
 
     monkeypatch.chdir(tmp_path)
     for name in ("pytorch_model.bin", "training_args.bin", "optimizer.pt", "tokenizer.pkl", "adapter_model.bin"):
         (model / name).write_bytes(BOMB)
-    load(resolve(str(model)), device="cpu", dtype=torch.float32, options={})
+    load_model(resolve_model(str(model)), device="cpu", dtype=torch.float32, options={})
     assert not (tmp_path / "opened-it!").exists()
 
 
 def test_an_adapter_beside_a_model_would_be_loaded_with_it(model):
     (model / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"an adapter .* lies beside the model.*merge_and_unload"):
-        resolve(str(model))
+        resolve_model(str(model))
     (model / "config.json").unlink()
     with pytest.raises(ModelError, match="looks like an adapter, give its base model"):
-        resolve(str(model))
+        resolve_model(str(model))
 
 
 @pytest.mark.parametrize("shard", ["../other.safetensors", "/etc/passwd", "pytorch_model.bin", 7, None, ["a"]])
@@ -338,7 +340,7 @@ def test_an_index_names_only_safetensors_beside_it(model, shard):
     index = {"weight_map": {"x": "a.safetensors", "y": shard}}
     (model / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelError, match=r"model\.safetensors\.index\.json cannot be read"):
-        resolve(str(model))
+        resolve_model(str(model))
 
 
 def test_a_pickled_reward_model_is_refused_alike(model):
@@ -411,13 +413,13 @@ def test_of_a_model_that_transformers_knows_no_own_code_runs(own_code, monkeypat
     """Its class of that name is transformers' own, whatever the directory brings."""
     import torch
 
-    from harness.models.loading import load
+    from harness.models.loading import load_model
 
     folder, ran = own_code
     config = json.loads((folder / "config.json").read_text())
     config |= {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
     (folder / "config.json").write_text(json.dumps(config))
-    loaded, _ = load(resolve(str(folder)), device="cpu", dtype=torch.float32, options={})
+    loaded, _ = load_model(resolve_model(str(folder)), device="cpu", dtype=torch.float32, options={})
     assert type(loaded).__module__.startswith("transformers.models.llama")
     assert not ran.exists()
 

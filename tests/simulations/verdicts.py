@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reports.analysis.resampling import RESAMPLES, Resampler
-from reports.analysis.stats import Difference, _holm, compare_rows, compute_intervals
+from reports.analysis.stats import Difference, _adjust_by_holm, compare_rows, compute_intervals
 
 EXAMPLES = 200
 
@@ -144,7 +144,7 @@ def equal(case: Case, seeds: int, simulations: int) -> Rates:
 def family(case: Case, seeds: int, simulations: int) -> float:
     """Share of the simulations in which any two of six equal methods were significantly different."""
     smallest = [
-        min(_holm([found.p for found in pairs]))
+        min(_adjust_by_holm([found.p for found in pairs]))
         for rows, resampler in batches(case, 6, seeds, simulations)
         for pairs in compared(rows, resampler)
     ]

@@ -1,4 +1,4 @@
-"""The real command line, end to end: the torch-free toy for breadth, the embedded model for truth."""
+"""The real command line, end to end: mostly with the torch-free toy model, and with the embedded models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOY = ["run", "--model", "toy", "--task", "toy", "--methods", "toy", "--budget",
 
 @pytest.fixture
 def harness(run_here):
-    """Return a function that runs the command line in this process; a few tests below start it as users do."""
+    """A function that runs the command line in this process; a few tests below start it as users do."""
 
     def harness(*arguments: str, cwd: Path, check: int = 0):
         done = run_here(*arguments, cwd=cwd)
@@ -28,7 +28,7 @@ def harness(run_here):
     return harness
 
 
-def in_processes(*arguments: str, cwd: Path) -> None:
+def run_in_processes(*arguments: str, cwd: Path) -> None:
     """Run the command line as users do, each trial in a process of its own."""
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "harness", *arguments]
@@ -36,14 +36,14 @@ def in_processes(*arguments: str, cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def records(directory: Path) -> list[dict]:
+def read_records(directory: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((directory / "records").glob("*.json"))]
 
 
 def test_a_run_leaves_records_predictions_logs_and_reports(harness, tmp_path):
     done = harness(*TOY, "--seeds", "0,1", "--out", "out", cwd=tmp_path)
     out = tmp_path / "out"
-    assert sorted((record["variant"], record["seed"]) for record in records(out)) == [
+    assert sorted((record["variant"], record["seed"]) for record in read_records(out)) == [
         ("base", 0),
         ("toy", 0),
         ("toy", 1),
@@ -51,7 +51,7 @@ def test_a_run_leaves_records_predictions_logs_and_reports(harness, tmp_path):
     assert {path.suffix for path in out.glob("leaderboard.*")} == {".md", ".csv", ".html"}
     rows = list(csv.DictReader((out / "records.csv").open()))
     assert len(rows) == 3
-    for record in records(out):
+    for record in read_records(out):
         assert record["status"] == "ok"
         lines = (out / "predictions" / f"{record['trial_id']}.jsonl").read_text().splitlines()
         assert len(lines) == record["task"]["examples"]["test"]
@@ -68,20 +68,20 @@ def test_the_same_command_again_runs_nothing_and_changes_nothing(harness, tmp_pa
     assert before == after
 
 
-def test_what_is_asked_for_later_is_added_to_finished_trials(harness, tmp_path):
+def test_flags_that_are_added_later_update_finished_trials(harness, tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     out = tmp_path / "out"
-    seconds = {record["trial_id"]: record["metrics"]["total_seconds"] for record in records(out)}
-    assert all(record["metrics"]["cost"] is None for record in records(out))
+    seconds = {record["trial_id"]: record["metrics"]["total_seconds"] for record in read_records(out)}
+    assert all(record["metrics"]["cost"] is None for record in read_records(out))
 
-    # A price needs no new run: the cost follows from the time that was measured.
+    # A price needs no new run: the cost follows from the measured time.
     done = harness(*TOY, "--out", "out", "--price-per-hour", "3.6", cwd=tmp_path)
     assert done.stdout.count("finished earlier") == 2
-    assert {r["trial_id"]: r["metrics"]["cost"] for r in records(out)} == pytest.approx(
+    assert {r["trial_id"]: r["metrics"]["cost"] for r in read_records(out)} == pytest.approx(
         {trial: total / 1000 for trial, total in seconds.items()}
     )
 
-    # A model that was not kept has to be made again, once.
+    # A model that was not kept must be trained again, once.
     assert not list(out.glob("artifacts/*"))
     done = harness(*TOY, "--out", "out", "--save-models", cwd=tmp_path)
     assert "finished earlier" not in done.stdout
@@ -100,7 +100,7 @@ def test_report_makes_the_same_bytes_again(harness, tmp_path):
     assert {path.name: path.read_bytes() for path in reports} == before
 
 
-def test_trials_of_several_budgets_stand_apart_unless_they_are_asked_to_stand_together(harness, tmp_path):
+def test_trials_of_different_budgets_share_a_leaderboard_only_if_asked(harness, tmp_path):
     harness(*TOY, "--out", "out", cwd=tmp_path)
     longer = [*TOY[:-1], "steps=6", "--out", "out"]
     assert "cannot be compared" not in harness(*longer, cwd=tmp_path).stdout
@@ -110,23 +110,23 @@ def test_trials_of_several_budgets_stand_apart_unless_they_are_asked_to_stand_to
     assert "toy (steps=6)" in table
 
 
-def test_a_failed_trial_keeps_its_row_and_stops_nothing(harness, tmp_path):
+def test_a_failed_trial_keeps_its_row_and_does_not_stop_others(harness, tmp_path):
     done = harness(*TOY[:-4], "--methods", "toy[ending=error],toy", "--out", "out", cwd=tmp_path, check=1)
-    statuses = {record["variant"]: record["status"] for record in records(tmp_path / "out")}
+    statuses = {record["variant"]: record["status"] for record in read_records(tmp_path / "out")}
     assert statuses == {"base": "ok", "toy": "ok", "toy[ending=error]": "error"}
     assert "the toy was told to fail" in done.stdout
     assert "the toy was told to fail" in (tmp_path / "out" / "leaderboard.md").read_text()
 
 
-def test_a_method_that_cannot_serve_the_model_is_a_row_and_loads_nothing(harness, tmp_path):
+def test_an_unsupported_method_is_a_row_and_loads_nothing(harness, tmp_path):
     harness(*TOY[:-4], "--methods", "lora,toy", "--out", "out", cwd=tmp_path, check=1)
-    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    found = {record["variant"]: record for record in read_records(tmp_path / "out")}
     assert found["lora"]["status"] == "unsupported"
     assert "lora works on" in found["lora"]["message"]
     assert not (tmp_path / "out" / "logs" / f"{found['lora']['trial_id']}.log").exists()
 
 
-def test_an_interruption_keeps_what_is_finished_and_resumes(tmp_path):
+def test_an_interruption_keeps_finished_trials_and_resumes(tmp_path):
     command = [*TOY[:-4], "--methods", "toy,toy[seconds_per_step=30]", "--out", "out"]
     parent = subprocess.Popen(
         [sys.executable, "-m", "harness", *command],
@@ -137,13 +137,13 @@ def test_an_interruption_keeps_what_is_finished_and_resumes(tmp_path):
         text=True,
     )
     assert parent.stdout is not None
-    while parent.stdout.readline().strip() != "train" or len(records(tmp_path / "out")) < 2:  # the slow one is at it
+    while parent.stdout.readline().strip() != "train" or len(read_records(tmp_path / "out")) < 2:  # the slow trial
         assert parent.poll() is None
     parent.send_signal(signal.SIGINT)
-    output, errors = parent.communicate(timeout=90)  # a worker that does not hear it has 30 seconds
+    output, errors = parent.communicate(timeout=90)  # a worker that does not react has 30 seconds
     assert parent.returncode == 130, output + errors
     assert "to resume: python -m harness run" in errors
-    statuses = sorted(record["status"] for record in records(tmp_path / "out"))
+    statuses = sorted(record["status"] for record in read_records(tmp_path / "out"))
     assert statuses == ["interrupted", "ok", "ok"]
     assert (tmp_path / "out" / "leaderboard.md").exists()
 
@@ -184,20 +184,20 @@ def test_debug_shows_the_traceback(harness, tmp_path):
 def test_flags_override_the_config_file(harness, tmp_path):
     (tmp_path / "spec.yaml").write_text("model: toy\ntask: toy\nmethods: [toy]\nbudget: {steps: 3}\nseeds: [0, 1]\n")
     harness("run", "--config", "spec.yaml", "--seeds", "5", "--out", "out", cwd=tmp_path)
-    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    found = {record["variant"]: record for record in read_records(tmp_path / "out")}
     assert found["toy"]["seed"] == 5
     assert found["toy"]["training"]["steps"] == 3
 
 
 @pytest.mark.slow
 def test_the_main_job_on_the_embedded_model(tmp_path):
-    """Few steps and examples of what the README's first command does: every number is there and adds up."""
-    in_processes(
+    """The README's first command with few steps and examples: every number exists and is consistent."""
+    run_in_processes(
         *["run", "--methods", "full,instruction,lora,qlora,prefix", "--budget", "steps=12"],
         *["--test-examples", "8", "--out", "out"],
         cwd=tmp_path,
     )
-    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    found = {record["variant"]: record for record in read_records(tmp_path / "out")}
     assert set(found) == {"base", "full", "instruction", "lora", "qlora", "prefix"}
     total = found["base"]["metrics"]["total_parameters"]
     for name, record in found.items():
@@ -233,17 +233,17 @@ def test_the_embedded_encoder_decoder_model(harness, tmp_path):
         *["--test-examples", "8", "--general-text", "none", "--out", "out"],
         cwd=tmp_path,
     )
-    found = {record["variant"]: record for record in records(tmp_path / "out")}
+    found = {record["variant"]: record for record in read_records(tmp_path / "out")}
     assert {record["status"] for record in found.values()} == {"ok"}
     assert {record["model"]["family"] for record in found.values()} == {"encoder-decoder"}
     assert found["qlora"]["metrics"]["heldout_loss"] < found["base"]["metrics"]["heldout_loss"]
 
 
 @pytest.mark.slow
-def test_the_embedded_default_really_learns(harness, tmp_path):
+def test_the_embedded_model_learns_with_the_default_budget(harness, tmp_path):
     """The base at most 0.35, the best method at least 0.65, in the default budget."""
     harness("run", "--methods", "full", "--test-examples", "50", "--out", "out", cwd=tmp_path)
-    found = {record["variant"]: record["metrics"]["rougeL"] for record in records(tmp_path / "out")}
+    found = {record["variant"]: record["metrics"]["rougeL"] for record in read_records(tmp_path / "out")}
     assert found["base"] <= 0.35
     assert found["full"] >= 0.65
 
@@ -251,7 +251,7 @@ def test_the_embedded_default_really_learns(harness, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
 def test_learning_from_preferences_and_rewards(harness, tmp_path, model):
-    """A few steps of what docs/rlhf.md tells: stages, metrics, files and report are there, starts are gone on from."""
+    """A few steps of the example in docs/rlhf.md: stages, metrics, files, report, and starting from another trial."""
     pairs = [
         {"prompt": f"#Person1#: Is shop {i} open?", "chosen": f"Shop {i} is open.", "rejected": "yes " * 8}
         for i in range(60)
@@ -272,7 +272,7 @@ def test_learning_from_preferences_and_rewards(harness, tmp_path, model):
         *["--save-models", "--set", "rlhf.prompts=2", "--input-tokens", "64", "--target-tokens", "16"],
         cwd=tmp_path,
     )
-    found = {record["method"]: record for record in records(tmp_path / "out")}
+    found = {record["method"]: record for record in read_records(tmp_path / "out")}
     assert set(found) == {"base", start, "rlhf", "orpo"}
     rlhf, orpo = found["rlhf"], found["orpo"]
     assert rlhf["details"]["warm_start"] == {"from": f"{start} seed 0", "trial_id": found[start]["trial_id"]}

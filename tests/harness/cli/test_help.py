@@ -1,4 +1,4 @@
-"""What `--help` prints: flags that are the spec's keys, defaults that are the spec's, lines that fit a terminal."""
+"""`--help` prints the spec's keys as flags, the spec's defaults, and lines that fit a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from harness.cli import build_parser, main
 from harness.cli.run_flags import FLAGS, GROUPS
 from harness.request import TaskRequest
-from harness.spec.spec import KEYS, Spec, build_spec, choices_of, default_of
+from harness.spec.spec import KEYS, Spec, build_spec, format_default, list_choices
 
 COMMANDS = ("run", "list", "report", "recommend", "models", "new")
 
 
 @pytest.fixture
 def printed(monkeypatch, capsys):
-    """Return a function that gives a command's help as lines, in a terminal of 80 columns."""
+    """A function that returns the lines of a command's help in a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def printed(*command):
@@ -37,8 +37,8 @@ def test_every_key_of_the_spec_has_one_flag():
 
 
 @pytest.mark.parametrize("key", sorted(FLAGS))
-def test_a_printed_default_is_what_the_spec_does_without_the_flag(key):
-    default = default_of(key)
+def test_printed_defaults_are_those_of_the_spec(key):
+    default = format_default(key)
     needs = {"methods": "lora"} | ({"evaluate_every": "steps=1"} if key == "curve_examples" else {})
     if default:
         assert f"(default {default})" in FLAGS[key].describe()
@@ -48,10 +48,10 @@ def test_a_printed_default_is_what_the_spec_does_without_the_flag(key):
         assert FLAGS[key].describe().endswith(f"(default {FLAGS[key].unset})")
 
 
-def test_choices_are_those_of_the_spec():
-    assert choices_of("on_oom") == ("record", "halve-batch")
-    assert choices_of("model") == choices_of("task") == choices_of("methods") == ()
-    assert {key for key in FLAGS if choices_of(key)} == {key for key in FLAGS if "{choices}" in FLAGS[key].help}
+def test_printed_choices_are_those_of_the_spec():
+    assert list_choices("on_oom") == ("record", "halve-batch")
+    assert list_choices("model") == list_choices("task") == list_choices("methods") == ()
+    assert {key for key in FLAGS if list_choices(key)} == {key for key in FLAGS if "{choices}" in FLAGS[key].help}
     assert FLAGS["device"].describe() == "auto, cpu, cuda or mps (default auto)"
 
 
@@ -85,6 +85,6 @@ def test_the_first_help_lists_all_commands(printed):
     assert max(map(len, lines[: lines.index("examples:")])) <= 80
 
 
-def test_a_flag_that_is_not_given_leaves_the_spec_alone():
+def test_flags_that_are_not_given_are_not_set():
     arguments = vars(build_parser().parse_args(["run", "--methods", "lora"]))
     assert {key for key in FLAGS if arguments[key] is not None} == {"methods"}

@@ -305,11 +305,11 @@ def test_hub_layout(tmp_path, monkeypatch):
     for split in ("train", "test"):
         (tmp_path / split).mkdir()
         write(tmp_path / split / f"{split}.jsonl", [pair(i) for i in range(10)])
-    rows = reading._hub(str(tmp_path / "train"), None, "the pairs", "--preferences", None).rows
+    rows = reading._read_hub(str(tmp_path / "train"), None, "the pairs", "--preferences", None).rows
     assert [row.fields for row in rows] == [pair(i) for i in range(10)]
     assert rows[2].place == "row 3"
     with pytest.raises(DataError, match=r"no split 'train' \(there: test\)"):
-        reading._hub(str(tmp_path / "test"), None, "the pairs", "--preferences", None)
+        reading._read_hub(str(tmp_path / "test"), None, "the pairs", "--preferences", None)
 
 
 SETTINGS = settings(

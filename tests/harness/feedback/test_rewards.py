@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError, ModelError, SpecError
-from harness.feedback.rewards import RewardSource, resolve, rouge_scorer, scorer
+from harness.feedback.rewards import RewardSource, load_reward, make_rouge_scorer, resolve_reward
 from methods.errors import RewardError
 from methods.feedback import Scorer
 
@@ -23,12 +23,12 @@ REFERENCES = [("a",), ("b",), ("c", "d")]
 
 def call(source: RewardSource, prompts=PROMPTS, responses=RESPONSES, references=REFERENCES, **more) -> list[float]:
     options = {"device": "cpu", "dtype": "float32", "batch_size": 2, **more}
-    return scorer(source, **options)(prompts, responses, references)
+    return load_reward(source, **options)(prompts, responses, references)
 
 
 def complaint(text, kind=HarnessError, **more) -> str:
     with pytest.raises(kind) as caught:
-        resolve(text, **more)
+        resolve_reward(text, **more)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -153,12 +153,12 @@ def test_want_of_memory_is_no_fault_of_the_reward():
 def test_rouge_is_that_of_the_best_reference():
     # LCS 2 of 4 and 2 words: F1 = 2/3; and an exact match.
     texts, references = ["the cat sat down", "a dog"], [("the cat", "no"), ("x", "a dog")]
-    assert rouge_scorer()(["", ""], texts, references) == pytest.approx([2 / 3, 1.0])
-    source = resolve("rouge")
+    assert make_rouge_scorer()(["", ""], texts, references) == pytest.approx([2 / 3, 1.0])
+    source = resolve_reward("rouge")
     assert source == RewardSource("rouge", "rouge")
     assert call(source, ["", ""], texts, references) == pytest.approx([2 / 3, 1.0])
     with pytest.raises(RewardError, match=r"an example has no reference for sample 2 of 2"):
-        rouge_scorer()(["", "p"], ["a", "b"], [("a",), ()])
+        make_rouge_scorer()(["", "p"], ["a", "b"], [("a",), ()])
 
 
 @pytest.fixture
@@ -191,21 +191,21 @@ LENGTH = """
 
 def test_a_function_of_the_current_directory(module):
     name = module(LENGTH)
-    source = resolve(f"{name}:length")
+    source = resolve_reward(f"{name}:length")
     assert (source.name, source.kind, source.location) == (f"{name}:length", "function", "")
     assert call(source) == [1, 3, 5]
-    assert call(resolve(f"{name}:Scores.zero")) == [0, 0, 0]
+    assert call(resolve_reward(f"{name}:Scores.zero")) == [0, 0, 0]
     assert json.loads(json.dumps(source.facts())) == {"name": f"{name}:length", "revision": source.revision}
 
 
 def test_the_file_of_a_function_is_its_revision(module, tmp_path):
     name = module(LENGTH)
-    source = resolve(f"{name}:length")
+    source = resolve_reward(f"{name}:length")
     assert len(source.revision) == 16
-    assert resolve(f"{name}:length") == source
+    assert resolve_reward(f"{name}:length") == source
     with (tmp_path / f"{name}.py").open("a") as stream:
         stream.write("# changed\n")
-    assert resolve(f"{name}:length").revision != source.revision
+    assert resolve_reward(f"{name}:length").revision != source.revision
     with pytest.raises(SpecError, match="changed after the run was planned"):
         call(source)
 
@@ -242,7 +242,7 @@ def test_a_model_scores_as_its_own_forward_pass_does(classifier, tokenizer, fami
     import torch
 
     folder, model = classifier(family)
-    source = resolve(str(folder))
+    source = resolve_reward(str(folder))
     assert (source.name, source.kind, len(source.revision)) == ("judge", "model", 16)
     assert str(folder) not in json.dumps(source.facts())
     expected = []
@@ -264,14 +264,14 @@ def test_a_chat_template_writes_prompt_and_response(classifier, tokenizer):
         ids = tokenizer(text, add_special_tokens=False, return_tensors="pt").input_ids[:, -64:]
         with torch.no_grad():
             expected.append(model(ids).logits.item())
-    assert call(resolve(str(folder)), *TEXTS) == pytest.approx(expected, abs=1e-5)
+    assert call(resolve_reward(str(folder)), *TEXTS) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(("family", "template"), [("bert", None), ("llama", None), ("llama", TEMPLATE)])
 def test_a_text_beyond_the_models_length_is_cut_and_the_response_still_counts(classifier, family, template):
     folder, _ = classifier(family, chat_template=template)
     prompts, references = ["the fox " * 500] * 2, [()] * 2
-    first, second = call(resolve(str(folder)), prompts, ["a good dog", "zzz"], references)
+    first, second = call(resolve_reward(str(folder)), prompts, ["a good dog", "zzz"], references)
     assert first != second
 
 
@@ -301,16 +301,16 @@ def test_a_model_without_its_head_is_refused(classifier, tmp_path):
     del weights["score.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"--reward judge: 1 weights are missing, such as score.weight"):
-        call(resolve(str(folder)))
+        call(resolve_reward(str(folder)))
 
 
 def test_the_content_of_a_directory_is_its_revision(classifier):
     folder, _ = classifier("bert")
-    source = resolve(str(folder))
-    assert resolve(f"{folder}/").revision == source.revision
+    source = resolve_reward(str(folder))
+    assert resolve_reward(f"{folder}/").revision == source.revision
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "classifier_dropout": 0.5}))
-    assert resolve(str(folder)).revision != source.revision
+    assert resolve_reward(str(folder)).revision != source.revision
 
 
 def test_the_documented_toxicity_classifier(classifier, tokenizer, module):
@@ -325,4 +325,4 @@ def test_the_documented_toxicity_classifier(classifier, tokenizer, module):
     with torch.no_grad():
         logits = [model(**tokenizer(text, return_tensors="pt")).logits[0, 1] for text in TEXTS[1]]
     expected = [1 - 1 / (1 + math.exp(-value)) for value in logits]
-    assert call(resolve(f"{module(code)}:not_toxic"), *TEXTS) == pytest.approx(expected, abs=1e-5)
+    assert call(resolve_reward(f"{module(code)}:not_toxic"), *TEXTS) == pytest.approx(expected, abs=1e-5)

@@ -1,4 +1,4 @@
-"""The local launcher and worker through a real process: endings, time limits, floods, and nothing left behind."""
+"""The local launcher with real workers: outcomes, time limits, killed processes, and no process left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from reports.records.record import Phase
 pytestmark = pytest.mark.own
 
 
-def toy_request(tmp_path: Path, **settings) -> TrialRequest:
+def build_toy_request(tmp_path: Path, **settings) -> TrialRequest:
     knobs = [f"toy.{key}={value}" for key, value in settings.items()]
     spec = build_spec({"model": "toy", "task": "toy", "methods": "toy", "set": knobs, "budget": "steps=5"})
     names = {"artifacts": "artifacts", "predictions": "p.jsonl", "stages": "stages", "checkpoint": "c.safetensors"}
@@ -33,11 +33,11 @@ def toy_request(tmp_path: Path, **settings) -> TrialRequest:
 
 def launch(tmp_path, timeout=None, **settings) -> tuple[Outcome, list]:
     events: list = []
-    outcome = LocalLauncher(timeout).launch(toy_request(tmp_path, **settings), tmp_path / "log", events.append)
+    outcome = LocalLauncher(timeout).launch(build_toy_request(tmp_path, **settings), tmp_path / "log", events.append)
     return outcome, events
 
 
-def test_a_trial_that_ends_well(tmp_path):
+def test_a_successful_trial(tmp_path):
     outcome, events = launch(tmp_path)
     assert outcome.status == "ok", (tmp_path / "log").read_text()
     assert outcome.done["steps"] == 5
@@ -54,7 +54,7 @@ def test_a_trial_that_ends_well(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["error", "diverged", "unsupported", "oom"])
-def test_each_ending_says_phase_and_reason(tmp_path, ending):
+def test_every_failure_names_its_phase_and_reason(tmp_path, ending):
     outcome, _ = launch(tmp_path, ending=ending)
     assert outcome.status == ending
     assert outcome.phase == "train"
@@ -62,7 +62,7 @@ def test_each_ending_says_phase_and_reason(tmp_path, ending):
     assert "load" in outcome.phases  # what was measured before is kept
 
 
-def test_a_trial_past_its_time_is_ended_with_all_that_it_started(tmp_path):
+def test_a_trial_is_ended_at_its_time_limit(tmp_path):
     started = time.monotonic()
     outcome, _ = launch(tmp_path, timeout=3, seconds_per_step=60)
     assert outcome.status == "timeout"
@@ -71,15 +71,15 @@ def test_a_trial_past_its_time_is_ended_with_all_that_it_started(tmp_path):
 
 
 @pytest.mark.parametrize(("who", "said"), [("worker", "from outside"), ("supervisor", "worker's supervisor")])
-def test_a_process_that_is_killed_leaves_an_outcome_and_no_other_process(tmp_path, who, said):
+def test_a_killed_process_leaves_an_outcome_and_no_other_process(tmp_path, who, said):
     found = {}
 
     def kill(event):
         if event["event"] == "step" and not found:
-            found.update(processes())
+            found.update(find_processes())
             os.kill(found[who], 9)
 
-    request = toy_request(tmp_path, seconds_per_step=0.3)
+    request = build_toy_request(tmp_path, seconds_per_step=0.3)
     outcome = LocalLauncher().launch(request, tmp_path / "log", kill)
     assert outcome.status == "error"  # the kernel counted no OOM kill
     assert said in outcome.message
@@ -90,21 +90,21 @@ def test_a_process_that_is_killed_leaves_an_outcome_and_no_other_process(tmp_pat
     assert not alive
 
 
-def processes() -> dict[str, int]:
+def find_processes() -> dict[str, int]:
     """Ids of the supervisor of this process, and of its worker."""
     supervisor = next(p for p in psutil.Process().children() if "harness.launchers.supervisor" in p.cmdline())
     return {"supervisor": supervisor.pid, "worker": supervisor.children()[0].pid}
 
 
 def test_a_worker_that_cannot_start_leaves_an_outcome(tmp_path):
-    request = dataclasses.replace(toy_request(tmp_path), places=None)
+    request = dataclasses.replace(build_toy_request(tmp_path), places=None)
     outcome = LocalLauncher().launch(request, tmp_path / "log", lambda event: None)
     assert outcome.status == "error"
     assert "exit code 1" in outcome.message
     assert "names no places" in (tmp_path / "log").read_text()
 
 
-def test_the_workers_environment_is_an_allow_list():
+def test_the_environment_of_a_worker_is_an_allow_list():
     given = {
         "PATH": "/bin",
         "AWS_SECRET_ACCESS_KEY": "s",
@@ -131,7 +131,7 @@ def test_an_outcome_survives_json_and_nan_becomes_null():
     assert again.curve == ({"step": 1.0},)
 
 
-def test_the_worker_is_a_module_that_needs_its_pipe():
+def test_the_worker_needs_an_event_pipe():
     done = subprocess.run([sys.executable, "-m", "harness.worker"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--events" in done.stderr

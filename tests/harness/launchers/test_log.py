@@ -1,4 +1,4 @@
-"""The log of a trial: whole where it is short, beginning and end where it floods, and never a reason to fail."""
+"""The log of a trial: complete if it is short, else its beginning and end; and it never raises an error."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def path(tmp_path):
 
 @pytest.fixture
 def short(monkeypatch):
-    """Limits that are reached soon."""
+    """Set small limits."""
     monkeypatch.setattr(module, "HEAD_BYTES", 100)
     monkeypatch.setattr(module, "TAIL_BYTES", 50)
 
 
-def test_what_is_short_is_kept_whole(path):
+def test_short_output_is_kept_completely(path):
     path.write_bytes(b"earlier\n")
     log = Log(path)
     for chunk in (b"one\ntw", b"o\n", b"\xff\x00", b" without an end"):
@@ -33,14 +33,14 @@ def test_what_is_short_is_kept_whole(path):
     assert path.read_bytes() == b"earlier\none\ntwo\n\xff\x00 without an end"
 
 
-def test_a_line_is_there_as_soon_as_it_is_whole(path):
+def test_a_line_is_written_once_it_is_complete(path):
     log = Log(path)
     log.write(b"one\ntwo")
     assert path.read_bytes() == b"one\n"
     log.close()
 
 
-def test_a_flood_keeps_beginning_and_end_and_says_what_is_left_out(path, short):
+def test_of_long_output_the_beginning_and_the_end_are_kept(path, short):
     log = Log(path)
     lines = [b"%09d\n" % number for number in range(1000)]
     for line in lines:
@@ -54,7 +54,7 @@ def test_a_flood_keeps_beginning_and_end_and_says_what_is_left_out(path, short):
     assert left_out == 1000 * 10 - 100 - 50
 
 
-def test_a_little_more_than_the_beginning_leaves_nothing_out(path, short):
+def test_output_slightly_over_the_limit_is_kept_completely(path, short):
     log = Log(path)
     log.write(b"123456789\n" * 14)
     log.close()
@@ -70,7 +70,7 @@ def test_a_line_that_never_ends_is_written_in_parts(path):
     assert path.read_bytes() == b"x" * (4 * LONGEST_LINE)
 
 
-def test_lines_are_cleaned_before_they_are_written(path):
+def test_secrets_are_removed_before_lines_are_written(path):
     log = Log(path, lambda line: line.replace(b"secret", b"[redacted]"))
     log.write(b"a sec")
     log.write(b"ret\nand another secret")
@@ -78,14 +78,14 @@ def test_lines_are_cleaned_before_they_are_written(path):
     assert path.read_bytes() == b"a [redacted]\nand another [redacted]"
 
 
-def test_a_full_disk_loses_lines_and_stops_nothing(tmp_path):
+def test_a_full_disk_loses_lines_but_raises_no_error(tmp_path):
     (tmp_path / "full").symlink_to("/dev/full")
     log = Log(tmp_path / "full")
     log.write(b"one\n")
     log.close()
 
 
-def test_a_place_that_cannot_be_written_stops_nothing(tmp_path):
+def test_an_unwritable_directory_raises_no_error(tmp_path):
     log = Log(tmp_path / "none" / "log")
     log.write(b"one\n")
     log.close()

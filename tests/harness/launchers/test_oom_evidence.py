@@ -15,7 +15,7 @@ CONTROL = "oom_kill_disable 0\nunder_oom 0\noom_kill 4\n"
 
 @pytest.fixture
 def counters(tmp_path):
-    """Return a function that counts in a system with these files, by their paths under /proc and /sys/fs/cgroup."""
+    """A function that writes these files below a fake /proc and /sys/fs/cgroup, and counts OOM kills there."""
 
     def count(**files: str) -> dict[str, int]:
         for path, text in files.items():
@@ -67,7 +67,7 @@ def test_a_system_without_proc_counts_nothing(tmp_path):
         ({}, {}, "error", "does not say whether"),
     ],
 )
-def test_what_a_counter_proves(before, after, status, said):
+def test_conclusions_from_the_counters(before, after, status, said):
     found, sentence = explain_kill(before, after)
     assert found == status
     assert said in sentence

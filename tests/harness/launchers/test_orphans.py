@@ -1,4 +1,4 @@
-"""Processes whose starter is gone are found by what they inherited, and ended."""
+"""Processes whose parent has ended are found by a variable that they inherited, and killed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 from harness.launchers.orphans import find_children, find_marked, kill_all
 
 pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the /proc that this asks"),
+    pytest.mark.skipif(sys.platform != "linux", reason="needs the /proc of Linux"),
     pytest.mark.own,
 ]
 
 
-def test_an_orphan_in_a_session_of_its_own_is_found_and_ended():
+def test_an_orphan_in_its_own_session_is_found_and_killed():
     mark = uuid.uuid4().hex
     command = ["sh", "-c", "setsid sleep 100 & sleep 0.1"]
     subprocess.run(command, env={**os.environ, "HARNESS_TEST_MARK": mark}, check=True)
@@ -31,7 +31,7 @@ def test_an_orphan_in_a_session_of_its_own_is_found_and_ended():
     assert find_marked(f"HARNESS_TEST_MARK={mark}") == []
 
 
-def test_children_are_ended_and_reaped():
+def test_children_are_killed_and_reaped():
     process = subprocess.Popen(["sleep", "100"])
     assert process.pid in find_children()
     kill_all(lambda: [pid for pid in find_children() if pid == process.pid])

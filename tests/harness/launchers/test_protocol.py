@@ -1,4 +1,4 @@
-"""What a worker sends is read without trust: whatever code runs in it may write to any descriptor."""
+"""Every line from a worker is checked, since third-party code in it may write to any descriptor."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_events_are_read(event):
         b'{"event": "evaluated", "progress": true}',
     ],
 )
-def test_what_is_no_event_is_nothing(line):
+def test_lines_that_are_not_events_are_ignored(line):
     assert read_event(line) is None
 
 
@@ -66,6 +66,6 @@ def test_what_is_no_event_is_nothing(line):
         ({"status": "ok", "trial_id": "0"}, "trial_id is unknown"),
     ],
 )
-def test_an_outcome_that_is_none_says_why(fields, said):
+def test_an_invalid_outcome_is_refused_with_the_reason(fields, said):
     with pytest.raises(RecordError, match=said):
         Outcome.from_event({"event": "outcome", **fields})

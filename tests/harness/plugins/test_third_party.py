@@ -134,7 +134,7 @@ def test_names_of_a_new_package(new, tmp_path, name, file, words):
 def test_a_name_that_cannot_be_is_refused(new, tmp_path, name):
     code, sentence = new("--", name)
     assert code == 2
-    assert "cannot be the name of a method: use letters and digits" in sentence
+    assert "cannot be the name of a method: it must begin with a letter" in sentence
     assert not list(tmp_path.iterdir())
 
 
@@ -151,7 +151,7 @@ def test_nothing_is_overwritten(new, tmp_path):
     (tmp_path / "file").write_text("x")
     assert new("mine")[0] == 2
     code, sentence = new("mine", "--out", "file")
-    assert (code, sentence) == (2, "error: file is there already, and nothing is overwritten; choose another --out\n")
+    assert (code, sentence) == (2, "error: file already exists and is not overwritten; choose another --out\n")
     assert new("mine", "--out", "file/below")[0] == 2
     assert "cannot be the name of a directory" in new("mine", "--out", "a\0b")[1]
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "harness-mine"]

@@ -1,4 +1,4 @@
-"""What both displays show of a trial: phases, steps, evaluation, and its end."""
+"""Both progress displays show phases, steps, evaluation and the outcome of a trial."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.outcome import Outcome, finish_record
 from harness.planning.planner import make_plan
-from harness.running.progress import LiveProgress, PlainProgress, progress_for
+from harness.running.progress import LiveProgress, PlainProgress, choose_progress
 from harness.spec.spec import build_spec
 
 EVENTS = [
@@ -29,13 +29,13 @@ def trial():
     return make_plan(spec).trials[1]
 
 
-def test_plain_lines_tell_phases_tenths_of_training_and_quarters_of_evaluation(trial):
+def test_plain_lines_show_phases_tenths_of_training_and_quarters_of_evaluation(trial):
     lines = []
     progress = PlainProgress(2, lines.append)
-    progress.started(trial)
+    progress.show_start(trial)
     for event in EVENTS:
-        progress.event(event)
-    progress.ended(finish_record(trial.draft, Outcome(status="ok", metrics={"rougeL": 0.5})), skipped=False)
+        progress.show_event(event)
+    progress.show_end(finish_record(trial.draft, Outcome(status="ok", metrics={"rougeL": 0.5})), skipped=False)
     assert [line.split()[0] for line in lines[2:12]] == [f"{n}%" for n in range(10, 101, 10)]
     assert "step 10  loss 2.500  1,234 tokens/s  1.00 GiB" in lines[2]
     assert lines[2].endswith("left")
@@ -49,20 +49,20 @@ def test_plain_lines_tell_phases_tenths_of_training_and_quarters_of_evaluation(t
 @pytest.mark.parametrize("width", [80, 160])
 def test_the_live_bar_follows_training_and_evaluation(trial, width):
     console = Console(file=io.StringIO(), force_terminal=True, width=width)
-    progress = progress_for(2, console)
+    progress = choose_progress(2, console)
     assert isinstance(progress, LiveProgress)
     with progress:
-        progress.started(trial)
+        progress.show_start(trial)
         for event in EVENTS:
-            progress.event(event)
+            progress.show_event(event)
             if event.get("step") == 50:
                 progress.bars.refresh()
         (bar,) = progress.bars.tasks
         assert (bar.completed, bar.total, bar.description) == (1.0, 1.0, "evaluate")
-        progress.event({"event": "phase", "name": "save"})
+        progress.show_event({"event": "phase", "name": "save"})
         (bar,) = progress.bars.tasks
         assert (bar.total, bar.fields["step"]) == (None, "")
-        progress.ended(finish_record(trial.draft, Outcome(status="diverged", message="why")), skipped=False)
+        progress.show_end(finish_record(trial.draft, Outcome(status="diverged", message="why")), skipped=False)
         assert not progress.bars.tasks
     shown = console.file.getvalue()
     assert "toy[warmup=0.1] seed 0: diverged: why" in shown
@@ -70,5 +70,5 @@ def test_the_live_bar_follows_training_and_evaluation(trial, width):
     assert "step 50" in shown
 
 
-def test_output_that_is_no_terminal_gets_plain_lines():
-    assert isinstance(progress_for(1, Console(file=io.StringIO())), PlainProgress)
+def test_output_to_a_file_gets_plain_lines():
+    assert isinstance(choose_progress(1, Console(file=io.StringIO())), PlainProgress)

@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from harness.errors import HarnessError, SpecError
-from harness.scoring.chosen import chosen
 from harness.scoring.embedding import EmbeddingConfig, EmbeddingSimilarity
+from harness.scoring.selection import select_metrics
 
 INSTALLED = importlib.util.find_spec("sentence_transformers") is not None
 
@@ -46,7 +46,7 @@ def complaint(model) -> str:
 @pytest.mark.skipif(INSTALLED, reason="sentence-transformers is installed")
 def test_without_the_package_the_sentence_says_what_to_install(examples, tmp_path):
     with pytest.raises(SpecError) as caught:
-        chosen([f"embedding-similarity[model={tmp_path}/x]"], examples)
+        select_metrics([f"embedding-similarity[model={tmp_path}/x]"], examples)
     assert str(caught.value) == (
         "the metric embedding-similarity[model=x] needs the package sentence_transformers: pip install "
         '"sentence-transformers", or leave it out of --metrics'
@@ -96,7 +96,7 @@ def test_real_scores(encoder, examples, tokenizer):
     import torch
     from transformers import AutoModel
 
-    found = chosen([f"embedding-similarity[model={encoder}]"], examples)
+    found = select_metrics([f"embedding-similarity[model={encoder}]"], examples)
     (one,) = found.measure(examples, ["a dog", "", "it is"])
     (metric,) = one.declared.values()
     assert (metric.name, metric.title) == ("embedding_similarity[tiny]", "similarity (tiny)")

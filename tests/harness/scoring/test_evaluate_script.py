@@ -12,8 +12,8 @@ import pytest
 
 from harness.errors import HarnessError
 from harness.request import MetricRequest
-from harness.scoring.chosen import chosen, find_as_planned
-from harness.scoring.evaluate_script import EvaluateScript, comes_from_hub
+from harness.scoring.evaluate_script import EvaluateScript, is_on_hub
+from harness.scoring.selection import find_planned_metrics, select_metrics
 from harness.spec.spec import build_spec
 from methods.base import Example
 
@@ -111,20 +111,20 @@ def test_of_several_references_the_best_counts_where_a_direction_says_what_is_be
 
 def test_a_revision_is_that_of_the_script_the_files_that_it_imports_and_the_direction(scripts):
     def told():
-        return chosen(["evaluate:length"], EXAMPLES).revisions
+        return select_metrics(["evaluate:length"], EXAMPLES).revisions
 
     first = told()
     assert told() == first
-    assert chosen(["evaluate:length[direction=lower]"], EXAMPLES).revisions != first
+    assert select_metrics(["evaluate:length[direction=lower]"], EXAMPLES).revisions != first
     asked = [MetricRequest("evaluate:length", *first)]
-    assert find_as_planned(asked).texts == ("evaluate:length",)
+    assert find_planned_metrics(asked).texts == ("evaluate:length",)
     (scripts / "length" / "helper.py").write_text("def count(texts, mark):\n    return 0\n")
     second = told()
     assert second != first
     write(scripts, "length", LENGTH.replace("abs", "2 * abs"))
     assert told() not in (first, second)
     with pytest.raises(HarnessError, match="evaluate:length changed after the run was planned"):
-        find_as_planned(asked)
+        find_planned_metrics(asked)
 
 
 @pytest.mark.parametrize(
@@ -164,16 +164,16 @@ def test_whatever_is_wrong_is_one_sentence(scripts, text, sentence):
     write(scripts, "fickle", "return {predictions[0]: 1.0}")
     write(scripts, "numbers", "return {}", 'datasets.Value("int32")')
     with pytest.raises(HarnessError, match=sentence) as caught:
-        chosen([text], EXAMPLES)
+        select_metrics([text], EXAMPLES)
     assert "\n" not in str(caught.value)
     assert str(scripts) not in str(caught.value)
 
 
 def test_a_script_from_the_hub_runs_only_with_trust(scripts):
-    assert [comes_from_hub(f"evaluate:{place}") for place in ("rouge", "org/name[k=1]")] == [True, True]
-    assert not [text for text in ("evaluate:marks", "evaluate:./x", "rouge", "evaluate:x.py") if comes_from_hub(text)]
+    assert [is_on_hub(f"evaluate:{place}") for place in ("rouge", "org/name[k=1]")] == [True, True]
+    assert not [text for text in ("evaluate:marks", "evaluate:./x", "rouge", "evaluate:x.py") if is_on_hub(text)]
     request = {"methods": "lora", "metrics": "evaluate:rouge"}
-    with pytest.raises(HarnessError, match=r"evaluate:rouge is no directory or .py file here.*--trust-remote-code"):
+    with pytest.raises(HarnessError, match=r"evaluate:rouge is not a local directory or .py file.*--trust-remote-code"):
         build_spec(request)
     assert build_spec({**request, "trust_remote_code": True}).metrics == ("evaluate:rouge",)
     assert build_spec({"methods": "lora", "metrics": "evaluate:marks"}).metrics == ("evaluate:marks",)

@@ -54,12 +54,12 @@ class Silent(ExactMatch):
 )
 def test_what_is_no_metric_is_refused(found, message):
     with pytest.raises(MetricError, match=message):
-        registry.checked("half", found, "plugin:Thing")
+        registry.check_metric("half", found, "plugin:Thing")
 
 
 def test_a_metric_without_a_summary_is_refused():
     with pytest.raises(MetricError, match="plugin:Thing has no summary"):
-        registry.checked("exact-match", Silent, "plugin:Thing")
+        registry.check_metric("exact-match", Silent, "plugin:Thing")
 
 
 def test_a_name_taken_twice_is_refused_with_both_origins(install):

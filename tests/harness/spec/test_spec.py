@@ -1,4 +1,4 @@
-"""The spec: what flags and YAML become, and what a wrong request gets."""
+"""The spec: it is built from flags and YAML, and wrong requests are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import HarnessError, SpecError
-from harness.names import load_yaml, parse_budget, parse_seeds, read_hub_id, slug, split_outside_brackets
+from harness.names import load_yaml, make_file_name, parse_budget, parse_seeds, read_hub_id, split_outside_brackets
 from harness.spec.spec import KEYS, build_spec
 from methods.base import Budget
 from methods.errors import MethodError
@@ -49,7 +49,7 @@ def test_preferences_and_reward_are_for_methods_that_learn_from_them(plugin):
         build_spec({"methods": "lora", "reward": "rouge"})
 
 
-def test_a_knob_may_name_a_variant_with_knobs_of_its_own(plugin):
+def test_a_knob_may_name_a_variant_with_its_own_knobs(plugin):
     spec = build_spec({"methods": "follower[seconds_per_step=1,start=lora[alpha=8,r=4]],lora[r=4,alpha=8]"})
     assert spec.variants[0].changed["start"] == spec.variants[1].name == "lora[alpha=8,r=4]"
 
@@ -154,8 +154,8 @@ def test_small_parsers():
     assert split_outside_brackets("a],b") == ["a]", "b"]
     assert parse_seeds(3) == (3,)
     assert parse_budget("minutes=0.5") == Budget("minutes", 0.5)
-    assert slug("google/flan-t5-base@main") == "google-flan-t5-base-main"
-    assert slug("../../etc") == "etc"
+    assert make_file_name("google/flan-t5-base@main") == "google-flan-t5-base-main"
+    assert make_file_name("../../etc") == "etc"
 
 
 VALUES = st.recursive(
@@ -167,7 +167,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=400, deadline=None)
 @given(st.dictionaries(st.sampled_from(sorted(KEYS)) | st.text(max_size=8), VALUES, max_size=5))
-def test_no_request_whatever_gets_a_traceback(request_):
+def test_no_request_ends_in_a_traceback(request_):
     with contextlib.suppress(HarnessError, MethodError):
         build_spec({"methods": "lora", **request_})
 
@@ -177,7 +177,7 @@ def test_no_request_whatever_gets_a_traceback(request_):
     [("steps=5", ("steps", 5)), ("minutes=2.5", ("minutes", 2.5)), ({"steps": 3}, ("steps", 3)), ("never", None)],
     ids=str,
 )
-def test_how_often_to_keep_a_checkpoint(given, read):
+def test_checkpoint_intervals(given, read):
     every = build_spec({"methods": "toy", "checkpoint_every": given}).checkpoint_every
     assert every is None if read is None else (every.unit, every.amount) == read
 
@@ -185,13 +185,13 @@ def test_how_often_to_keep_a_checkpoint(given, read):
 @pytest.mark.parametrize(
     "given", ["steps", "tokens=4", "steps=-1", "steps=1.5", "minutes=nan", True, 5, [], {}], ids=str
 )
-def test_an_interval_that_is_none_is_refused(given):
+def test_an_invalid_interval_is_refused(given):
     with pytest.raises(SpecError, match="give steps=N, minutes=N or never"):
         build_spec({"methods": "toy", "checkpoint_every": given})
 
 
 @pytest.mark.parametrize("rerun", ["failed", "all", "0123456789abcdef"])
-def test_what_runs_again_is_named_in_three_ways(rerun):
+def test_the_three_values_of_rerun(rerun):
     assert build_spec({"methods": "lora", "rerun": rerun}).rerun == rerun
 
 
@@ -206,5 +206,5 @@ def test_what_runs_again_is_named_in_three_ways(rerun):
         ),
     ],
 )
-def test_an_id_of_the_hub_is_read_or_is_none(text, read):
+def test_reading_ids_of_the_hub(text, read):
     assert read_hub_id(text) == read

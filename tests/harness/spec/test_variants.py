@@ -1,4 +1,4 @@
-"""Variants and grids: what texts and YAML stand for, how they are called, and what a wrong one gets."""
+"""Variants and grids: how texts and YAML are expanded, their names, and the messages for wrong ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from harness.errors import SpecError
 from harness.names import parse_changes
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.spec.variants import LIMIT, parse_variants, written
+from harness.spec.variants import MOST_VARIANTS, format_variant, parse_variants
 from methods.errors import InvalidSettingError, MethodError
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def names(methods, **changes):
+def parse_names(methods, **changes):
     return [variant.name for variant in parse_variants(methods, changes)]
 
 
@@ -46,8 +46,8 @@ def names(methods, **changes):
         ("lora[learning_rate=1e-3|0.002]", ["lora[learning_rate=0.001]", "lora[learning_rate=0.002]"]),
     ],
 )
-def test_what_a_text_stands_for(methods, expected):
-    assert names(methods) == expected
+def test_expanding_a_text(methods, expected):
+    assert parse_names(methods) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,12 +63,12 @@ def test_what_a_text_stands_for(methods, expected):
         ("[{qlora: {double_quant: [true, false]}}]", ["qlora[double_quant=true]", "qlora[double_quant=false]"]),
     ],
 )
-def test_what_yaml_stands_for(text, expected):
-    assert names(yaml.safe_load(text)) == expected
+def test_expanding_yaml(text, expected):
+    assert parse_names(yaml.safe_load(text)) == expected
 
 
-def test_settings_of_a_method_hold_for_those_of_its_variants_that_say_nothing_else():
-    assert names("lora[r=4|16],lora[alpha=8]", lora={"r": 2}) == ["lora[r=4]", "lora[r=16]", "lora[alpha=8,r=2]"]
+def test_settings_of_a_method_apply_to_its_variants_unless_they_override_them():
+    assert parse_names("lora[r=4|16],lora[alpha=8]", lora={"r": 2}) == ["lora[r=4]", "lora[r=16]", "lora[alpha=8,r=2]"]
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_settings_of_a_method_hold_for_those_of_its_variants_that_say_nothing_el
         ("rlhf[start=lora[ r=4 ]],lora[r=4.0]", {}),
     ],
 )
-def test_a_start_is_called_as_the_variant_is_that_it_means(methods, changes):
-    assert names(methods, **changes) == ["rlhf[start=lora[r=4]]", "lora[r=4]"]
+def test_a_start_gets_the_name_of_the_variant_that_it_means(methods, changes):
+    assert parse_names(methods, **changes) == ["rlhf[start=lora[r=4]]", "lora[r=4]"]
     spec = build_spec(
         {"methods": methods, "set": {f"{m}.{k}": v for m, own in changes.items() for k, v in own.items()}}
     )
@@ -89,12 +89,12 @@ def test_a_start_is_called_as_the_variant_is_that_it_means(methods, changes):
     assert trials[2].start == trials[1].trial_id
 
 
-def test_a_text_that_happens_to_read_as_the_start_is_left_alone(plugin):
+def test_another_knob_with_the_same_text_as_the_start_is_not_changed(plugin):
     (variant, _) = parse_variants("follower[start=toy,ending=toy],toy[warmup=0.1]", {"toy": {"warmup": 0.2}})
     assert variant.name == "follower[ending=toy,start=toy[warmup=0.2]]"
 
 
-def test_a_name_shows_what_could_be_typed():
+def test_a_variants_name_can_be_typed_again():
     (variant,) = parse_variants("bitfit[add=False]", {})
     assert variant.name == "bitfit[add=false]"
     assert parse_variants(variant.name, {}) == (variant,)
@@ -112,10 +112,10 @@ def test_a_value_with_a_comma_is_given_by_set_or_in_yaml():
     [
         ("lora[r=8|08]", r"the variant 'lora\[r=8\]' is named twice"),
         ("lora[r=8],lora[r=4|8.0]", r"the variant 'lora\[r=8\]' is named twice"),
-        ("lora[r=4,r=8]", "a knob stands twice"),
+        ("lora[r=4,r=8]", "a knob is given twice"),
         (
             "zero-shot[template=Summarize, briefly: {input}]",
-            r"write NAME\[knob=value,knob=value\]; a value with a comma is given by --set, or in YAML$",
+            r"write NAME\[knob=value,knob=value\]; give a value that contains a comma by --set or in YAML$",
         ),
         ("lora[r=4|]", r"a value is missing beside a | in 'lora\[r=4|\]'"),
         ("lora[r=|]", "a value is missing"),
@@ -129,18 +129,18 @@ def test_a_value_with_a_comma_is_given_by_set_or_in_yaml():
         ([{"lora": {"r": [[4]]}}], r"cannot read lora\.r"),
         ([{"lora": {"r": None}}], r"cannot read lora\.r"),
         ([{"lora": {"r": True}}], r"lora\.r: must be a number \(given: True\)"),
-        ([{"lora": {"r": "4|8"}}], r"must be a whole number \(given: '4|8'\); a grid stands in --methods"),
+        ([{"lora": {"r": "4|8"}}], r"must be a whole number \(given: '4|8'\); give a grid in --methods"),
         ([{"lora": []}], "cannot read the method 'lora': give it a mapping of knobs"),
         ([{"lora": 5}], "cannot read the method 'lora'"),
         ([{5: {"r": 4}}], "cannot read the method 5"),
         ([{}], "cannot read the methods"),
         ([["lora"]], "cannot read the methods"),
         ([{"base": None}], "leave it out"),
-        ("follower[start=" * 9 + "x[y=1|2]" + "]" * 9, "inside each other's brackets"),
-        ("follower[start=" * 400 + "x" + "]" * 400, "inside each other's brackets"),
+        ("follower[start=" * 9 + "x[y=1|2]" + "]" * 9, "nested in each other's brackets"),
+        ("follower[start=" * 400 + "x" + "]" * 400, "nested in each other's brackets"),
     ],
 )
-def test_what_cannot_be_read_gets_one_sentence(plugin, methods, sentence):
+def test_invalid_methods_are_refused_with_one_sentence(plugin, methods, sentence):
     with pytest.raises((SpecError, MethodError), match=sentence):
         parse_variants(methods, {})
 
@@ -150,28 +150,28 @@ def test_a_variant_that_starts_from_itself_by_a_setting_is_refused(plugin):
         parse_variants("follower", {"follower": {"start": "follower"}})
 
 
-def test_a_grid_among_the_settings_is_told_where_it_belongs():
-    with pytest.raises(InvalidSettingError, match=r"lora\.r: must be a whole .*; a grid stands in --methods"):
+def test_a_grid_in_set_is_refused_with_advice():
+    with pytest.raises(InvalidSettingError, match=r"lora\.r: must be a whole .*; give a grid in --methods"):
         build_spec({"methods": "lora", "set": ["lora.r=4|8"]})
 
 
-def test_a_grid_that_can_only_be_a_slip_is_refused_before_it_is_made():
-    ranks = "|".join(map(str, range(1, LIMIT + 1)))
-    assert len(parse_variants(f"lora[r={ranks}]", {})) == LIMIT
+def test_a_huge_grid_is_refused_before_it_is_expanded():
+    ranks = "|".join(map(str, range(1, MOST_VARIANTS + 1)))
+    assert len(parse_variants(f"lora[r={ranks}]", {})) == MOST_VARIANTS
     for methods in (
-        f"lora[r={ranks}|{LIMIT + 1}]",
+        f"lora[r={ranks}|{MOST_VARIANTS + 1}]",
         f"lora[r={ranks}],full",
         "lora[" + ",".join(f"k{i}=1|2" for i in range(300)) + "]",  # more than there are atoms
-        [{"lora": {"r": list(range(1, LIMIT + 2))}}],
+        [{"lora": {"r": list(range(1, MOST_VARIANTS + 2))}}],
         f"rlhf[start=lora[r={ranks},alpha=1|2]]",
     ):
-        with pytest.raises(SpecError, match=f"for more than {LIMIT:,} variants; give fewer values, or search"):
+        with pytest.raises(SpecError, match=f"for more than {MOST_VARIANTS:,} variants; give fewer values, or search"):
             parse_variants(methods, {})
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=2, max_size=2, unique=True))
 def test_two_numbers_have_two_names(values):
-    one, other = (written("m", {"x": value}) for value in values)
+    one, other = (format_variant("m", {"x": value}) for value in values)
     assert one != other
     assert [float(text[4:-1]) for text in (one, other)] == values
 
@@ -190,9 +190,9 @@ def test_a_grid_is_a_row_for_each_variant_and_no_name_becomes_a_path(run_here, t
     assert "toy[ending=../x]" in (tmp_path / "run" / "leaderboard.csv").read_text()
 
 
-def test_the_documented_spec_stands_for_what_it_says():
+def test_the_documented_spec_expands_as_documented():
     (text,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "variants.md").read_text(), re.DOTALL)
-    assert names(yaml.safe_load(text)["methods"]) == [
+    assert parse_names(yaml.safe_load(text)["methods"]) == [
         *("full", "lora[r=64]", "lora[r=4]", "lora[r=16]"),
         *("qlora[alpha=32,r=4]", "qlora[alpha=32,r=16]", "qlora[alpha=32,r=64]"),
         *("prefix[virtual_tokens=10]", "prefix[learning_rate=0.01,virtual_tokens=50]"),

@@ -12,7 +12,7 @@ from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from harness.tasks import reading
 from harness.tasks.embedded import generate
-from harness.tasks.general_text import LONGEST, MOST, halves, load_general_text, shortened
+from harness.tasks.general_text import MAX_CHARACTERS, MAX_PASSAGES, load_general_text, shorten, split_in_half
 from methods.registry import build
 
 SENTENCE = "The quick brown fox number {} jumps over the lazy dog."
@@ -72,12 +72,12 @@ def test_other_files_hold_a_column(tmp_path, ending):
 
 def test_much_text_is_sampled_evenly_and_a_long_passage_is_read_in_part(tmp_path):
     path = tmp_path / "mine.txt"
-    path.write_text("\n\n".join([*passages(2 * MOST), "word " * 4000]))
+    path.write_text("\n\n".join([*passages(2 * MAX_PASSAGES), "word " * 4000]))
     text = load_general_text(str(path))
-    assert len(text.passages) == MOST
+    assert len(text.passages) == MAX_PASSAGES
     assert text.passages[:3] == tuple(SENTENCE.format(i) for i in (0, 2, 4))
     path.write_text("\n\n".join([*passages(5), "word " * 4000]))
-    assert load_general_text(str(path)).passages[-1] == ("word " * 4000)[: LONGEST - 1]
+    assert load_general_text(str(path)).passages[-1] == ("word " * 4000)[: MAX_CHARACTERS - 1]
 
 
 def test_the_hub(tmp_path, monkeypatch):
@@ -86,7 +86,7 @@ def test_the_hub(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "train.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in passages(10)))
-    rows = reading._hub(str(tmp_path), None, "the text", "--general-text", 4).rows
+    rows = reading._read_hub(str(tmp_path), None, "the text", "--general-text", 4).rows
     assert [row.fields["text"] for row in rows] == passages(4)
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     with pytest.raises(
@@ -105,15 +105,15 @@ def test_the_hub(tmp_path, monkeypatch):
     ],
 )
 def test_halves(passage, first, second):
-    assert halves(passage) == (first, second)
+    assert split_in_half(passage) == (first, second)
     assert first + second == passage
 
 
 def test_shortened_ends_at_a_word_and_at_last_no_more():
-    assert shortened("one two three four") == "one two"
-    assert shortened("abcdefgh") == "abcdef"
+    assert shorten("one two three four") == "one two"
+    assert shorten("abcdefgh") == "abcdef"
     passage = " ".join(passages(3))
-    while (less := shortened(passage)) != passage:
+    while (less := shorten(passage)) != passage:
         assert passage.startswith(less)
         passage = less
     assert len(passage) == 2

@@ -11,8 +11,8 @@ from importlib import import_module
 import pytest
 
 from harness.errors import SpecError
-from harness.tasks import TASKS, TaskRequest, load_task, summaries
-from harness.tasks.base import fingerprint
+from harness.tasks import TASKS, TaskRequest, load_task, summarise_tasks
+from harness.tasks.base import compute_fingerprint
 from methods.base import Example
 
 
@@ -21,7 +21,7 @@ def test_every_entry_names_a_function_and_says_what_it_is():
         module, _, function = entry.loader.partition(":")
         assert callable(getattr(import_module(module), function))
         assert entry.summary
-    assert list(summaries()) == [name for name in TASKS if name != "toy"]
+    assert list(summarise_tasks()) == [name for name in TASKS if name != "toy"]
     assert next(iter(TASKS)) == "embedded"  # the default comes first
 
 
@@ -46,7 +46,7 @@ def test_amounts_must_be_positive_whole_numbers(field, amount):
 
 @pytest.mark.parametrize("template", ["", "no place", "{input} and {input}"])
 def test_template_must_hold_the_input_once(template):
-    with pytest.raises(SpecError, match=r"--template must hold \{input\} exactly once"):
+    with pytest.raises(SpecError, match=r"--template must contain \{input\} exactly once"):
         TaskRequest("toy", template=template)
 
 
@@ -100,7 +100,7 @@ def test_toy_has_twelve_examples_and_is_the_same_every_time():
 
 def test_fingerprint_is_known_and_sees_every_change():
     one, two = Example("1", "a", ("x", "y")), Example("2", "b", ("z",))
-    known = fingerprint({"train": [one], "test": [two]})
+    known = compute_fingerprint({"train": [one], "test": [two]})
     # sha256 of the lines ["train", "1", "a", ["x", "y"]] and ["test", "2", "b", ["z"]], by sha256sum
     assert known == "2ade619c55312524eac71c57272a98095a142f3c36d3c8fcd6741462bc48d603"
     others = [
@@ -111,5 +111,5 @@ def test_fingerprint_is_known_and_sees_every_change():
         {"train": [dataclasses.replace(one, references=("y", "x"))], "test": [two]},
         {"train": [dataclasses.replace(one, references=("x",))], "test": [two]},
     ]
-    assert len({known, *map(fingerprint, others)}) == 1 + len(others)
-    assert fingerprint({"train": [one, two]}) != fingerprint({"train": [two, one]})
+    assert len({known, *map(compute_fingerprint, others)}) == 1 + len(others)
+    assert compute_fingerprint({"train": [one, two]}) != compute_fingerprint({"train": [two, one]})

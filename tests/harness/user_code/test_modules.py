@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import SpecError
-from harness.user_code.functions import find
+from harness.user_code.functions import find_function
 
 pytestmark = pytest.mark.own
 
@@ -33,7 +33,7 @@ def here(tmp_path, monkeypatch):
 
 
 def called(text):
-    return find(text, "--metrics")[0]()
+    return find_function(text, "--metrics")[0]()
 
 
 def test_the_file_of_the_directory_wins_and_stays_private(here):
@@ -108,7 +108,7 @@ def test_what_cannot_be_imported_gets_one_sentence(here):
     }
     for text, sentence in sentences.items():
         with pytest.raises(SpecError) as caught:
-            find(text, "--metrics")
+            find_function(text, "--metrics")
         assert str(caught.value).startswith(f"--metrics {text}: {sentence}")
         assert "_harness_user_" not in str(caught.value)
 

@@ -380,7 +380,7 @@ def test_a_killed_worker_is_gone_on_from(make_request, work, method):
 
 @pytest.mark.slow
 def test_rlhf_is_killed_in_every_stage(make_request, work):
-    asked = {"budget": "steps=24", "every": "steps=2"}
+    asked = {"budget": "steps=40", "every": "steps=2"}
     method = "rlhf[pairs=40,warm_start=0.5,reward_pairs=8,reward_learning_rate=0.003]"
     alone, killed = make_request(method, name="a", **asked), make_request(method, name="b", **asked)
     expected = work(alone)

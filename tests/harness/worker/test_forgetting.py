@@ -12,7 +12,7 @@ import pytest
 from harness.launchers.local import LocalLauncher
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.tasks.general_text import halves
+from harness.tasks.general_text import split_in_half
 from harness.worker.forgetting import GeneralLoss, compare_losses
 from methods.base import Limits, ModelFacts
 
@@ -48,7 +48,7 @@ def test_the_loss_is_that_of_the_second_halves_alone(measure, tiny_model, tokeni
     model = tiny_model(family)
     total = count = 0
     for passage in PASSAGES:
-        first, second = (tokenizer(half, add_special_tokens=False)["input_ids"] for half in halves(passage))
+        first, second = (tokenizer(half, add_special_tokens=False)["input_ids"] for half in split_in_half(passage))
         with torch.no_grad():
             if family == "decoder-only":
                 logits = model(torch.tensor([first + second])).logits[0, len(first) - 1 : -1]

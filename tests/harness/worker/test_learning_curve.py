@@ -324,8 +324,8 @@ def test_a_curve_makes_another_trial_and_a_target_does_not():
         ({"evaluate_every": "steps=5", "target_quality": "0"}, "target_quality must be a number above 0"),
         ({"evaluate_every": "steps=5", "target_quality": "nan"}, "target_quality must be a number above 0"),
         ({"evaluate_every": "steps=5", "target_quality": "good"}, "target_quality must be a number"),
-        ({"target_quality": 0.5}, "none is asked for; give evaluate_every too"),
-        ({"curve_examples": 5, "evaluate_every": "never"}, "none is asked for; give evaluate_every too"),
+        ({"target_quality": 0.5}, "which needs evaluate_every; give that too"),
+        ({"curve_examples": 5, "evaluate_every": "never"}, "which needs evaluate_every; give that too"),
     ],
     ids=str,
 )

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from harness.models.backend import LoadedModel
-from harness.models.loading import load
-from harness.models.source import resolve
+from harness.models.loading import load_model
+from harness.models.source import resolve_model
 from harness.request import Decoding, TaskRequest
 from harness.tasks import load_task
 from harness.worker.evaluation import Evaluator
@@ -27,11 +27,11 @@ BATCH = 24
 def test_scores_with_pads_behind_and_before_the_prompt(name):
     import torch
 
-    source, task = resolve("embedded"), load_task(TaskRequest(name="embedded"))
-    told = source.facts("cpu")
+    source, task = resolve_model("embedded"), load_task(TaskRequest(name="embedded"))
+    told = source.get_facts("cpu")
     limits = Limits(task.limits.input_tokens, task.limits.target_tokens)
     torch.manual_seed(0)
-    model, tokenizer = load(source, device="cpu", dtype=torch.float32, options={}, trust_remote_code=False)
+    model, tokenizer = load_model(source, device="cpu", dtype=torch.float32, options={}, trust_remote_code=False)
     method = build(name, source.settings[name])
     setting = Setting(told, torch.float32, tokenizer, task.train, task.templates, limits, 0)
     model = method.prepare(model, setting)

@@ -10,9 +10,9 @@ import pytest
 
 from reports.analysis.resampling import Resampler, compute_mean_squares
 from reports.analysis.stats import (
+    _adjust_by_holm,
+    _compute_student_quantile,
     _find_ends,
-    _holm,
-    _student,
     compare_rows,
     compute_intervals,
     compute_seed_interval,
@@ -67,7 +67,7 @@ def test_seeds_alone_make_students_interval(freedom):
     ],
 )
 def test_students_quantile_is_that_of_scipy(freedom, quantile):
-    assert _student(freedom) == pytest.approx(quantile, abs=1e-9)
+    assert _compute_student_quantile(freedom) == pytest.approx(quantile, abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 39, 40, 41, 999, 1001, 10_000, 82_800])
@@ -294,9 +294,9 @@ def test_the_same_twice_and_whatever_else_the_table_holds(dice):
 
 
 def test_holm_by_hand():
-    assert _holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert _holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
-    assert _holm([]) == []
+    assert _adjust_by_holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert _adjust_by_holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
+    assert _adjust_by_holm([]) == []
 
 
 def test_holm_counts_all_pairs_of_the_table(dice):

@@ -13,6 +13,7 @@ import pytest
 
 from reports.records import describe
 from reports.records.decoding import Number
+from reports.records.details import Details
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "records.md"
 
@@ -31,6 +32,10 @@ def test_every_part_of_a_record_is_on_the_page():
         waiting += [other for other in describe.PARTS if other.__name__ in re.findall(r"\w+", words)]
         assert set(describe.read_field_docs(part)) == {field.name for field in dataclasses.fields(part)}
     assert parts == set(describe.PARTS)
+
+
+def test_details_that_reports_read_are_on_the_page():
+    assert {field.name for field in dataclasses.fields(Details)} <= describe.DETAILS.keys()
 
 
 def test_a_field_without_a_meaning_is_refused():

@@ -169,9 +169,8 @@ def test_with_one_seed_the_p_value_is_that_of_the_verdict(scored):
 def test_a_row_with_one_seed_takes_nothing_from_what_is_known_of_the_others(scored):
     five = [*scored("full", [0.500, 0.502, 0.498, 0.501, 0.499]), *scored("lora", [0.400, 0.402, 0.398, 0.401, 0.399])]
     text = render([*five, *scored("prefix", [0.3])])["leaderboard.md"]
-    assert (
-        "Significantly different from it: lora. Not compared, for want of two seeds in common: prefix. (5 seeds" in text
-    )
+    assert "Significantly different from it: lora. Not compared, because they have fewer than two seeds" in text
+    assert "in common: prefix. (5 seeds" in text
     assert text.count("] (examples)") == 1
 
 

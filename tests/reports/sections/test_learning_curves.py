@@ -55,7 +55,7 @@ def part(records):
 
 def test_the_grid_says_what_a_quality_costs(records):
     grid = part(records).grids[0][1]
-    assert grid.header == ("method", "points", "best ROUGE-L", "at step", "ROUGE-L aimed at", "time to quality",
+    assert grid.header == ("method", "points", "best ROUGE-L", "at step", "target ROUGE-L", "time to quality",
                            "tokens to quality")  # fmt: skip
     assert grid.rows == (
         ("full", "3", "0.550", "20 to 30", "0.35", "5.0 s", "2,500"),

@@ -78,7 +78,7 @@ def test_chosen_metrics_make_another_front(records):
 def test_what_nobody_measured_is_left_out_and_named(records):
     part = of(records, "rougeL", "train_seconds", "cost")
     assert "cost" not in part.grids[0][1].header
-    assert "Left out, since nobody measured it: cost." in part.footnotes
+    assert "Left out, because it was not measured: cost." in part.footnotes
     assert of(records, "rougeL", "cost") is None
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.cli import main
-from harness.feedback.rewards import resolve, scorer
+from harness.feedback.rewards import load_reward, resolve_reward
 from harness.launchers.local import LocalLauncher
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
@@ -98,7 +98,8 @@ def test_a_start_that_failed_is_named(trials_here, here, capsys):
     record = records(here)[f"follower[start={start}]", 0]
     assert (record["status"], record["phase"]) == ("error", "start")
     assert record["message"] == (
-        "toy[ending=error] seed 0, from which this trial starts, ended error: RuntimeError: the toy was told to fail"
+        "toy[ending=error] seed 0, from which this trial starts, ended with status error: "
+        "RuntimeError: the toy was told to fail"
     )
 
 
@@ -167,7 +168,7 @@ def test_a_model_as_reward_is_loaded_in_the_worker(here, capsys, classifier):
     assert record["status"] == "ok", record["message"]
     words = ["grape", "honey"]
     asked, references = [f"I would like some {word}." for word in words], [(word,) for word in words]
-    judge = scorer(resolve(str(folder)), device="cpu", dtype="float32", batch_size=1)
+    judge = load_reward(resolve_reward(str(folder)), device="cpu", dtype="float32", batch_size=1)
     assert record["details"]["follower"]["rewards"] == pytest.approx(judge(asked, words, references), abs=1e-5)
     assert record["details"]["reward"]["name"] == "judge"
     assert str(folder) not in json.dumps(record)

@@ -11,7 +11,7 @@ from typing import Any
 from harness.errors import DataError
 from harness.feedback import rewards
 from harness.feedback.preferences import Preferences, load_preferences
-from harness.feedback.rewards import rouge_scorer
+from harness.feedback.rewards import make_rouge_scorer
 from harness.request import PairsSource, RewardSource, Split, TaskRequest, TrialRequest
 from harness.tasks import Task, load_task
 from methods.base import Method
@@ -19,7 +19,7 @@ from methods.feedback import Feedback
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenFeedback:
     """Pairs and reward of a spec. Each of its methods sees what its `feedback` names, and nothing else."""
 
     preferences: Preferences | None = None
@@ -57,24 +57,24 @@ class Given:
         )
 
 
-def find_given(
+def find_feedback(
     preferences: str | None, reward: str | None, task: Task, request: TaskRequest, *, trust_remote_code: bool = False
-) -> Given:
+) -> GivenFeedback:
     """Find and check what the user gives besides examples. Raises `HarnessError` with one sentence."""
-    source = rewards.resolve(reward, trust_remote_code=trust_remote_code) if reward else None
-    pairs = _load(preferences, task, request) if preferences else None
-    return Given(pairs, source, preferences)
+    source = rewards.resolve_reward(reward, trust_remote_code=trust_remote_code) if reward else None
+    pairs = _load_pairs(preferences, task, request) if preferences else None
+    return GivenFeedback(pairs, source, preferences)
 
 
 def load_feedback(request: TrialRequest, task: Task) -> Feedback:
     """The pairs that were given, the reward that was asked for, and the task's own quality metric; in the worker."""
     pairs = reward = None
     if request.preferences is not None:
-        pairs = _load(request.preferences.path, task, request.task)
+        pairs = _load_pairs(request.preferences.path, task, request.task)
         if pairs.fingerprint != request.preferences.fingerprint:
             raise DataError("the preferences changed after the run was planned; start the run again")
     if request.reward is not None:
-        reward = rewards.scorer(
+        reward = rewards.load_reward(
             request.reward,
             device=request.device,
             dtype=request.dtype,
@@ -85,12 +85,12 @@ def load_feedback(request: TrialRequest, task: Task) -> Feedback:
         preferences=pairs.train if pairs else (),
         heldout=pairs.heldout if pairs else (),
         reward=reward,
-        quality=rouge_scorer(),
+        quality=make_rouge_scorer(),
         start=Path(request.places.start) if request.places and request.places.start else None,
     )
 
 
-def _load(source: str, task: Task, request: TaskRequest) -> Preferences:
+def _load_pairs(source: str, task: Task, request: TaskRequest) -> Preferences:
     if request.test_examples is not None:  # no pair comes from the test split, whatever part of it is used
         task = load_task(dataclasses.replace(request, test_examples=None))
     return load_preferences(source, task, seed=request.split_seed, allow_unusable=request.allow_unusable)

@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 from harness.errors import HarnessError, MetricError, SpecError
-from harness.scoring.chosen import chosen, find_as_planned, measure
 from harness.scoring.overlap import ExactMatch
+from harness.scoring.selection import find_planned_metrics, measure, select_metrics
 from methods.registry import build
 from reports.records.metrics import METRICS, Metric
 
@@ -32,17 +32,17 @@ def module(tmp_path, monkeypatch):
 
 
 def measured(text: str, examples, predictions=PREDICTIONS):
-    (found,) = chosen([text], examples).measure(examples, predictions)
+    (found,) = select_metrics([text], examples).measure(examples, predictions)
     return found
 
 
 def test_rouge_is_left_out_because_it_is_measured_in_any_case(examples):
-    found = chosen(["rouge"], examples)
+    found = select_metrics(["rouge"], examples)
     assert found.plugins == ()
     method = build("lora")
     assert (found.identity(method, "test"), found.request(method, "test")) == ({}, {"metrics": ()})
     assert found.scoring("test").keys() == {"rouge"}
-    assert [plugin.name for plugin in chosen(["rouge", "chrf", "bleu"], examples).plugins] == ["chrf", "bleu"]
+    assert [plugin.name for plugin in select_metrics(["rouge", "chrf", "bleu"], examples).plugins] == ["chrf", "bleu"]
 
 
 def test_a_function_gets_columns_and_gives_numbers(examples, module):
@@ -133,11 +133,11 @@ def test_what_cannot_be_had_is_said_before_anything_runs(examples, module):
 
 
 def test_a_metric_that_is_not_installed_says_how_to_get_it(examples, monkeypatch):
-    from harness.scoring.sacre import Chrf
+    from harness.scoring.sacrebleu_metrics import Chrf
 
     monkeypatch.setattr(Chrf, "package", "no_such_package_here")
     with pytest.raises(SpecError) as caught:
-        chosen(["chrf"], examples)
+        select_metrics(["chrf"], examples)
     assert str(caught.value) == (
         'the metric chrf needs the package no_such_package_here: pip install "finetune-harness[metrics]", or leave it '
         "out of --metrics"
@@ -146,7 +146,7 @@ def test_a_metric_that_is_not_installed_says_how_to_get_it(examples, monkeypatch
 
 def test_one_measure_is_not_asked_for_twice(examples):
     with pytest.raises(SpecError, match="two of the metrics measure chrf"):
-        chosen(["chrf", "bleu", "chrf"], examples)
+        select_metrics(["chrf", "bleu", "chrf"], examples)
 
 
 GOOD = Metric("mine", "mine", "score", "higher", "x")
@@ -173,13 +173,13 @@ def test_declarations_are_checked_before_anything_runs(examples, monkeypatch, de
     class Mine(ExactMatch):
         declares = (declared,)
 
-    monkeypatch.setattr("harness.scoring.chosen._find", lambda text: Mine())
+    monkeypatch.setattr("harness.scoring.selection._find", lambda text: Mine())
     if sentence is None:
-        (one,) = chosen(["mine"], examples).measure(examples, PREDICTIONS)
+        (one,) = select_metrics(["mine"], examples).measure(examples, PREDICTIONS)
         assert one.rows[1] == {declared.name: 1.0}
         return
     with pytest.raises(MetricError) as caught:
-        chosen(["mine"], examples)
+        select_metrics(["mine"], examples)
     assert sentence in str(caught.value)
 
 
@@ -189,9 +189,9 @@ def test_a_plugin_that_raises_where_nothing_should_is_one_sentence(examples, mon
         def declares(self):
             return 1 / 0
 
-    monkeypatch.setattr("harness.scoring.chosen._find", lambda text: Mine())
+    monkeypatch.setattr("harness.scoring.selection._find", lambda text: Mine())
     with pytest.raises(MetricError, match="the metric exact-match cannot be used: ZeroDivisionError: division by zero"):
-        chosen(["mine"], examples)
+        select_metrics(["mine"], examples)
 
 
 @pytest.mark.parametrize("row", [{}, {"mine": 1.0, "more": 2.0}, {"other": 1.0}, {"mine": math.nan}, 1.0])
@@ -208,14 +208,14 @@ def test_a_plugin_gives_what_it_declares(examples, row):
 
 def test_what_its_numbers_depend_on_stands_beside_the_scores(examples, module, tmp_path):
     name = module("def f(p, r, i):\n    return [1] * len(p)\n")
-    found = chosen(["chrf", f"{name}:f"], examples)
-    assert found.scoring("test") == chosen([f"{name}:f", "rouge", "chrf"], examples).scoring("test")
+    found = select_metrics(["chrf", f"{name}:f"], examples)
+    assert found.scoring("test") == select_metrics([f"{name}:f", "rouge", "chrf"], examples).scoring("test")
     assert found.scoring("test").keys() == {"rouge", "chrf", f"{name}:f"}
     assert found.scoring("validation").keys() == {"rouge"}  # a search goes by ROUGE-L
     asked = found.request(build("lora"), "test")["metrics"]
-    again = find_as_planned(asked)
+    again = find_planned_metrics(asked)
     assert [plugin.label for plugin in again.plugins] == ["chrf", f"{name}:f"]
     with (tmp_path / f"{name}.py").open("a") as stream:
         stream.write("# changed\n")
     with pytest.raises(MetricError, match=f"the metric {name}:f changed after the run was planned; start the run agai"):
-        find_as_planned(asked)
+        find_planned_metrics(asked)

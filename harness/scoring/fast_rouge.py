@@ -1,8 +1,8 @@
-"""ROUGE F1 per example, best reference per metric, stemmed: `rouge_score`'s own numbers, about four times as fast.
+"""ROUGE F1 of each example against its best reference, stemmed. Same values as `rouge_score`, about four times as fast.
 
-`score` is what evaluation uses. `Rouge` wraps it as an `evaluate.Metric`, so that it can be used wherever that library
-is; unlike `evaluate.load("rouge")` it needs no network. `evaluate` is imported only when `rouge_metric` is called,
-since that takes seconds.
+`score_rouge` is what the evaluation uses. `make_evaluate_metric` wraps it as an `evaluate.Metric` for code that uses
+that library; unlike `evaluate.load("rouge")` it needs no network. Only this function imports `evaluate`, which takes
+seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rouge_score import rouge_scorer, tokenize, tokenizers
 ROUGE_TYPES = ("rouge1", "rouge2", "rougeL", "rougeLsum")
 
 
-def score(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[dict[str, float]]:
+def score_rouge(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> list[dict[str, float]]:
     """One dict per example: ROUGE type → F1 against the best of its references, 0 to 1.
 
     ROUGE-Lsum takes lines as sentences, as `rouge_score` does. A blank prediction scores 0. Raises `ValueError` for
@@ -35,7 +35,7 @@ def score(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> li
     ]
 
 
-def rouge_metric() -> Any:
+def make_evaluate_metric() -> Any:
     """The same scores as an `evaluate.Metric`: `compute(predictions=…, references=…)` returns means by ROUGE type."""
     import datasets
     import evaluate
@@ -54,7 +54,7 @@ def rouge_metric() -> Any:
             )
 
         def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-            rows = score(predictions, references)
+            rows = score_rouge(predictions, references)
             return {name: sum(row[name] for row in rows) / len(rows) for name in ROUGE_TYPES}
 
     return Rouge()

@@ -19,7 +19,7 @@ from harness.request import MetricRequest, Split
 from harness.scoring import registry
 from harness.scoring.base import MetricPlugin
 from harness.scoring.evaluate_script import PREFIX, EvaluateScript
-from harness.scoring.function import FunctionMetric
+from harness.scoring.function_metric import FunctionMetric
 from harness.scoring.rouge import Rouge
 from harness.user_code.functions import FUNCTION
 from methods.base import Method
@@ -40,7 +40,7 @@ _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
 
 
 @dataclass(frozen=True)
-class Measured:
+class MetricResult:
     """What one metric gave: its declarations by name, and a row of numbers for each example."""
 
     declared: dict[str, Metric]
@@ -48,7 +48,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SelectedMetrics:
     """The metrics of a run besides ROUGE, which is measured in any case."""
 
     texts: tuple[str, ...]
@@ -77,19 +77,19 @@ class Chosen:
         asked = zip((plugin.label for plugin in self.plugins), self.revisions, strict=True)
         return {Rouge.name: hash_metric(Rouge()), **dict(asked if split == "test" else ())}
 
-    def measure(self, examples: Sequence[Example], predictions: Sequence[str]) -> Iterator[Measured]:
+    def measure(self, examples: Sequence[Example], predictions: Sequence[str]) -> Iterator[MetricResult]:
         """Score the predictions, one metric after another. Raises `MetricError`: metric, reason and example."""
         return (measure(plugin, examples, predictions) for plugin in self.plugins)
 
 
-def chosen(texts: Sequence[str], examples: Sequence[Example]) -> Chosen:
+def select_metrics(texts: Sequence[str], examples: Sequence[Example]) -> SelectedMetrics:
     """Find the metrics that a spec names and try them on two examples. Raises one sentence for what cannot be used."""
     found = [(text, plugin) for text in texts if (plugin := _find(text)).name != "rouge"]
-    made = Chosen(tuple(text for text, _ in found), tuple(plugin for _, plugin in found))
+    made = SelectedMetrics(tuple(text for text, _ in found), tuple(plugin for _, plugin in found))
     taken = set[str]()
     for plugin in made.plugins:
         try:
-            names = _prepared(plugin, examples[:2])
+            names = _try_out(plugin, examples[:2])
         except (HarnessError, MethodError):
             raise
         except Exception as error:  # a plugin is foreign code
@@ -101,7 +101,7 @@ def chosen(texts: Sequence[str], examples: Sequence[Example]) -> Chosen:
     return made
 
 
-def _prepared(plugin: MetricPlugin, examples: Sequence[Example]) -> set[str]:
+def _try_out(plugin: MetricPlugin, examples: Sequence[Example]) -> set[str]:
     """The names of what the metric measures, once it is known to work as far as that can be seen now."""
     if package := plugin.missing():
         raise SpecError(
@@ -109,7 +109,7 @@ def _prepared(plugin: MetricPlugin, examples: Sequence[Example]) -> set[str]:
             "of --metrics"
         )
     plugin.check()
-    names = {_declaration(plugin, metric.name).name for metric in plugin.declares}
+    names = {_read_declaration(plugin, metric.name).name for metric in plugin.declares}
     if plugin.light:  # after hours of training a slip in a function would be found too late
         try:
             names |= measure(plugin, examples, [example.target for example in examples]).declared.keys()
@@ -118,16 +118,16 @@ def _prepared(plugin: MetricPlugin, examples: Sequence[Example]) -> set[str]:
     return names
 
 
-def find_as_planned(asked: Sequence[MetricRequest]) -> Chosen:
+def find_planned_metrics(asked: Sequence[MetricRequest]) -> SelectedMetrics:
     """In the worker: the metrics that `Chosen.request` told of. Raises `MetricError` where one has changed since."""
-    found = Chosen(tuple(metric.text for metric in asked), tuple(_find(metric.text) for metric in asked))
+    found = SelectedMetrics(tuple(metric.text for metric in asked), tuple(_find(metric.text) for metric in asked))
     for plugin, now, planned in zip(found.plugins, found.revisions, asked, strict=True):
         if now != planned.revision:
             raise MetricError(f"the metric {plugin.label} changed after the run was planned; start the run again")
     return found
 
 
-def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequence[str]) -> Measured:
+def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequence[str]) -> MetricResult:
     """The metric's numbers for each example. Raises `MetricError`, which names metric, reason and example."""
     samples = [
         (prediction, example.input, example.references)
@@ -149,7 +149,7 @@ def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequ
     except FaultError as fault:
         where = describe_place(fault, "example", samples, ("prediction", "input"))
         raise MetricError(f"the metric {plugin.label} {fault} {where}") from (fault.__cause__ or fault)
-    return Measured({name: _declaration(plugin, name) for name in rows[0]}, rows)
+    return MetricResult({name: _read_declaration(plugin, name) for name in rows[0]}, rows)
 
 
 def _find(text: str) -> MetricPlugin:
@@ -160,7 +160,7 @@ def _find(text: str) -> MetricPlugin:
     return registry.build(*read_name(text, "metric"))
 
 
-def _declaration(plugin: MetricPlugin, name: str) -> Metric:
+def _read_declaration(plugin: MetricPlugin, name: str) -> Metric:
     """What the metric says of a number of its own. Raises `MetricError` for what reports could not show."""
     metric = plugin.declaration(name)
     if METRICS.get(name) == metric:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from harness.errors import MetricError
 from harness.scoring.base import MetricPlugin, References
-from harness.user_code.functions import find
+from harness.user_code.functions import find_function
 from methods.user_functions import FaultError, read_items
 from reports.records.metrics import Metric
 
@@ -27,7 +27,7 @@ class FunctionMetric(MetricPlugin):
         """Import the function. Raises `SpecError` where it cannot be had."""
         super().__init__()
         self._text = text
-        self._function, revision = find(text, "--metrics")
+        self._function, revision = find_function(text, "--metrics")
         self._revision = revision or ""
 
     @property

@@ -15,7 +15,7 @@ from harness.scoring.base import MetricPlugin, References
 from reports.records.metrics import Metric
 
 
-class _Sacre(MetricPlugin):
+class _SacrebleuMetric(MetricPlugin):
     """A sentence score of sacreBLEU over 100."""
 
     package = "sacrebleu"
@@ -44,7 +44,7 @@ class _Sacre(MetricPlugin):
         """The metric object of sacreBLEU."""
 
 
-class Chrf(_Sacre):
+class Chrf(_SacrebleuMetric):
     """Character n-grams: works without words, and is kind to inflected forms."""
 
     name = "chrf"
@@ -59,7 +59,7 @@ class Chrf(_Sacre):
         return CHRF()
 
 
-class Bleu(_Sacre):
+class Bleu(_SacrebleuMetric):
     """Word n-grams; of sentences, which is why short ones need the effective order."""
 
     name = "bleu"
