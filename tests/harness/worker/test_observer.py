@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.observer import TrialObserver
+from harness.worker.observer import TrialObserver
 
 
 def observer(folder, *, keep_models=True):
-    return TrialObserver(None, folder, keep_models=keep_models, tell=lambda name: None)
+    return TrialObserver(None, folder, keep_models=keep_models, on_stage=lambda name: None)
 
 
 def test_the_model_of_a_stage_is_there_once_it_is_whole(tmp_path):
