@@ -86,9 +86,9 @@ def resolve(name, server, home, code=False):
     """Resolve in a process of its own, since huggingface_hub reads its settings when it is imported."""
     script = (
         "import dataclasses, json, sys\n"
-        "from harness.models.source import resolve\n"
+        "from harness.models.source import resolve_model\n"
         "from harness.errors import ModelError\n"
-        f"try: print(json.dumps(dataclasses.asdict(resolve({name!r}, trust_remote_code={code}))))\n"
+        f"try: print(json.dumps(dataclasses.asdict(resolve_model({name!r}, trust_remote_code={code}))))\n"
         "except ModelError as error: print(json.dumps({'error': str(error)}))"
     )
     environment = {key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "HF_TOKEN")}

@@ -131,7 +131,7 @@ def test_a_changed_docstring_changes_neither_id_nor_scoring(copy):
         assert text.startswith('"""')
         file.write_text('"""Other words. ' + text.removeprefix('"""') + "\n# and a comment\n")
     assert run_python(copy, code) == before
-    file = copy / "harness" / "scoring" / "rouge_scores.py"
+    file = copy / "harness" / "scoring" / "fast_rouge.py"
     file.write_text(file.read_text() + "\nADDED = 1\n")
     after = run_python(copy, code)
     assert after != before

@@ -64,7 +64,9 @@ def test_a_metric_without_a_summary_is_refused():
 
 def test_a_name_taken_twice_is_refused_with_both_origins(install):
     install("elsewhere", {"harness.metrics": {"chrf": "elsewhere:Chrf"}})
-    with pytest.raises(MetricError, match=r"twice: by harness\.scoring\.sacrebleu_metrics:Chrf and by elsewhere:Chrf"):
+    with pytest.raises(
+        MetricError, match=r"taken twice: by harness\.scoring\.sacrebleu_metrics:Chrf and by elsewhere:Chrf"
+    ):
         registry.get("chrf")
     assert registry.get("bleu").name == "bleu"
 
