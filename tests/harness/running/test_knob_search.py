@@ -54,8 +54,8 @@ def test_failed_tries_count_as_tries_and_are_never_chosen():
         RATE, {"learning_rate": 1e-3}, 6, 0, lambda v: None if v["learning_rate"] > 1e-3 else score_closeness(v)
     )
     details = found.describe()
-    assert details["tries"] == 6
-    assert details["failed"] == sum(rate > 1e-3 for rate in list_tried(found)) > 0
+    assert details.tries == 6
+    assert details.failed == sum(rate > 1e-3 for rate in list_tried(found)) > 0
     assert found.best.values["learning_rate"] == max(rate for rate in list_tried(found) if rate <= 1e-3)
     assert search_knobs(RATE, {"learning_rate": 1e-3}, 3, 0, lambda v: None).best is None
 
@@ -65,7 +65,7 @@ def test_a_small_space_is_tried_completely_and_once():
     found = search_knobs(small, {"r": 8, "bias": "none"}, 20, 0, lambda values: values["r"])
     assert len(found.tries) == 6
     assert found.best.values["r"] == 16
-    assert found.describe()["edge"] == ["r"]  # two kinds of bias have no edge
+    assert found.describe().edge == ("r",)  # two kinds of bias have no edge
 
 
 def test_a_value_near_an_end_of_its_range_is_at_the_edge():

@@ -73,5 +73,6 @@ def test_what_is_unsupported_is_told_without_the_tiny_models_name():
 
 
 def test_a_tuner_that_fails_is_written_down_with_the_sentence(monkeypatch):
+    pytest.importorskip("torch")
     monkeypatch.setattr(table, "SETTINGS", {"lora": {"learning_rate": 1e-9}})
     assert table.check_tuner("lora", "decoder-only").text.startswith("the loss went from")

@@ -74,7 +74,7 @@ def test_a_start_with_other_knobs_is_refused(make_job, tmp_path):
     first, started = make_job("decoder-only", "lora", {"r": 4})
     first.save(started.model, tmp_path)
     method, job = make_job(knobs={"start": "lora"}, feedback=Feedback(start=tmp_path))
-    with pytest.raises(InvalidSettingError, match=r"rlhf.r is 8, that of lora 4"):
+    with pytest.raises(InvalidSettingError, match=r"rlhf.r is 8, but that of lora is 4"):
         method._warm_start(StageRunner(job))
 
 
