@@ -35,7 +35,7 @@ LEAVES = {"errors", "hashing", "names", "outcome", "request"}
 STATIONS = {
     "__main__": {"cli"},
     "cli": {"spec", "planning", "running", "launchers", "plugins", "scoring", "models", "tasks"},
-    "running": {"spec", "planning", "launchers", "measure"},
+    "running": {"spec", "planning", "launchers", "measure", "scoring", "tasks"},
     "planning": {"spec", "feedback", "scoring", "models", "tasks"},
     "spec": {"plugins", "launchers", "scoring"},
     "contract": {"worker", "plugins", "models"},

@@ -88,19 +88,6 @@ def load_general_text(source: str) -> GeneralText:
     return GeneralText(table.name, tuple(passages))
 
 
-def split_in_half(passage: str) -> tuple[str, str]:
-    """Split a passage at the last space of its first half, or in the middle if there is no space."""
-    middle = len(passage) // 2
-    at = passage.rfind(" ", 1, middle + 1)
-    return (passage[:at], passage[at:]) if at > 0 else (passage[:middle], passage[middle:])
-
-
-def shorten(passage: str) -> str:
-    """The first three quarters of a passage, cut at a space if there is one."""
-    kept = passage[: max(2, len(passage) * 3 // 4)]
-    return kept.rpartition(" ")[0] or kept
-
-
 def _read_paragraphs(path: Path) -> Iterator[Row]:
     """Blocks of lines between blank lines."""
     first, held = 1, ""

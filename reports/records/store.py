@@ -54,13 +54,20 @@ class RunStore:
 
         A try that was interrupted takes no place of a finished one, whose turn is still to come then.
         """
-        if record.status == "interrupted" and self.finished(record.trial_id) is not None:
+        asked = self.asked_again()
+        finished = self.finished(record.trial_id) is not None
+        if finished and record.status == "interrupted":
+            return
+        if finished and not record.ok and record.trial_id not in asked:
+            write_text(
+                self._free(self._path("records", record.trial_id, ".json"), "superseded"), dump(redacted(record))
+            )
             return
         path = self._path("records", record.trial_id, ".json")
         if path.is_file():  # a copy: at no moment is there no record
             write_text(self._free(path, "superseded"), path.read_bytes().decode("utf-8"))
         self.add(record, replace=True)
-        if record.trial_id in (asked := self.asked_again()):
+        if record.trial_id in asked:
             self.ask_again(asked - {record.trial_id})
 
     def ask_again(self, trial_ids: Set[str]) -> None:

@@ -15,8 +15,9 @@ from harness.measure.time_to_quality import find_time_to_quality, retarget
 from harness.models.toy import ToyBackend
 from harness.planning.planner import _plan_curve, make_plan
 from harness.request import CurveRequest
+from harness.scoring.summary import Evaluation
 from harness.spec.spec import build_spec
-from harness.worker.evaluation import Evaluation, Evaluator
+from harness.worker.evaluation import Evaluator
 from harness.worker.learning_curve import MOST_POINTS, LearningCurve
 from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
