@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from harness.models.transformers_backend import LOSS_BATCH, measure_loss
 from harness.tasks.general_text import shorten, split_in_half
-from harness.worker.generate import LOSS_BATCH, measure_loss
 from methods.engine.encoding import Encoded, Encoder
 from methods.engine.training_state import read_random_state, restore_random_state
 from methods.types import Limits, ModelFacts, Text

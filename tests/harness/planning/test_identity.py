@@ -39,7 +39,7 @@ def ids():
     from harness import hashing
     return [trial.trial_id for trial in make_plan(build_spec(asked)).trials[1:]]
 
-modules = ["methods.adapters.lora", "harness.worker.generate", *LOSS_CODE]
+modules = ["methods.adapters.lora", "harness.models.transformers_backend", *LOSS_CODE]
 inside = [str(file.relative_to(copy)) for file in find_closure(modules, leave_out=LEFT_OUT).values()]
 before, changed = ids(), {}
 for name in [*inside, "harness/worker/trial.py", *outside]:
@@ -79,7 +79,11 @@ def test_every_file_of_the_closure_changes_the_id_and_no_other_does(copy):
         "methods/engine/training.py",
         "methods/engine/loss.py",
     } <= inside
-    assert {"harness/worker/generate.py", "harness/models/loading.py", "harness/worker/forgetting.py"} <= inside
+    assert {
+        "harness/models/transformers_backend.py",
+        "harness/models/loading.py",
+        "harness/worker/forgetting.py",
+    } <= inside
     assert not inside & set(OUTSIDE)
     assert {name for name, changed in found["changed"].items() if changed} == inside
 
