@@ -28,6 +28,15 @@ SUPERVISED = ("", "warm_start")
 """Stages whose loss is cross-entropy; the training curve holds no other."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiveValues:
+    """What is known while a phase runs."""
+
+    tokens_per_second: float | None
+    host_bytes: int | None
+    device_bytes: int | None
+
+
 class Meter:
     """Measures one trial in this process.
 
@@ -150,13 +159,13 @@ class Meter:
         self._throughput.restore(state["throughput"])
         self._curve.restore(state["curve"])
 
-    def read_live_values(self) -> dict[str, float | int | None]:
-        """What the progress display shows: `tokens_per_second`, `host_bytes`, `device_bytes`."""
-        return {
-            "tokens_per_second": self._throughput.tokens_per_second,
-            "host_bytes": read_resident_bytes(),
-            "device_bytes": self._device.read_allocated() if self._device is not None else None,
-        }
+    def read_live_values(self) -> LiveValues:
+        """What the progress display shows."""
+        return LiveValues(
+            tokens_per_second=self._throughput.tokens_per_second,
+            host_bytes=read_resident_bytes(),
+            device_bytes=self._device.read_allocated() if self._device is not None else None,
+        )
 
     @property
     def curve(self) -> list[Point]:

@@ -18,7 +18,7 @@ from methods.base import Method
 from methods.types import Limits, ModelFacts, Text
 
 BACKENDS = {
-    "transformers": "harness.worker.generate:TransformersBackend",
+    "transformers": "harness.models.transformers_backend:TransformersBackend",
     "toy": "harness.models.toy:ToyBackend",
 }
 """Name → `module:class`."""

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import MetricError
+from harness.events import Event
 from harness.launchers.base import Launcher
 from harness.measure.meter import compute_cost
 from harness.measure.time_to_quality import retarget
@@ -35,7 +36,7 @@ class Progress(Protocol):
         """Show that a trial starts."""
         ...
 
-    def show_event(self, event: Mapping[str, Any]) -> None:
+    def show_event(self, event: Event) -> None:
         """Show an event of the running trial: its phase, a step, or how far evaluation is."""
         ...
 
@@ -191,9 +192,7 @@ def _try_trial(
     return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller})
 
 
-def _launch(
-    launcher: Launcher, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]
-) -> Outcome:
+def _launch(launcher: Launcher, request: TrialRequest, log: Path, on_event: Callable[[Event], None]) -> Outcome:
     """Launch a trial and return its outcome; a launcher that raises an error fails only this trial."""
     try:
         outcome: Any = launcher.launch(request, log, on_event)

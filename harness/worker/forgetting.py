@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.worker.generate import LOSS_BATCH, measure_loss
+from harness.models.transformers_backend import LOSS_BATCH, measure_loss
 from methods.engine.encoding import Encoded, Encoder
 from methods.engine.training_state import read_random_state, restore_random_state
 from methods.types import Limits, ModelFacts, Text

@@ -23,14 +23,14 @@ MODEL, TOY = CodeInputs("transformers"), CodeInputs("toy")
 INSIDE = {
     # how a trial goes, and what runs the model
     *("harness/worker/trial.py", "harness/worker/evaluation.py", "harness/worker/forgetting.py"),
-    *("harness/worker/generate.py", "harness/models/backend.py", "harness/models/loading.py"),
+    *("harness/models/transformers_backend.py", "harness/models/backend.py", "harness/models/loading.py"),
     # the method, and what it shares with others
     *("methods/adapters/lora.py", "methods/adapters/lora_init.py", "methods/adapters/dora_norms.py"),
     *("methods/base.py", "methods/types.py", "methods/feedback.py", "methods/knobs.py", "methods/user_functions.py"),
     *("methods/engine/training.py", "methods/engine/encoding.py", "methods/engine/loss.py"),
     *("methods/engine/training_state.py", "methods/engine/layers.py"),
     *("methods/adapters/__init__.py", "methods/engine/__init__.py"),
-    *("harness/worker/__init__.py", "harness/models/__init__.py", "harness/measure/__init__.py"),
+    *("harness/models/__init__.py", "harness/measure/__init__.py"),
     "harness/measure/parameters.py",
 }
 """Written by hand: all that a trial of `lora` depends on. Change it where that is meant."""
