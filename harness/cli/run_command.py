@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from reports.records.record import Record
     from reports.records.store import RunStore
 
-EXAMPLES = """examples:
+EXAMPLES = r"""examples:
   python -m harness run --methods lora,qlora
-  python -m harness run --methods full,lora,prefix --seeds 0,1,2 --budget steps=300
-  python -m harness run --model smollm2-135m-instruct --task dialogsum --data DIR --methods lora --set lora.r=16
-  python -m harness run --task file --data mine.jsonl --input-field text --target-field summary --methods lora
+  python -m harness run --methods full,lora --seeds 0,1,2 --budget steps=300
+  python -m harness run --methods lora --set lora.r=16 \
+      --model smollm2-135m-instruct --task dialogsum --data DIR
+  python -m harness run --methods lora --task file --data mine.jsonl \
+      --input-field text --target-field summary
   python -m harness run --methods full,lora --tune lr --tries 6 --seeds 0,1,2
   python -m harness run --methods rlhf,dpo --preferences pairs.jsonl
   python -m harness run --config spec.yaml

@@ -76,14 +76,14 @@ def _summarise(found: Loader | Exception) -> str:
     if isinstance(found, Exception):
         return f"cannot be used: {found}"
     lines = (inspect.getdoc(found) or "").splitlines()
-    return lines[0] if lines else "says nothing of itself"
+    return lines[0] if lines else "(no description)"
 
 
 def load_task(request: TaskRequest) -> Task:
     """Load the task that the request names.
 
     Raises `SpecError` for an unknown name (the nearest are in the sentence) or flags that do not fit the task, and
-    `DataError` for data that cannot be used and for a loader that fails or gives something else than a whole task.
+    `DataError` for data that cannot be used and for a loader that fails or returns an invalid task.
     """
     load = CATALOGUE.get(request.name)
     if request.name in TASKS:
@@ -95,5 +95,5 @@ def load_task(request: TaskRequest) -> Task:
     except Exception as error:  # others' code may raise anything
         raise DataError(f"the task {request.name!r} cannot be loaded: {describe_error_with_type(error)}") from error
     if wrong := find_problem(task, request):
-        raise DataError(f"the task {request.name!r} is no whole task: {wrong}")
+        raise DataError(f"the task {request.name!r} is invalid: {wrong}")
     return task

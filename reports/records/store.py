@@ -52,7 +52,7 @@ class RunStore:
     def renew(self, record: Record) -> None:
         """Write the record of another try; one that is there already is kept in `superseded/`.
 
-        A try that was interrupted takes no place of a finished one, whose turn is still to come then.
+        An interrupted rerun does not replace a finished record; the rerun stays pending.
         """
         if record.status == "interrupted" and self.finished(record.trial_id) is not None:
             return
