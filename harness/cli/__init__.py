@@ -25,7 +25,7 @@ from harness.cli.help import HelpFormatter, add_help, list_flags
 from harness.errors import HarnessError, SpecError
 from methods.errors import MethodError, find_near_names
 from reports.errors import ReportError
-from reports.records.secrets import ours
+from reports.records.secrets import make_redactor
 
 COMMANDS = (run_command, list_command, report_command, recommend_command, models_command, new_command)
 EXAMPLES = """examples:
@@ -90,5 +90,5 @@ def _make_unknown_error(word: str, flags: Sequence[str]) -> SpecError:
 def _fail(sentence: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {ours()(' '.join(sentence.split()))}", file=sys.stderr)
+    print(f"error: {make_redactor()(' '.join(sentence.split()))}", file=sys.stderr)
     return 2

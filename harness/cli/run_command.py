@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             for sentence in store.tidy():
                 say(f"set aside: {sentence}")
             if chosen:
-                store.ask_again(store.asked_again() | chosen)
+                store.write_rerun_list(store.read_rerun_list() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
             return _run(planner, plan, store, build_resume_command(arguments.words))
@@ -82,7 +82,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
-    from reports.records.secrets import ours
+    from reports.records.secrets import make_redactor
 
     what = f"{plan.model.name} on {plan.task.name}"
     spec = planner.spec
@@ -108,7 +108,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
         except (ReportError, OSError) as error:
             # Finished trials are kept, and the same command resumes.
             advice = f"solve this, then resume with: {resume}"
-            print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
+            print(f"error: {make_redactor()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted:
         print(f"interrupted; to resume: {resume}", file=sys.stderr)
@@ -137,7 +137,7 @@ def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
 
 def build_resume_command(given: Sequence[str]) -> str:
     """The command that resumes a run, without `--rerun`, which the run directory remembers."""
-    from reports.records.secrets import ours
+    from reports.records.secrets import make_redactor
 
     words, rest = [], iter(given)
     for word in rest:
@@ -145,4 +145,4 @@ def build_resume_command(given: Sequence[str]) -> str:
             next(rest, None)
         elif not word.startswith("--rerun="):
             words.append(word)
-    return shlex.join(["python", "-m", "harness", *map(ours(), words)])
+    return shlex.join(["python", "-m", "harness", *map(make_redactor(), words)])

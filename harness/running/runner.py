@@ -19,7 +19,7 @@ from harness.planning.plan import Plan, Trial
 from harness.request import Places, TrialRequest
 from methods.errors import describe_error_with_type
 from reports.records.details import BatchSizes, OutOfMemoryTry, SmallerBatches, write_detail
-from reports.records.record import Record, redacted
+from reports.records.record import Record, redact_record
 from reports.records.store import RunStore
 
 _FINAL_STATUSES = ("ok", "diverged", "unsupported")
@@ -85,7 +85,7 @@ class Runner:
         if self.stop_requested():
             raise KeyboardInterrupt
         self.progress.show_start(trial)
-        record = redacted(_try_trial(trial, start, self.store, self.launcher, self.progress, keep=keep))
+        record = redact_record(_try_trial(trial, start, self.store, self.launcher, self.progress, keep=keep))
         self.store.renew(record)
         if record.status in _FINAL_STATUSES and not trial.request.keep_checkpoints:
             self.store.drop_checkpoint(trial.trial_id)
@@ -110,9 +110,9 @@ def _find_finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | Non
 
     A trial that the user asked to run again is not finished.
     """
-    if trial.trial_id in store.asked_again():
+    if trial.trial_id in store.read_rerun_list():
         return None
-    record = store.finished(trial.trial_id)
+    record = store.find_finished(trial.trial_id)
     if record is None or not _has_scores(record, trial):
         return None
     kept = store.artifacts_path(trial.trial_id).is_dir()
