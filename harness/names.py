@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from harness.errors import SpecError
+from harness.request import format_flag
 from methods.types import Budget, BudgetUnit
 
 SCALAR = str | int | float | bool
@@ -25,13 +26,13 @@ def parse_budget(value: Any) -> Budget:
     else:
         unit, amount = "", ""
     if unit not in units:
-        raise SpecError(f"unknown budget {value!r}: give one of {', '.join(f'{u}=N' for u in units)}")
+        raise SpecError(f"unknown --budget {value!r}: give one of {', '.join(f'{u}=N' for u in units)}")
     try:
         number = float(amount)
     except (TypeError, ValueError):
         number = 0.0
     if not 0 < number < float("inf") or isinstance(amount, bool) or (unit == "steps" and number != int(number)):
-        raise SpecError(f"budget {value!r}: the amount must be a {'whole ' if unit == 'steps' else ''}number above 0")
+        raise SpecError(f"--budget {value!r}: the amount must be a {'whole ' if unit == 'steps' else ''}number above 0")
     return Budget(cast(BudgetUnit, unit), number)
 
 
@@ -51,7 +52,7 @@ def parse_interval(name: str, value: Any) -> Budget | None:
         interval = None
     if interval is None or interval.unit not in _INTERVALS[name]:
         units = ", ".join(f"{unit}=N" for unit in _INTERVALS[name])
-        raise SpecError(f"{name} {value!r}: give {units} or never; N is above 0, steps are whole")
+        raise SpecError(f"{format_flag(name)} {value!r}: give {units} or never; N is above 0, steps are whole")
     return interval
 
 
@@ -61,10 +62,10 @@ def parse_seeds(value: Any) -> tuple[int, ...]:
     texts = [str(item).strip() for item in items]
     # str.isdecimal would also accept the digits of other scripts
     if not texts or not all(re.fullmatch(r"[0-9]{1,9}", text) for text in texts):
-        raise SpecError(f"seeds {value!r}: give whole numbers from 0, separated by commas, such as 0,1,2")
+        raise SpecError(f"--seeds {value!r}: give whole numbers from 0, separated by commas, such as 0,1,2")
     seeds = tuple(int(text) for text in texts)
     if len(set(seeds)) < len(seeds):
-        raise SpecError(f"seeds {value!r}: the same seed is given twice")
+        raise SpecError(f"--seeds {value!r}: the same seed is given twice")
     return seeds
 
 
@@ -72,7 +73,7 @@ def parse_metrics(value: Any) -> tuple[str, ...]:
     """`rouge,chrf` or a list → names; the planner checks that these metrics exist. Raises `SpecError`."""
     items = split_outside_brackets(value) if isinstance(value, str) else value
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) and item.strip() for item in items):
-        raise SpecError(f"cannot read the metrics {value!r}: give names separated by commas, such as rouge,chrf")
+        raise SpecError(f"cannot read --metrics {value!r}: give names separated by commas, such as rouge,chrf")
     return tuple(item.strip() for item in items)
 
 
@@ -174,8 +175,11 @@ def load_yaml(path: Path) -> dict[str, Any]:
     Loader.add_constructor("tag:yaml.org,2002:int", Loader.construct_yaml_int)
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except FileNotFoundError as error:
+        raise SpecError(f"the spec file {path} does not exist") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(f"cannot read the spec file {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SpecError(f"cannot read the spec file {path}: {reason}") from error
     except Exception as error:  # PyYAML also raises errors that are not its own
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""

@@ -81,7 +81,7 @@ class TaskRequest:
         for name in ("train_examples", "validation_examples", "test_examples"):
             amount = getattr(self, name)
             if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int) or amount < 1):
-                raise SpecError(f"{_format_flag(name)} must be a whole number of at least 1, not {amount!r}")
+                raise SpecError(f"{format_flag(name)} must be a whole number of at least 1, not {amount!r}")
         if self.template is not None and (count := self.template.count("{input}")) != 1:
             raise SpecError(f"--template must contain {{input}} exactly once; it contains it {count} times")
 
@@ -89,7 +89,7 @@ class TaskRequest:
         """Raise `SpecError` if any of these fields is set: the task does not use them."""
         for name in fields:
             if getattr(self, name):
-                raise SpecError(f"task {self.name!r} takes no {_format_flag(name)}; leave it out, or use --task file")
+                raise SpecError(f"task {self.name!r} takes no {format_flag(name)}; leave it out, or use --task file")
 
 
 @dataclass(frozen=True)
@@ -235,5 +235,6 @@ class TrialRequest:
         return decode(cls, json.loads(text))
 
 
-def _format_flag(field: str) -> str:
+def format_flag(field: str) -> str:
+    """The flag of `run` that sets a key of the request; messages name it, to readers of a YAML file as well."""
     return "--target-field" if field == "target_fields" else f"--{field.replace('_', '-')}"

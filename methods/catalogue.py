@@ -42,7 +42,7 @@ class Catalogue(Generic[T]):
     brought: dict[str, tuple[str, T]] = field(init=False, default_factory=dict)
     """What came from files that the user named: name → origin and object."""
     files: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict)
-    """Each of these files that was taken, by whatever its reader calls it → the names that it brought."""
+    """Plugin file (its module name) → the names that it registered."""
 
     @property
     def group(self) -> str:

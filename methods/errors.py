@@ -72,12 +72,12 @@ class RuleError(ValueError):
 
 
 def describe_error(error: BaseException, most: int | None = 200) -> str:
-    """What an error says, on one line of so many characters at most; its type where it says nothing."""
+    """An error's message on one line, cut to `most` characters; the name of its type if the message is empty."""
     return " ".join(str(error).split())[:most] or type(error).__name__
 
 
 def describe_error_with_type(error: BaseException, most: int | None = 200) -> str:
-    """The same after the error's type, as Python's traceback has it: `ValueError: what it says`."""
+    """The same after the name of its type, as in a traceback: `ValueError: message`."""
     kind, said = type(error).__name__, describe_error(error, most)
     return kind if said == kind else f"{kind}: {said}"
 

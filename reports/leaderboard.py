@@ -12,8 +12,8 @@ from reports.analysis import mixed, pareto
 from reports.analysis.standing import Standing
 from reports.analysis.tables import build_tables, keep_latest_records
 from reports.records.metrics import collect_metrics
-from reports.records.record import Record, redacted
-from reports.records.secrets import ours
+from reports.records.record import Record, redact_record
+from reports.records.secrets import make_redactor
 from reports.records.store import read_records, write_text
 from reports.render import frames, html, markdown
 from reports.render.csv import render_csv
@@ -69,8 +69,8 @@ def read(directories: Sequence[Path]) -> tuple[list[Record], list[str]]:
     problems: list[str] = []
     for directory in directories:
         found, complaints = read_records(directory)
-        records += map(redacted, found)  # which may come from elsewhere, or from before there was such care
-        problems += map(ours(), complaints)
+        records += map(redact_record, found)  # which may come from elsewhere, or from before there was such care
+        problems += map(make_redactor(), complaints)
     return records, problems
 
 

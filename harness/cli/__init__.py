@@ -21,16 +21,16 @@ from harness.cli import (
     report_command,
     run_command,
 )
-from harness.cli.help import HelpFormatter, add_help
-from harness.errors import HarnessError
-from methods.errors import MethodError
+from harness.cli.help import HelpFormatter, add_help, list_flags
+from harness.errors import HarnessError, SpecError
+from methods.errors import MethodError, find_near_names
 from reports.errors import ReportError
-from reports.records.secrets import ours
+from reports.records.secrets import make_redactor
 
 COMMANDS = (run_command, list_command, report_command, recommend_command, models_command, new_command)
 EXAMPLES = """examples:
-  python -m harness run --methods lora,qlora    fine-tune and rank on the built-in small model and data
-  python -m harness list methods                list the methods that can be compared
+  python -m harness run --methods lora,qlora    fine-tune and rank them
+  python -m harness list methods                list the methods to compare
   python -m harness COMMAND --help              show the flags of a command
 """
 
@@ -39,9 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run one command; return its exit code. A wrong request prints one sentence."""
     parser = build_parser()
     words = sys.argv[1:] if argv is None else list(argv)
-    arguments = parser.parse_args(words)
+    arguments, unknown = parser.parse_known_args(words)
     arguments.words = words  # for the message that says how to resume
     try:
+        if unknown:
+            raise _make_unknown_error(unknown[0], arguments.flags)
         return int(arguments.action(arguments))
     except (HarnessError, MethodError, ReportError) as error:
         return _fail(str(error), arguments.debug)
@@ -69,13 +71,24 @@ def build_parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", prog=parser.prog, required=True, metavar="COMMAND ...")
     for command in COMMANDS:
-        add_help(command.add_to(commands))
+        subparser = command.add_to(commands)
+        add_help(subparser)
+        subparser.set_defaults(flags=list_flags(subparser))
     parser.add_argument_group("help").add_argument("-h", "--help", action="help", help="print this and exit")
     return parser
+
+
+def _make_unknown_error(word: str, flags: Sequence[str]) -> SpecError:
+    """The error for a word that a subcommand with these flags cannot read."""
+    name = word.partition("=")[0]
+    if not name.startswith("-"):
+        return SpecError(f"unexpected argument {word!r}; --help lists the flags")
+    near = find_near_names(name, flags)
+    return SpecError(f"unknown flag {name}{f' (did you mean {near[0]}?)' if near else '; --help lists the flags'}")
 
 
 def _fail(sentence: str, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"error: {ours()(' '.join(sentence.split()))}", file=sys.stderr)
+    print(f"error: {make_redactor()(' '.join(sentence.split()))}", file=sys.stderr)
     return 2

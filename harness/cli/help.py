@@ -40,3 +40,8 @@ def add_help(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("help")
     group.add_argument("-h", "--help", action="help", help="print this and exit")
     group.add_argument("--debug", action="store_true", help="print the traceback of an error")
+
+
+def list_flags(parser: argparse.ArgumentParser) -> list[str]:
+    """All flags of a command as the user types them."""
+    return [flag for action in parser._actions for flag in action.option_strings]

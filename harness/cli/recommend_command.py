@@ -14,9 +14,10 @@ from reports.records.metrics import METRICS
 
 EXAMPLES = """examples:
   python -m harness recommend runs/embedded-embedded
-  python -m harness recommend runs/a --max-memory 8GiB --max-time 1h --min-rougeL 0.3 --prefer memory
+  python -m harness recommend runs/a --max-memory 8GiB --min-rougeL 0.3
 
-Every built-in metric with a better direction can be limited by its name: --max-heldout_loss 1.2,
+Every built-in metric with a better direction can be limited by its name:
+--max-heldout_loss 1.2,
 --max-total_seconds 2h, --min-train_tokens_per_second 5000.
 """
 NAMED: tuple[tuple[str, Literal["min", "max"], tuple[str, ...], str], ...] = (

@@ -12,7 +12,7 @@ EXAMPLES = """examples:
   python -m harness report runs/embedded-embedded
   python -m harness report runs/a runs/b --out runs/both
   python -m harness report runs/a --pareto rougeL,peak_host_bytes,train_seconds
-  python -m harness report runs/sixty-steps runs/hundred-steps --out runs/all --allow-mixed
+  python -m harness report runs/a runs/longer --out runs/all --allow-mixed
 """
 
 

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from reports.records.record import Record
     from reports.records.store import RunStore
 
-EXAMPLES = """examples:
+EXAMPLES = r"""examples:
   python -m harness run --methods lora,qlora
-  python -m harness run --methods full,lora,prefix --seeds 0,1,2 --budget steps=300
-  python -m harness run --model smollm2-135m-instruct --task dialogsum --data DIR --methods lora --set lora.r=16
-  python -m harness run --task file --data mine.jsonl --input-field text --target-field summary --methods lora
+  python -m harness run --methods full,lora --seeds 0,1,2 --budget steps=300
+  python -m harness run --methods lora --set lora.r=16 \
+      --model smollm2-135m-instruct --task dialogsum --data DIR
+  python -m harness run --methods lora --task file --data mine.jsonl \
+      --input-field text --target-field summary
   python -m harness run --methods full,lora --tune lr --tries 6 --seeds 0,1,2
   python -m harness run --methods rlhf,dpo --preferences pairs.jsonl
   python -m harness run --config spec.yaml
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
             for sentence in store.tidy():
                 say(f"set aside: {sentence}")
             if chosen:
-                store.ask_again(store.asked_again() | chosen)
+                store.write_rerun_list(store.read_rerun_list() | chosen)
                 for trial_id in chosen:
                     store.drop_checkpoint(trial_id)
             return _run(planner, plan, store, build_resume_command(arguments.words))
@@ -81,7 +83,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
-    from reports.records.secrets import ours
+    from reports.records.secrets import make_redactor
 
     what = f"{plan.model.name} on {plan.task.name}"
     spec = planner.spec
@@ -108,7 +110,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
         except (ReportError, OSError) as error:
             # Finished trials are kept, and the same command resumes.
             advice = f"solve this, then resume with: {resume}"
-            print(f"error: {ours()(str(error))}; {advice}", file=sys.stderr)
+            print(f"error: {make_redactor()(str(error))}; {advice}", file=sys.stderr)
             return 1
     if interrupted:
         print(f"interrupted; to resume: {resume}", file=sys.stderr)
@@ -137,7 +139,7 @@ def choose_reruns(spec: Spec, plan: Plan, store: RunStore) -> frozenset[str]:
 
 def build_resume_command(given: Sequence[str]) -> str:
     """The command that resumes a run, without `--rerun`, which the run directory remembers."""
-    from reports.records.secrets import ours
+    from reports.records.secrets import make_redactor
 
     words, rest = [], iter(given)
     for word in rest:
@@ -145,4 +147,4 @@ def build_resume_command(given: Sequence[str]) -> str:
             next(rest, None)
         elif not word.startswith("--rerun="):
             words.append(word)
-    return shlex.join(["python", "-m", "harness", *map(ours(), words)])
+    return shlex.join(["python", "-m", "harness", *map(make_redactor(), words)])

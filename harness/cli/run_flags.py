@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.cli.help import HelpFormatter
+from harness.request import format_flag
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Flag:
     @property
     def name(self) -> str:
         """The flag as the user types it."""
-        return "--target-field" if self.key == "target_fields" else "--" + self.key.replace("_", "-")
+        return format_flag(self.key)
 
     def add_to(self, group: Any) -> None:
         """Declare the flag. If it is not given its value is `None`, so that a YAML file or the spec decides."""
@@ -58,7 +59,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("model", "MODEL", "preset, directory or ORG/NAME"),
         Flag("task", "TASK", "task to learn; see `list tasks`"),
         Flag("data", "PATH", "the task's data, a directory or a file"),
-        Flag("budget", "UNIT=N", "also epochs, tokens, minutes"),
+        Flag("budget", "UNIT=N", "steps, epochs, tokens, minutes"),
         Flag("seeds", "NUMBERS", "comma-separated; each seed is a trial"),
         Flag("out", "DIR", "run directory", unset="runs/MODEL-TASK"),
     ),
@@ -94,7 +95,7 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("checkpoint_every", "WHEN", "steps=N, minutes=N or never"),
     ),
     "evaluation": (
-        Flag("metrics", "NAMES", "comma-separated; see `list metrics`"),
+        Flag("metrics", "NAMES", "NAME, MODULE:FUNCTION, evaluate:DIR"),
         Flag("eval_batch_size", "N", "examples per batch"),
         Flag("general_text", "SOURCE", "text to measure forgetting on"),
         Flag("evaluate_every", "WHEN", "learning curve: steps=N or tokens=N", unset="never"),

@@ -80,7 +80,7 @@ class Case:
         return self.method.prepare(base, self.setting)
 
     def train(self, model: Any, steps: int) -> list[StepEvent]:
-        """Train a prepared model for so many optimiser steps of eight examples; the steps that it told."""
+        """Train a prepared model for so many optimiser steps of eight examples; return the step events."""
         import torch
 
         events: list[StepEvent] = []

@@ -83,12 +83,14 @@ def _make_model_source(path: Path, name: str, revision: str | None, trust_remote
     """A source for a directory, checked as far as that goes without loading. Raises `ModelError`."""
     config = read_config(path, name)
     architectures = config.get("architectures")
-    architecture = str(architectures[0]) if isinstance(architectures, list) and architectures else "a model of no kind"
+    architecture = (
+        str(architectures[0]) if isinstance(architectures, list) and architectures else "an unknown architecture"
+    )
     require_no_code(config, f"--reward {name}", trust_remote_code)
     own_code = trust_remote_code and "AutoModelForSequenceClassification" in str(config.get("auto_map"))
     if not architecture.endswith("ForSequenceClassification") and not own_code:
         raise ModelError(
-            f"--reward {name}: {architecture} scores no texts; give a model for sequence classification with one "
+            f"--reward {name}: {architecture} is not a sequence-classification model; give one with a single "
             "output, or write a function and name it as MODULE:FUNCTION"
         )
     require_weights(path, name, architecture)

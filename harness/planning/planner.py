@@ -278,7 +278,7 @@ def _plan_curve(spec: Spec, task: Task) -> CurveInput:
     if spec.evaluate_every is None:
         return CurveInput(None)
     if not task.validation:
-        raise SpecError(f"evaluate_every measures on validation examples, and the task {task.name} has none")
+        raise SpecError(f"--evaluate-every measures on validation examples, and the task {task.name} has none")
     return CurveInput(
         CurveRequest(
             every=spec.evaluate_every,

@@ -43,7 +43,7 @@ def add_files(value: Any) -> tuple[str, ...]:
     """A file or a list of them → the same as a tuple, once all are registered. Raises one sentence, as `add_file`."""
     files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
     if files is None or not all(isinstance(file, str) and is_valid_path(file) for file in files):
-        raise SpecError(f"plugin {value!r}: give a Python file, or a list of them")
+        raise SpecError(f"--plugin {value!r}: give a Python file, or a list of them")
     for file in files:
         add_file(Path(file))
     return files
@@ -52,19 +52,19 @@ def add_files(value: Any) -> tuple[str, ...]:
 def add_file(path: Path) -> Brought:
     """Run a Python file and register what it defines. Only for files that the user names.
 
-    Raises `SpecError` for a file that cannot be run or brings nothing, and the error of the kind for what cannot be
-    used or has a name that is taken; nothing of the file is registered then.
+    Raises `SpecError` for a file that cannot be run or has nothing to register, and the error of the kind for what
+    cannot be used or has a name that is taken; nothing of the file is registered then.
     """
     module_name = f"harness_plugin_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
-    if module_name in tasks.CATALOGUE.files:  # it was added before
+    if module_name in tasks.CATALOGUE.files:  # registered before
         return _list_brought(module_name)
     module = _run(path, module_name)
     found = [(catalogue, _find_classes(module, base, path)) for catalogue, base in KINDS]
     found.append((tasks.CATALOGUE, _find_tasks(module, path)))
     if not any(brought for _, brought in found):
         raise SpecError(
-            f"the plugin {path} brings nothing: it defines no subclass of methods.base.Method (or of MetricPlugin or "
-            f"Launcher) and no table {TABLE}"
+            f"the plugin {path} has nothing to register: it defines no subclass of methods.base.Method "
+            f"(or of MetricPlugin or Launcher) and no table {TABLE}"
         )
     accepted = [(catalogue, catalogue.accept(brought)) for catalogue, brought in found]
     for catalogue, brought in accepted:
@@ -79,8 +79,10 @@ def _list_brought(file: str) -> Brought:
 def _run(path: Path, module_name: str) -> ModuleType:
     """The file as a module. Raises `SpecError` for one that cannot be run."""
     spec = importlib.util.spec_from_file_location(module_name, path)
+    if not path.exists():
+        raise SpecError(f"the plugin file {path} does not exist")
     if spec is None or spec.loader is None or not path.is_file():
-        raise SpecError(f"the plugin {path} is no Python file; name one that ends in .py")
+        raise SpecError(f"the plugin {path} is not a Python file; name one that ends in .py")
     module = sys.modules[module_name] = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -104,8 +106,8 @@ def _find_classes(module: ModuleType, base: type, path: Path) -> list[tuple[str,
 
 
 def _find_tasks(module: ModuleType, path: Path) -> list[tuple[str, str, Any]]:
-    """Name, origin and function of the file's table. Raises `SpecError` for a table that is none."""
+    """Name, origin and function of the tasks in the file's table. Raises `SpecError` for anything but a table."""
     table = getattr(module, TABLE, {})
     if not isinstance(table, Mapping) or not all(isinstance(name, str) for name in table):
-        raise SpecError(f"the plugin {path}: {TABLE} is no table of names and functions")
+        raise SpecError(f"the plugin {path}: {TABLE} is not a table of names and functions")
     return [(name, f"{path}:{getattr(load, '__name__', TABLE)}", load) for name, load in table.items()]

@@ -22,7 +22,7 @@ from harness.request import Places, TrialRequest
 from harness.running.rescoring import Rescorer
 from methods.errors import describe_error_with_type
 from reports.records.details import BatchSizes, OutOfMemoryTry, SmallerBatches, write_detail
-from reports.records.record import Record, redacted
+from reports.records.record import Record, redact_record
 from reports.records.store import RunStore
 
 _FINAL_STATUSES = ("ok", "diverged", "unsupported")
@@ -93,7 +93,7 @@ class Runner:
         if self.stop_requested():
             raise KeyboardInterrupt
         self.progress.show_start(trial)
-        record = redacted(_try_trial(trial, start, self.store, self.launcher, self.progress, keep=keep))
+        record = redact_record(_try_trial(trial, start, self.store, self.launcher, self.progress, keep=keep))
         self.store.renew(record)
         if record.status in _FINAL_STATUSES and not trial.request.keep_checkpoints:
             self.store.drop_checkpoint(trial.trial_id)
@@ -111,7 +111,7 @@ class Runner:
     def _end_unscored(self, trial: Trial, message: str) -> Record:
         """The failure of a metric on a finished trial; what was stored of it stays as it is."""
         outcome = Outcome(status="error", phase="score", message=message)
-        record = self._done[trial.trial_id] = redacted(finish_record(trial.draft, outcome))
+        record = self._done[trial.trial_id] = redact_record(finish_record(trial.draft, outcome))
         self.progress.show_end(record, skipped=False)
         return record
 
@@ -130,9 +130,9 @@ def _find_finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | Non
 
     A trial that the user asked to run again is not finished.
     """
-    if trial.trial_id in store.asked_again():
+    if trial.trial_id in store.read_rerun_list():
         return None
-    record = store.finished(trial.trial_id)
+    record = store.find_finished(trial.trial_id)
     if record is None:
         return None
     kept = store.artifacts_path(trial.trial_id).is_dir()

@@ -148,7 +148,7 @@ class EvaluateScript(MetricPlugin):
         if not path.exists():
             raise SpecError(f"--metrics {PREFIX}{self._place}: there is no such directory or file")
         if script.suffix != ".py" or not script.is_file():
-            wanted = f"has no {script.name}, which would be its script" if path.is_dir() else "is no Python file"
+            wanted = f"has no {script.name}, which would be its script" if path.is_dir() else "is not a Python file"
             raise SpecError(f"--metrics {PREFIX}{self._place} {wanted}")
         return str(script)
 

@@ -41,7 +41,7 @@ class FunctionMetric(MetricPlugin):
         return self._revision
 
     def check(self) -> None:
-        """Raise `MetricError` for a `direction` that is none."""
+        """Raise `MetricError` if the function's `direction` is neither `higher` nor `lower`."""
         self._direction()
 
     def score(self, predictions: Sequence[str], references: References, inputs: Sequence[str]) -> Any:

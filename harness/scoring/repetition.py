@@ -10,7 +10,7 @@ outputs of models that were tuned for too short a time up to a third. With two t
 
 
 def repeats_itself(text: str) -> bool:
-    """Whether some three words stand at least three times in the text, in this order and next to each other.
+    """Whether the text repeats a sequence of three words at least three times.
 
     Words are what blanks separate, in lower case. Occurrences may overlap: one word five times in a row is enough.
     """

@@ -26,7 +26,7 @@ from harness.names import (
     parse_seeds,
 )
 from harness.plugins.files import add_files
-from harness.request import TaskRequest
+from harness.request import TaskRequest, format_flag
 from harness.scoring.evaluate_script import is_on_hub
 from harness.spec.search_space import TunedKnob, parse_tune, require_knobs
 from harness.spec.variants import Variant, parse_variants
@@ -204,7 +204,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
     _check_tuning(spec)
     for name in ("curve_examples", "target_quality"):
         if name in values and spec.evaluate_every is None:
-            raise SpecError(f"{name} is for a learning curve, which needs evaluate_every; give that too")
+            raise SpecError(f"{format_flag(name)} is for a learning curve, which needs --evaluate-every; give that too")
     if (unseen := next(filter(is_on_hub, spec.metrics), None)) and not spec.trust_remote_code:
         raise SpecError(
             f"--metrics {unseen} is not a local directory or .py file, and a script from the hub would run its code on "
@@ -251,11 +251,14 @@ def _validate(cls: type, values: Mapping[str, Any]) -> Any:
         made = _build_adapter(cls).validate_python(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
-        raise SpecError(f"{first['loc'][0]} {describe_pydantic_error(first)}") from error
+        raise SpecError(f"{_name_flag(cls, str(first['loc'][0]))} {describe_pydantic_error(first)}") from error
     for name, value in values.items():
-        if isinstance(value, bool) and (kind := type(getattr(made, name))) in (
-            int,
-            float,
-        ):  # pydantic accepts True as 1
-            raise SpecError(f"{name} must be a {'whole ' if kind is int else ''}number, not {value}")
+        # pydantic accepts True as 1
+        if isinstance(value, bool) and (kind := type(getattr(made, name))) in (int, float):
+            raise SpecError(f"{_name_flag(cls, name)} must be a {'whole ' if kind is int else ''}number, not {value}")
     return made
+
+
+def _name_flag(cls: type, field: str) -> str:
+    """The flag that sets this field of `Spec` or `TaskRequest`."""
+    return format_flag("task" if cls is TaskRequest and field == "name" else field)

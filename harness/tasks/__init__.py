@@ -76,7 +76,7 @@ def _summarise(found: Loader | Exception) -> str:
     if isinstance(found, Exception):
         return f"cannot be used: {found}"
     lines = (inspect.getdoc(found) or "").splitlines()
-    return lines[0] if lines else "has no description"
+    return lines[0] if lines else "(no description)"
 
 
 def load_task(request: TaskRequest) -> Task:
@@ -95,5 +95,5 @@ def load_task(request: TaskRequest) -> Task:
     except Exception as error:  # a plugin may raise anything
         raise DataError(f"the task {request.name!r} cannot be loaded: {describe_error_with_type(error)}") from error
     if wrong := find_problem(task, request):
-        raise DataError(f"the task {request.name!r} is no whole task: {wrong}")
+        raise DataError(f"the task {request.name!r} is invalid: {wrong}")
     return task

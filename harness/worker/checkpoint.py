@@ -75,7 +75,7 @@ class TrialCheckpoint(Checkpoint):
         if self._file is None:
             return None
         with contextlib.suppress(OSError):
-            files.draft_of(self._file).unlink(missing_ok=True)
+            files.make_draft_path(self._file).unlink(missing_ok=True)
         try:
             tensors, values = tensor_file.read(self._file)
             if values.get("identity") != self._identity:

@@ -155,7 +155,7 @@ class Standing:
         return round(first.mean(PRIMARY) or 0.0, TIE) > round(second.mean(PRIMARY) or 0.0, TIE)
 
     def _scores(self, metric: str) -> Scores:
-        """Scores all of one length: another one is of other data, whatever the record says."""
+        """Scores of equal length only; another length means other data, whatever the record says."""
         held = {row.variant: row.scores(metric) for row in self.table.all_rows}
         length = _longest(held)
         held = {name: {s: v for s, v in scores.items() if len(v) == length} for name, scores in held.items()}

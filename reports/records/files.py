@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Write a file by a function that fills a binary stream. The file's folder is made if it is not there."""
-    draft = draft_of(path)
+    draft = make_draft_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         draft.unlink(missing_ok=True)  # a link would be written through
@@ -52,7 +52,7 @@ def draft_folder(path: Path, *, keep: bool = True) -> Iterator[Path]:
 
     It is removed where the block raises.
     """
-    draft = draft_of(path)
+    draft = make_draft_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove(draft)
     try:
@@ -70,7 +70,7 @@ def place_folder(made: Path, path: Path) -> None:
         for name in names:
             _sync_file(Path(folder) / name)
         sync_folder(Path(folder))
-    old = draft_of(path.with_name(f"{path.name}.old"))
+    old = make_draft_path(path.with_name(f"{path.name}.old"))
     remove(old)
     if os.path.lexists(path):  # a folder cannot be replaced while it holds something
         path.replace(old)
@@ -84,7 +84,7 @@ def place_folder(made: Path, path: Path) -> None:
     remove(old)
 
 
-def draft_of(path: Path) -> Path:
+def make_draft_path(path: Path) -> Path:
     """Where a file or folder is written before it takes its place."""
     return path.with_name(f".{path.name}.draft")
 

@@ -172,7 +172,7 @@ _DECLARED = (
         "repeated outputs",
         "%",
         "lower",
-        "test examples in whose prediction some three words stand at least three times, in this order",
+        "test examples whose prediction repeats a three-word sequence at least three times",
     ),
 )
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args
 from reports.errors import RecordError
 from reports.records.decoding import Number, Whole, decode
 from reports.records.metrics import Metric
-from reports.records.secrets import ours, without_secrets
+from reports.records.secrets import make_redactor, without_secrets
 
 SCHEMA_VERSION = 4
 """2 added `log`; 3 `split`, `scores`, `learning_curve` and `declared`; 4 `scoring`. Readers know all versions before
@@ -172,9 +172,9 @@ class Record:
         return self.status == "ok"
 
 
-def redacted(record: Record) -> Record:
+def redact_record(record: Record) -> Record:
     """The record without the secrets of this process's environment and whatever looks like one, in any of its texts."""
-    clean = without_secrets(record, ours())
+    clean = without_secrets(record, make_redactor())
     # A password as common as `interrupted` must not make it unreadable.
     told = zip(clean.declared.items(), record.declared.values(), strict=False)
     declared = {name: dataclasses.replace(new, unit=old.unit, direction=old.direction) for (name, new), old in told}

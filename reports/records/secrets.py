@@ -80,7 +80,7 @@ class Redactor:
         return text
 
 
-def ours() -> Redactor:
+def make_redactor() -> Redactor:
     """The redactor of this process's environment as it is now."""
     return Redactor(os.environ)
 

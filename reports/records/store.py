@@ -19,7 +19,7 @@ from pathlib import Path
 
 from reports.errors import RecordError, StoreError
 from reports.records import files
-from reports.records.record import Record, dump, load, redacted
+from reports.records.record import Record, dump, load, redact_record
 
 _ID = re.compile(r"[0-9a-f]{16}")
 _DRAFTS = (".*.draft", "*/.*.draft", "stages/*/.*.draft", "*/.probe", "predictions/*.tmp")
@@ -32,7 +32,7 @@ class RunStore:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
-    def finished(self, trial_id: str) -> Record | None:
+    def find_finished(self, trial_id: str) -> Record | None:
         """The record of a trial that ended ok, or `None` where there is none that can be trusted."""
         path = self._path("records", trial_id, ".json")
         if not path.is_file():
@@ -47,20 +47,20 @@ class RunStore:
         path = self._path("records", record.trial_id, ".json")
         if path.exists() and not replace:
             raise StoreError(f"there is a record of trial {record.trial_id} already")
-        write_text(path, dump(redacted(record)))
+        write_text(path, dump(redact_record(record)))
 
     def renew(self, record: Record) -> None:
         """Write the record of another try; one that is there already is kept in `superseded/`.
 
-        A try that was interrupted takes no place of a finished one, whose turn is still to come then.
+        An interrupted rerun does not replace a finished record; the rerun stays pending.
         """
-        asked = self.asked_again()
-        finished = self.finished(record.trial_id) is not None
+        asked = self.read_rerun_list()
+        finished = self.find_finished(record.trial_id) is not None
         if finished and record.status == "interrupted":
             return
         if finished and not record.ok and record.trial_id not in asked:
             write_text(
-                self._free(self._path("records", record.trial_id, ".json"), "superseded"), dump(redacted(record))
+                self._free(self._path("records", record.trial_id, ".json"), "superseded"), dump(redact_record(record))
             )
             return
         path = self._path("records", record.trial_id, ".json")
@@ -68,13 +68,13 @@ class RunStore:
             write_text(self._free(path, "superseded"), path.read_bytes().decode("utf-8"))
         self.add(record, replace=True)
         if record.trial_id in asked:
-            self.ask_again(asked - {record.trial_id})
+            self.write_rerun_list(asked - {record.trial_id})
 
-    def ask_again(self, trial_ids: Set[str]) -> None:
+    def write_rerun_list(self, trial_ids: Set[str]) -> None:
         """Note which finished trials are to run again, so that an interrupted rerun knows which it has not reached."""
         write_text(self.directory / "rerun.json", json.dumps(sorted(trial_ids)) + "\n")
 
-    def asked_again(self) -> Set[str]:
+    def read_rerun_list(self) -> Set[str]:
         """Ids of the trials that are to run again although they have a record."""
         try:
             return frozenset(map(str, json.loads((self.directory / "rerun.json").read_text(encoding="utf-8"))))
@@ -122,7 +122,7 @@ class RunStore:
     def drop_checkpoint(self, trial_id: str) -> None:
         """Remove what a trial kept in order to go on, and what was set aside of it."""
         path = self.checkpoint_path(trial_id)
-        for file in (path, path.with_name(f"{path.name}.damaged"), files.draft_of(path)):
+        for file in (path, path.with_name(f"{path.name}.damaged"), files.make_draft_path(path)):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 

@@ -17,8 +17,8 @@ NAMES = (
     "repeated_outputs_percent",
 )
 NOTE = (
-    "Output length is in tokens. Truncated outputs ended at the length limit; in repeated ones some three words stand "
-    "at least three times."
+    "Output length is in tokens. Truncated outputs ended at the length limit; repeated ones repeat a "
+    "three-word sequence at least three times."
 )
 
 

@@ -166,7 +166,7 @@ class Run:
         found = {}
         for path in sorted((self.directory / "records").glob("*.json")):
             text = path.read_bytes()
-            if self.store.finished(path.stem):
+            if self.store.find_finished(path.stem):
                 found[path.name] = text
         return found
 

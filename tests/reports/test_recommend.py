@@ -426,7 +426,7 @@ def test_one_table_without_an_answer_is_enough_for_exit_code_1(harness, director
     [
         (["--max-memory", "lots"], "not a size"),
         (["--prefer", "speed"], "invalid choice: 'speed'"),
-        (["--min-train_seconds", "3s"], "unrecognized arguments"),
+        (["--min-train_seconds", "3s"], "unknown flag --min-train_seconds"),
     ],
 )
 def test_a_wrong_request_ends_with_2(harness, directory, arguments, sentence):

@@ -61,11 +61,11 @@ def test_the_help_of_run_has_named_groups_and_one_line_a_flag(printed):
     assert groups == [*GROUPS, "help", "examples"]
     assert list(GROUPS) == ["most used", "data", "model", "methods", "training", "evaluation", "run", "output"]
     told = lines[: lines.index("examples:")]
-    assert max(map(len, told)) <= 80
+    assert max(map(len, lines)) <= 80
     flags = [line for line in told if line.startswith("  -")]
     assert len(flags) == len(FLAGS) + len(["--config", "--help", "--debug"])
     assert not [line for line in told if line.startswith("   ")]  # no text needs a second line
-    assert "  --budget UNIT=N          also epochs, tokens, minutes (default steps=300)" in lines
+    assert "  --budget UNIT=N          steps, epochs, tokens, minutes (default steps=300)" in lines
     # The first screen: what most people need and nothing else.
     assert lines.index("data:") < 16
 
@@ -76,13 +76,13 @@ def test_every_command_says_what_it_does_and_ends_with_examples(printed, command
     assert lines[0].startswith(f"usage: python -m harness {command} ")
     assert lines[2].endswith(".")
     assert any(line.startswith(f"  python -m harness {command} ") for line in lines[lines.index("examples:") :])
-    assert max(map(len, lines[: lines.index("examples:")])) <= 80
+    assert max(map(len, lines)) <= 80
 
 
 def test_the_first_help_lists_all_commands(printed):
     lines = printed()
     assert all(any(line.startswith(f"    {command} ") for line in lines) for command in COMMANDS)
-    assert max(map(len, lines[: lines.index("examples:")])) <= 80
+    assert max(map(len, lines)) <= 80
 
 
 def test_flags_that_are_not_given_are_not_set():

@@ -282,7 +282,9 @@ def test_models_that_are_no_reward(classifier, tiny_model, tokenizer, tmp_path):
         "and name it as MODULE:FUNCTION (docs/preferences.md shows one)"
     )
     tiny_model("decoder-only").save_pretrained(tmp_path / "language-model")
-    assert "LlamaForCausalLM scores no texts" in complaint(str(tmp_path / "language-model"), ModelError)
+    assert "LlamaForCausalLM is not a sequence-classification model" in complaint(
+        str(tmp_path / "language-model"), ModelError
+    )
     (tmp_path / "empty").mkdir()
     assert "no config.json" in complaint(str(tmp_path / "empty"), ModelError)
 

@@ -173,7 +173,7 @@ def changed(**fields):
         ("def load(request): raise KeyError('no\\nfile')", "the task 'mine' cannot be loaded: KeyError: 'no"),
         (
             "def load(request): return 5",
-            "the task 'mine' is no whole task: the loader gave int, not harness.tasks.Task",
+            "the task 'mine' is invalid: the loader gave int, not harness.tasks.Task",
         ),
         ("def load(request): return changed(name='other')", "it calls itself 'other'"),
         ("def load(request): return changed(train=[])", "train is not a tuple of examples"),
@@ -278,8 +278,8 @@ def test_a_clash_in_one_group_costs_no_name_but_its_own(install, refused, capsys
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("TASKS = 5", "TASKS is no table of names and functions"),
-        ("TASKS = {1: print}", "TASKS is no table of names and functions"),
+        ("TASKS = 5", "TASKS is not a table of names and functions"),
+        ("TASKS = {1: print}", "TASKS is not a table of names and functions"),
         ("TASKS = {'mine': 5}", "mine.py:TASKS is not a function that takes a TaskRequest"),
         ("TASKS = {'file': lambda request: None}", "the task name 'file' is taken twice: by harness.tasks.file:load "),
         ("TASKS = {'a b': lambda request: None}", "is registered as 'a b'; use letters, digits"),
@@ -320,7 +320,7 @@ def test_what_the_classes_of_a_file_have_in_common_is_no_plugin(tmp_path):
 
 def test_a_file_to_list_that_is_no_plugin_is_refused(capsys):
     assert main(["list", "methods", "--plugin", "nowhere.py"]) == 2
-    assert capsys.readouterr().err == "error: the plugin nowhere.py is no Python file; name one that ends in .py\n"
+    assert capsys.readouterr().err == "error: the plugin file nowhere.py does not exist\n"
 
 
 def test_a_change_anywhere_in_the_package_of_a_method_makes_other_trials(install):

@@ -61,7 +61,7 @@ def test_without_the_flag_no_file_is_run(tmp_path):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (None, "no Python file"),
+        (None, "missing.py does not exist"),
         ("1 / 0\n", "cannot be run: ZeroDivisionError: division by zero"),
         ("raise SystemExit(3)\n", "cannot be run: SystemExit: 3"),
         ("x = 1\n", "defines no subclass of methods.base.Method"),

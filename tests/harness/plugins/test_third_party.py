@@ -193,7 +193,7 @@ def test_the_contract_of_a_method_in_a_file_needs_no_test_file(tmp_path, text, c
         (["--method", "lora", "--knob", "r"], "--knob r: write KNOB=VALUE"),
         ([], "--method is missing: name the method to check, one of full, instruction, "),
         (["--method", "few-shot"], "few-shot trains nothing, so there is nothing to check"),
-        (["--plugin-file", "nowhere.py"], "the plugin nowhere.py is no Python file"),
+        (["--plugin-file", "nowhere.py"], "the plugin file nowhere.py does not exist"),
     ],
 )
 def test_a_contract_of_nothing_gets_one_sentence(tmp_path, arguments, sentence):

@@ -172,7 +172,7 @@ def test_an_interrupted_rerun_resumes_with_the_remaining_trials(harness, tmp_pat
     assert harness(*SLOW, cwd=tmp_path)[0] == 0
     before = read_end_times(out)
     process = start_run(*SLOW, "--rerun", "all", cwd=tmp_path)
-    while len(RunStore(out).asked_again()) != 2:  # until the base has run again
+    while len(RunStore(out).read_rerun_list()) != 2:  # until the base has run again
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()

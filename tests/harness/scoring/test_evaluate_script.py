@@ -134,7 +134,7 @@ def test_a_revision_is_that_of_the_script_the_files_that_it_imports_and_the_dire
         ("evaluate:nowhere.py", "--metrics evaluate:nowhere.py: there is no such directory or file"),
         ("evaluate:", "evaluate: needs a script: write evaluate:DIR, evaluate:FILE.py or evaluate:NAME"),
         ("evaluate:empty", "--metrics evaluate:empty has no empty.py, which would be its script"),
-        ("evaluate:notes.txt", "--metrics evaluate:notes.txt is no Python file"),
+        ("evaluate:notes.txt", "--metrics evaluate:notes.txt is not a Python file"),
         ("evaluate:length[direction=up]", "evaluate:length: direction is 'up'; it may be higher or lower"),
         ("evaluate:broken", "the metric evaluate:broken cannot be loaded: RuntimeError: at the start"),
         ("evaluate:plain", "the metric evaluate:plain cannot be loaded: "),

@@ -86,7 +86,7 @@ def test_what_is_always_there(harness, tmp_path):
     ("metrics", "sentence"),
     [
         ("rogue", "unknown metric 'rogue' (did you mean rouge"),
-        ("rouge,,bleu", "cannot read the metrics 'rouge,,bleu': give names separated by commas, such as rouge,chrf"),
+        ("rouge,,bleu", "cannot read --metrics 'rouge,,bleu': give names separated by commas, such as rouge,chrf"),
         ("mine:twice", "the metric mine:twice raised ValueError: no for example 1 of 2: prediction 'apple', input"),
         ("mine:nothing", "--metrics mine:nothing: the module 'mine' has no attribute 'nothing'"),
     ],

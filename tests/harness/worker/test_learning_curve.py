@@ -315,18 +315,21 @@ def test_a_curve_makes_another_trial_and_a_target_does_not():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"evaluate_every": "minutes=1"}, "evaluate_every 'minutes=1': give steps=N, tokens=N or never"),
+        ({"evaluate_every": "minutes=1"}, "--evaluate-every 'minutes=1': give steps=N, tokens=N or never"),
         ({"evaluate_every": "steps=0"}, "N is above 0"),
         ({"evaluate_every": "steps=1.5"}, "steps are whole"),
         ({"evaluate_every": "tokens=nan"}, "N is above 0"),
-        ({"evaluate_every": "steps=5", "curve_examples": 0}, "curve_examples must be at least 1"),
-        ({"evaluate_every": "steps=5", "curve_examples": True}, "curve_examples must be a whole number"),
-        ({"evaluate_every": "steps=5", "target_quality": 1.5}, "target_quality must be a number above 0 and at most 1"),
-        ({"evaluate_every": "steps=5", "target_quality": "0"}, "target_quality must be a number above 0"),
-        ({"evaluate_every": "steps=5", "target_quality": "nan"}, "target_quality must be a number above 0"),
-        ({"evaluate_every": "steps=5", "target_quality": "good"}, "target_quality must be a number"),
-        ({"target_quality": 0.5}, "which needs evaluate_every; give that too"),
-        ({"curve_examples": 5, "evaluate_every": "never"}, "which needs evaluate_every; give that too"),
+        ({"evaluate_every": "steps=5", "curve_examples": 0}, "--curve-examples must be at least 1"),
+        ({"evaluate_every": "steps=5", "curve_examples": True}, "--curve-examples must be a whole number"),
+        (
+            {"evaluate_every": "steps=5", "target_quality": 1.5},
+            "--target-quality must be a number above 0 and at most 1",
+        ),
+        ({"evaluate_every": "steps=5", "target_quality": "0"}, "--target-quality must be a number above 0"),
+        ({"evaluate_every": "steps=5", "target_quality": "nan"}, "--target-quality must be a number above 0"),
+        ({"evaluate_every": "steps=5", "target_quality": "good"}, "--target-quality must be a number"),
+        ({"target_quality": 0.5}, "which needs --evaluate-every; give that too"),
+        ({"curve_examples": 5, "evaluate_every": "never"}, "which needs --evaluate-every; give that too"),
     ],
     ids=str,
 )
@@ -338,7 +341,7 @@ def test_what_cannot_be_asked_for_gets_one_sentence(asked, said):
 
 def test_a_task_without_validation_examples_has_no_curve():
     bare = dataclasses.replace(plan().task, validation=())
-    with pytest.raises(SpecError, match="evaluate_every measures on validation examples, and the task toy has none"):
+    with pytest.raises(SpecError, match="--evaluate-every measures on validation examples, and the task toy has none"):
         _plan_curve(build_spec({"methods": "toy", "evaluate_every": "steps=5"}), bare)
 
 

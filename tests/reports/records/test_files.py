@@ -48,7 +48,7 @@ def test_what_is_not_written_leaves_nothing(tmp_path, error):
 def test_a_draft_that_is_a_link_is_not_written_through(tmp_path):
     other, path = tmp_path / "other", tmp_path / "file"
     other.write_text("mine")
-    files.draft_of(path).symlink_to(other)
+    files.make_draft_path(path).symlink_to(other)
     files.write_json_lines(path, [{"half": "\ud800"}, {"é": 1}])
     assert other.read_text() == "mine"
     assert path.read_text("utf-8") == '{"half": "\\ud800"}\n{"é": 1}\n'

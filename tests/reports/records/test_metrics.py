@@ -101,6 +101,6 @@ def test_how_outputs_look(make):
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in part.splitlines() if line.startswith("|")]
     assert rows[0] == ["method", "output length", "empty outputs (%)", "truncated outputs (%)", "repeated outputs (%)"]
     assert rows[2:] == [["base", "31.2", "0", "12.5", "4.00"], ["lora", "31.2", "0", "12.5", "1.50"]]
-    assert "some three words stand at least three times" in part
+    assert "repeated ones repeat a three-word sequence at least three times" in part
     assert "<h3>Outputs</h3>" in files["leaderboard.html"]
     assert "Outputs" not in render([make("full", metrics=nothing)])["leaderboard.md"]

@@ -10,7 +10,7 @@ import pytest
 from reports.errors import RecordError
 from reports.leaderboard import render
 from reports.records.metrics import Metric
-from reports.records.record import SCHEMA_VERSION, dump, from_dict, load, redacted
+from reports.records.record import SCHEMA_VERSION, dump, from_dict, load, redact_record
 
 VERSIONS = Path(__file__).parents[1] / "golden" / "versions"
 
@@ -90,7 +90,7 @@ def test_a_foreign_value_in_what_a_metric_declares_is_refused_or_shown(make):
 def test_a_secret_that_is_a_unit_leaves_the_record_readable(make, monkeypatch):
     monkeypatch.setenv("MY_PASSWORD", "nats/token")
     record = make("lora", declared={"mine": Metric("mine", "in nats/token", "nats/token", "lower", "x")})
-    assert load(dump(redacted(record))).declared["mine"].title == "in [redacted]"
+    assert load(dump(redact_record(record))).declared["mine"].title == "in [redacted]"
 
 
 @pytest.mark.parametrize(

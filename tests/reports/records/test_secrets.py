@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reports.records.record import redacted
-from reports.records.secrets import Redactor, is_secret, ours, without_secrets
+from reports.records.record import redact_record
+from reports.records.secrets import Redactor, is_secret, make_redactor, without_secrets
 
 SHAPES = {
     "hub": "hf_" + "a1B2" * 8,
@@ -141,13 +141,13 @@ def test_everything_inside_is_redacted_and_numbers_stay(make, monkeypatch):
     record = make(
         "lora", status="interrupted", message="it was interrupted", settings={"interrupted": ["interrupted", 87654321]}
     )
-    clean = redacted(record)
+    clean = redact_record(record)
     assert (clean.status, clean.trial_id, clean.message) == ("interrupted", record.trial_id, "it was [redacted]")
     assert clean.settings == {"[redacted]": ["[redacted]", 87654321]}
     assert clean.metrics == record.metrics
     assert clean.model == record.model
-    assert redacted(clean) == clean
-    assert without_secrets((1, None, True, 0.5), ours()) == (1, None, True, 0.5)
+    assert redact_record(clean) == clean
+    assert without_secrets((1, None, True, 0.5), make_redactor()) == (1, None, True, 0.5)
 
 
 def test_it_is_quick_and_light():

@@ -30,9 +30,9 @@ def test_what_is_added_is_read_again(store, make, failed):
     assert sorted(r.trial_id for r in records) == sorted([good.trial_id, bad.trial_id])
     assert good in records
     assert problems == []
-    assert store.finished(good.trial_id) == good
-    assert store.finished(bad.trial_id) is None  # to be tried again
-    assert store.finished("0" * 16) is None
+    assert store.find_finished(good.trial_id) == good
+    assert store.find_finished(bad.trial_id) is None  # to be tried again
+    assert store.find_finished("0" * 16) is None
 
 
 def test_a_record_is_replaced_only_when_that_is_meant(store, make):
@@ -66,12 +66,12 @@ def test_files_that_are_no_records_are_set_aside_and_named(store, make):
     assert "another trial" in problems[1]
     assert "schema version 99" in problems[2]
     assert not [problem for problem in problems if str(store.directory) in problem]  # reports hold no paths
-    assert [store.finished(letter * 16) for letter in "bcde"] == [None] * 4
+    assert [store.find_finished(letter * 16) for letter in "bcde"] == [None] * 4
 
 
 @pytest.mark.parametrize("identity", ["../../etc/passwd", "A" * 16, "a" * 15, "", "a" * 16 + "\n"])
 def test_only_ids_become_file_names(store, identity):
-    for door in (store.finished, store.log_path, store.predictions_path, store.artifacts_path):
+    for door in (store.find_finished, store.log_path, store.predictions_path, store.artifacts_path):
         with pytest.raises(StoreError, match="not the id of a trial"):
             door(identity)
 
@@ -183,8 +183,8 @@ def test_whatever_a_killed_process_was_writing_is_removed_and_nothing_else(store
     left += [("folder", path.parent) for path in (whole[6], whole[7])]
     for what, path in left:
         assert subprocess.run([sys.executable, "-c", code, what, path], cwd=ROOT, check=False).returncode == 9
-    drafts = [files.draft_of(path) for _, path in left]
-    drafts.append(files.draft_of(store.directory / "artifacts" / f"{trial_id}.old"))  # a folder that is being replaced
+    drafts = [files.make_draft_path(path) for _, path in left]
+    drafts.append(files.make_draft_path(store.directory / "artifacts" / f"{trial_id}.old"))  # a folder being replaced
     (drafts[-1] / "deep").mkdir(parents=True)
     drafts += [store.directory / "logs" / ".probe", store.directory / "predictions" / f"{trial_id}.tmp"]
     for path in drafts[-2:]:
@@ -198,20 +198,20 @@ def test_whatever_a_killed_process_was_writing_is_removed_and_nothing_else(store
 def test_a_record_that_is_replaced_is_kept(store, make):
     first, second = make("lora", metrics={"rougeL": 0.1}), make("lora", metrics={"rougeL": 0.2})
     store.renew(first)
-    store.ask_again({first.trial_id, "a" * 16})
+    store.write_rerun_list({first.trial_id, "a" * 16})
     store.renew(second)
     assert store.read()[0] == [second]
     assert (store.directory / "superseded" / f"{first.trial_id}.json").read_text() == dump(first)
-    assert store.asked_again() == {"a" * 16}  # the other one has not run yet
+    assert store.read_rerun_list() == {"a" * 16}  # the other one has not run yet
 
 
 def test_an_interrupted_try_does_not_replace_a_finished_one(store, make):
     finished = make("lora")
     store.renew(finished)
-    store.ask_again({finished.trial_id})
+    store.write_rerun_list({finished.trial_id})
     store.renew(make("lora", status="interrupted"))
     assert store.read()[0] == [finished]
-    assert store.asked_again() == {finished.trial_id}
+    assert store.read_rerun_list() == {finished.trial_id}
     store.renew(make("full", status="error"))
     store.renew(make("full", status="interrupted"))  # of what has not finished it is the latest word
     assert {record.status for record in store.read()[0]} == {"ok", "interrupted"}
