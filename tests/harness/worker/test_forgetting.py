@@ -12,8 +12,7 @@ import pytest
 from harness.launchers.local import LocalLauncher
 from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
-from harness.tasks.general_text import split_in_half
-from harness.worker.forgetting import GeneralLoss, compare_losses
+from harness.worker.forgetting import GeneralLoss, compare_losses, split_in_half
 from methods.base import Limits, ModelFacts
 
 FAMILIES = ("decoder-only", "encoder-decoder")
