@@ -8,7 +8,7 @@ from typing import Any, Literal
 from harness.errors import MetricError
 from harness.scoring.base import MetricPlugin, References
 from harness.user_code.functions import find_function
-from methods.user_functions import FaultError, read_items
+from methods.checked_calls import FaultError, read_items
 from reports.records.metrics import Metric
 
 
