@@ -47,7 +47,8 @@ def hash_code(modules: Iterable[str], *, without_imports: Iterable[str] = (), le
     closure |= {name: file for name in without_imports if (file := _find_file(name))}
     digest = hashlib.sha256()
     for name in sorted(closure):
-        digest.update(f"{name}\0{_hash_source(closure[name].read_bytes())}\0".encode())
+        own = name.partition(".")[0] in PROJECT_PACKAGES
+        digest.update(f"{name}\0{_hash_source(closure[name].read_bytes(), own=own)}\0".encode())
     return digest.hexdigest()[:16]
 
 
@@ -109,9 +110,12 @@ def _read_imports(source: bytes, package: str) -> frozenset[str]:
 
 
 @cache
-def _hash_source(source: bytes) -> str:
-    """SHA-256 over the syntax tree of a source file; over its bytes if it is not valid Python."""
-    tree = _TextRemover().visit(_parse(source))
+def _hash_source(source: bytes, *, own: bool) -> str:
+    """SHA-256 over the syntax tree of a source file; over its bytes if it is not valid Python.
+
+    What calls mean by `help` or `summary` is known of the project's `own` code alone.
+    """
+    tree = (_ExplanationRemover() if own else _TextRemover()).visit(_parse(source))
     return hashlib.sha256(ast.dump(tree).encode() if tree.body else source).hexdigest()
 
 
@@ -123,16 +127,25 @@ def _parse(source: bytes) -> ast.Module:
 
 
 class _TextRemover(ast.NodeTransformer):
-    """Removes docstrings (of fields too) and the help texts of knobs and flags."""
+    """Removes docstrings, those of fields too."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         """Remove a string that is a statement of its own: it has no effect."""
         is_text = isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
         return None if is_text else self.generic_visit(node)
 
+
+class _ExplanationRemover(_TextRemover):
+    """Removes also what the project's own code says to people: help of knobs and flags, and summaries."""
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        """Remove the line that a method or a metric is listed with."""
+        names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        return None if names == ["summary"] and isinstance(node.value, ast.Constant) else self.generic_visit(node)
+
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        """Remove the help text of a knob or a flag; of a knob only the default has an effect."""
-        node.keywords = [keyword for keyword in node.keywords if keyword.arg != "help"]
+        """Remove the explanations of a knob, a flag or a tuner; of a knob only the default has an effect."""
+        node.keywords = [keyword for keyword in node.keywords if keyword.arg not in ("help", "summary", "source")]
         if isinstance(node.func, ast.Name) and node.func.id == "knob":
             node.args, node.keywords = node.args[:1], []
         return self.generic_visit(node)

@@ -79,6 +79,7 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     from harness.launchers.registry import build_launcher
     from harness.running.knob_search import count_trials, search_and_plan
     from harness.running.progress import choose_progress, say
+    from harness.running.rescoring import Rescorer
     from harness.running.runner import Runner
     from reports.errors import ReportError
     from reports.leaderboard import write
@@ -97,7 +98,8 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
         try:
             try:
                 with choose_progress(count, Console()) as progress:
-                    runner = Runner(store, launcher, progress, stop_requested=lambda: interruption.asked)
+                    rescorer = Rescorer(plan.task, plan.metrics, store)
+                    runner = Runner(store, launcher, progress, lambda: interruption.asked, rescorer)
                     records = runner.run(search_and_plan(planner, runner) if spec.tune else plan)
             except KeyboardInterrupt:
                 interrupted = True

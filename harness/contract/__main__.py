@@ -1,4 +1,4 @@
-"""`python -m harness.contract --table PAGE`: run the contract over every tuner of PEFT and write what came of it."""
+"""`python -m harness.contract --table PAGE`: check every tuner of PEFT and write the results as a table."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from harness.contract import tiny
 from harness.models.backend import Generation
+from harness.models.transformers_backend import generate
 from harness.request import Decoding
-from harness.worker.generate import generate
 from methods import registry
 from methods.base import Method
 from methods.engine.encoding import Encoded, Encoder

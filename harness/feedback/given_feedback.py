@@ -1,4 +1,4 @@
-"""What methods that learn from preferences or rewards are given: found when a run is planned, loaded in the worker."""
+"""The preference pairs and the reward that the user gives: found when a run is planned, loaded in the worker."""
 
 from __future__ import annotations
 

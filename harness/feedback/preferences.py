@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.tasks.base import Task, compute_fingerprint
-from harness.tasks.checks import MAX_FIELDS, TOLERATED, Checked, Located, list_first
+from harness.tasks.checks import MAX_FIELDS, TOLERATED, Checked, Located, list_first, normalise_space
 from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub
 from harness.tasks.splits import split
 from methods.errors import suggest_names
@@ -64,7 +64,7 @@ def load_preferences(source: str, task: Task, *, seed: int = 0, allow_unusable: 
     Raises `DataError` with one sentence for a source, a field or a share of rows that cannot be used.
     """
     table = read_file_or_hub(source, flag="--preferences", what="preferences")
-    checked = _check_pairs(table, {_key(example.input) for example in task.test}, allow_unusable)
+    checked = _check_pairs(table, {normalise_space(example.input) for example in task.test}, allow_unusable)
     train, heldout = split(checked, "preference", seed, MOST_HELD_OUT, merge=False)
     # One prompt may have more pairs than are to be held out; the rest of them cannot be trained on either.
     parts = {"train": train.rows, "heldout": heldout.rows[:MOST_HELD_OUT]}
@@ -145,7 +145,7 @@ def _read_pair(row: Row, has_prompt: bool) -> Example | str:
             return f"chosen and rejected have no common beginning that ends in {TURN.strip()!r}"
     if blank := [field for field in FIELDS if not texts[field].strip()]:
         return f"empty {' and '.join(map(repr, blank))}"
-    if _key(texts["chosen"]) == _key(texts["rejected"]):
+    if normalise_space(texts["chosen"]) == normalise_space(texts["rejected"]):
         return "chosen and rejected are equal"
     return Example(row.place, texts["prompt"], (texts["chosen"], texts["rejected"]))
 
@@ -191,9 +191,4 @@ def _is_message(item: Any) -> bool:
 
 def _contains_input(prompt: str, inputs: set[str]) -> bool:
     """Whether the prompt, or a turn of it, is one of these inputs."""
-    return any(_key(part) in inputs for part in (prompt, *re.split(r"\n\n(?:Human|Assistant):", prompt)))
-
-
-def _key(text: str) -> str:
-    """The text with white space evened out."""
-    return " ".join(text.split())
+    return any(normalise_space(part) in inputs for part in (prompt, *re.split(r"\n\n(?:Human|Assistant):", prompt)))

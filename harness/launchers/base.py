@@ -6,10 +6,11 @@ The launcher is not part of a trial's id. This module imports nothing heavy.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from harness.events import Event
 from harness.launchers.interruption import Interruption
 from harness.outcome import Outcome
 from harness.request import TrialRequest
@@ -32,11 +33,11 @@ class Launcher(ABC):
         self.interruption = interruption
 
     @abstractmethod
-    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
+    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Event], None]) -> Outcome:
         """Run one trial to its end and return its outcome, even if the worker dies.
 
         `request.to_json()` is what `python -m harness.worker` reads; its paths lie in the run directory. What the
-        worker prints is added to `log`. `on_event` gets every event (`harness.launchers.protocol`) while the trial
-        runs. At the time limit the status is `timeout`, after an interruption `interrupted`. When the call returns,
-        no process of the trial is left.
+        worker prints is added to `log`. `on_event` gets every event (`harness.events`) while the trial runs. At the
+        time limit the status is `timeout`, after an interruption `interrupted`. When the call returns, no process of
+        the trial is left.
         """

@@ -21,15 +21,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from harness.events import Event, PhaseEvent, StepProgress
 from harness.launchers.base import Launcher
 from harness.launchers.interruption import Interruption
 from harness.launchers.oom_evidence import explain_kill
 from harness.launchers.orphans import find_marked, kill_all
-from harness.launchers.protocol import read_event
+from harness.launchers.protocol import OutcomeLine, read_event
 from harness.launchers.variables import build_worker_environment
 from harness.outcome import INTERRUPTED, Outcome
 from harness.request import TrialRequest
 from reports.errors import RecordError
+from reports.records.details import LastMeasurements, write_detail
 
 GRACE_SECONDS = 5.0
 """How long after asking the worker to end its processes are killed."""
@@ -39,9 +41,6 @@ SUPERVISOR_SECONDS = 20.0
 """How long the supervisor may take to end every process that the worker started."""
 LONGEST_EVENT = 4 << 20
 """Lines of more bytes are ignored and not kept in memory; an outcome has a few thousand."""
-LAST_MEASUREMENTS = ("loss", "tokens_per_second", "host_bytes", "device_bytes")
-"""Fields of the last step event that are kept in the record of a worker that died."""
-
 MARK = "HARNESS_TRIAL_MARK"
 """Variable that all processes of a trial inherit, so that they can be found after their supervisor was killed."""
 
@@ -52,7 +51,7 @@ class LocalLauncher(Launcher):
     name = "local"
     summary = "on this machine, one trial after another, each in a fresh process"
 
-    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]) -> Outcome:
+    def launch(self, request: TrialRequest, log: Path, on_event: Callable[[Event], None]) -> Outcome:
         """Run one trial to its end and return its outcome, even if the worker dies.
 
         `on_event` gets every event. The first interruption asks the worker to end, which may still send an outcome;
@@ -63,7 +62,7 @@ class LocalLauncher(Launcher):
         state = _WorkerState(self.timeout, self.interruption)
         try:
             for event in worker.read_events(state):
-                if event["event"] == "outcome":
+                if isinstance(event, OutcomeLine):
                     state.take_outcome(event)
                     break  # processes that the worker forked may keep the pipe open, but the outcome is the last event
                 state.remember(event)
@@ -75,7 +74,15 @@ class LocalLauncher(Launcher):
         outcome = state.outcome
         if outcome is None:
             status, message = state.ending or worker.explain_death()
-            return Outcome(status=status, message=message, started_at=started, finished_at=_format_now(), **state.last)
+            return Outcome(
+                status=status,
+                message=message,
+                phase=state.phase,
+                step=state.last_step.step if state.last_step else None,
+                details=state.describe_last(),
+                started_at=started,
+                finished_at=_format_now(),
+            )
         if state.ending is None or (state.ending[0] == "interrupted" and outcome.status != "interrupted"):
             return outcome  # the trial ended before the interruption reached it
         return dataclasses.replace(outcome, status=state.ending[0], message=state.ending[1])
@@ -88,25 +95,36 @@ class _WorkerState:
         self.outcome: Outcome | None = None
         self.ending: tuple[Any, str] | None = None
         """Status and message where the parent decides them: it ended the worker, or could not read the outcome."""
-        self.last: dict[str, Any] = {"phase": "start", "step": None, "details": {}}
+        self.phase = "start"
+        self.last_step: StepProgress | None = None
         self.interruption = interruption
         self.timeout = timeout
         self.deadline = None if timeout is None else time.monotonic() + timeout
 
-    def remember(self, event: Mapping[str, Any]) -> None:
+    def remember(self, event: Event) -> None:
         """Remember the current phase and the last measurements."""
-        if event["event"] == "phase":
-            self.last["phase"] = event.get("name")
-        elif event["event"] == "step":
-            self.last["step"] = event.get("step")
-            self.last["details"] = {
-                "last": {name: event.get(name) for name in LAST_MEASUREMENTS if event.get(name) is not None}
-            }
+        if isinstance(event, PhaseEvent):
+            self.phase = event.name
+        elif isinstance(event, StepProgress):
+            self.last_step = event
 
-    def take_outcome(self, event: Mapping[str, Any]) -> None:
+    def describe_last(self) -> Mapping[str, Any]:
+        """The last measurements of a worker that died, as details of its record."""
+        step = self.last_step
+        if step is None:
+            return {}
+        last = LastMeasurements(
+            loss=step.loss,
+            tokens_per_second=step.tokens_per_second,
+            host_bytes=step.host_bytes,
+            device_bytes=step.device_bytes,
+        )
+        return {"last": write_detail(last, known_only=True)}
+
+    def take_outcome(self, line: OutcomeLine) -> None:
         """Read the outcome. One that cannot be read is an error, unless the parent had already ended the worker."""
         try:
-            self.outcome = Outcome.from_event(event)
+            self.outcome = line.read()
         except RecordError as error:
             self.ending = self.ending or ("error", f"the worker's outcome is not valid: {error}")
 
@@ -164,7 +182,7 @@ class _SupervisedWorker:
         with contextlib.suppress(BrokenPipeError), self._supervisor.stdin:  # if it died at once, its exit code says so
             self._supervisor.stdin.write(request.to_json().encode())
 
-    def read_events(self, state: _WorkerState) -> Iterator[dict[str, Any]]:
+    def read_events(self, state: _WorkerState) -> Iterator[Event | OutcomeLine]:
         """Yield events until the pipe closes, the supervisor ends or `state` is over; ask the worker to end when due.
 
         Lines that are not events are skipped. The supervisor's end is watched because processes that the worker forked

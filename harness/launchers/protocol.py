@@ -9,50 +9,39 @@ command line, so that what libraries print to stdout or stderr goes to the trial
     {"event": "evaluated", "progress": 0.25, "host_bytes": 812646400}
     {"event": "outcome", …}     the last one; the fields of `Outcome`
 
-Third-party code runs in the worker and may write to any descriptor, so every line is checked.
+`harness.events` has the classes of all but the last. Third-party code runs in the worker and may write to any
+descriptor, so every line is checked.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.outcome import replace_non_finite
+from harness.events import EVENTS, Event
+from harness.outcome import Outcome, replace_non_finite
 from reports.errors import RecordError
-from reports.records.decoding import Number, Whole, decode
+from reports.records.decoding import decode
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Named:
-    event: str
-    name: str
+@dataclass(frozen=True)
+class OutcomeLine:
+    """The last line: an outcome, whose fields have yet to be checked."""
+
+    fields: Mapping[str, Any]
+
+    def read(self) -> Outcome:
+        """The outcome. Raises `RecordError` for fields that are none of an outcome."""
+        return Outcome.from_event(self.fields)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Evaluated:
-    event: str
-    progress: Number
-    host_bytes: Whole | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Step(_Evaluated):
-    step: Whole
-    loss: Number | None
-    tokens_per_second: Number | None = None
-    device_bytes: Whole | None = None
-
-
-_EVENTS = {"phase": _Named, "stage": _Named, "step": _Step, "evaluated": _Evaluated}
-
-
-def read_event(line: bytes) -> dict[str, Any] | None:
+def read_event(line: bytes) -> Event | OutcomeLine | None:
     """The event of a line, checked to have the fields of its kind; `None` for a line that is not an event."""
     try:
-        event: dict[str, Any] = replace_non_finite(json.loads(line))
-        if event["event"] != "outcome":  # `Outcome.from_event` reads that one
-            decode(_EVENTS[event["event"]], event)
-    except (ValueError, RecursionError, TypeError, KeyError, RecordError):
+        fields: dict[str, Any] = replace_non_finite(json.loads(line))
+        name = fields.pop("event")
+        return OutcomeLine(fields) if name == "outcome" else decode(EVENTS[name], fields)
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError, RecordError):
         return None
-    return event

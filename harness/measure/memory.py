@@ -29,7 +29,7 @@ class HostPeak:
 
     def start(self) -> None:
         """Reset the kernel's mark, or start sampling where there is none to reset."""
-        if self._sampler is not None:  # nobody asked for the peak so far
+        if self._sampler is not None:  # `stop` was not called
             self._sampler.stop()
             self._sampler = None
         _release_unused_memory()
@@ -59,8 +59,8 @@ def read_high_water_bytes() -> int | None:
 
 
 def _release_unused_memory() -> None:
-    """Return to the system what malloc holds and nobody uses, so that a phase does not pay for the one before."""
-    with contextlib.suppress(OSError, AttributeError):  # only glibc can be asked
+    """Return unused memory from malloc to the system, so that it does not count for the next phase."""
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has this function
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
@@ -115,7 +115,7 @@ class TensorPeak:
     """Exact live bytes of CPU tensor storage and their peak, seen through PyTorch's dispatcher.
 
     Each storage counts once, from the operation that returns it until it is freed. Views share a storage and add
-    nothing. What lives already is told with `seed`. Scratch memory inside a single operation is not seen.
+    nothing. `count_model` adds tensors that exist already. Temporary memory inside a single operation is not seen.
     """
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class TensorPeak:
         from torch.utils._python_dispatch import TorchDispatchMode
 
         see, tensor_type = self.count, torch.Tensor
-        fresh: dict[Any, bool | None] = {}  # operation → whether it returns new storage; None: it is made of others
+        fresh: dict[Any, bool | None] = {}  # operation → whether it returns new storage, as `_returns_new_storage`
 
         class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
             def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -172,7 +172,7 @@ class TensorPeak:
                     fresh[func] = _returns_new_storage(func)
                 new = fresh[func]
                 if new is None:
-                    with self:  # the operations that it is made of come here in turn
+                    with self:  # each operation that it calls comes here in turn
                         return func.decompose(*args, **(kwargs or {}))
                 out = func(*args, **kwargs) if kwargs else func(*args)
                 if new:
@@ -205,11 +205,11 @@ def _list_dense_parts(tensor: torch.Tensor) -> list[torch.Tensor] | None:
         return [tensor.crow_indices(), tensor.col_indices(), tensor.values()]
     if tensor.layout in (torch.sparse_csc, torch.sparse_bsc):
         return [tensor.ccol_indices(), tensor.row_indices(), tensor.values()]
-    return []  # of a layout whose memory nobody can see
+    return []  # the memory of other layouts cannot be found
 
 
 def _returns_new_storage(func: Any) -> bool | None:
-    """Whether an operation returns new storage; `None` if it only calls other operations, which then tell.
+    """Whether an operation returns new storage; `None` if it only calls other operations.
 
     Autograd takes such composites apart before the dispatcher's modes see them; under `inference_mode` they arrive
     whole, and the schema of many (`to`, `reshape`) leaves open whether they copy.

@@ -28,11 +28,20 @@ SUPERVISED = ("", "warm_start")
 """Stages whose loss is cross-entropy; the training curve holds no other."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiveValues:
+    """What is known while a phase runs."""
+
+    tokens_per_second: float | None
+    host_bytes: int | None
+    device_bytes: int | None
+
+
 class Meter:
     """Measures one trial in this process.
 
     `device` is `cpu`, `cuda` or `mps`, or `none` where there is no torch to watch. `clock` gives monotonic seconds.
-    `age` is how long the process had lived when the meter was made, in seconds: it belongs to the total.
+    `age` is the number of seconds since the process started; it counts for the total.
     """
 
     def __init__(self, device: str, clock: Callable[[], float] = time.perf_counter, age: float = 0.0) -> None:
@@ -46,10 +55,10 @@ class Meter:
         self._energy = EnergyCounter() if device == "cuda" else None
         self._throughput = Throughput(self.read_clock)
         self._curve = TrainingCurve()
-        self._open: list[_OpenPhase] = []  # the phases that are under way, outermost first
-        self._earlier: dict[str, Phase] = {}  # of the process that wrote the checkpoint this one goes on from
-        self._aside_seconds = self._aside_joules = 0.0
-        self._standing: tuple[float, float | None] | None = None  # clock and energy counter while they stand still
+        self._open: list[_OpenPhase] = []  # the open phases, outermost first
+        self._earlier: dict[str, Phase] = {}  # measured by the process that wrote the checkpoint
+        self._excluded_seconds = self._excluded_joules = 0.0
+        self._stopped_at: tuple[float, float | None] | None = None  # clock and energy counter while they are stopped
 
     @contextlib.contextmanager
     def measure_phase(self, name: str) -> Iterator[None]:
@@ -68,15 +77,15 @@ class Meter:
             self._open.pop()
 
     def _measure_so_far(self, phase: _OpenPhase) -> Phase:
-        """A phase up to now, together with what an earlier process had measured of it."""
+        """What an open phase has measured so far, including earlier processes."""
         seconds, joules = self.read_clock() - phase.started, self._read_joules()
         self._record_peaks()
         spent = None if joules is None or phase.joules is None else joules - phase.joules
         return add_phases(self._earlier.get(phase.name), Phase(seconds=seconds, **phase.peaks, energy_joules=spent))
 
     def _record_peaks(self) -> None:
-        """Fold the peaks since the last mark into every open phase, and start new ones."""
-        if self._standing is not None:
+        """Add the peaks since the last call to every open phase, and reset them."""
+        if self._stopped_at is not None:
             return
         if self._open:
             found: dict[str, int | None] = {"peak_host_bytes": self._host.stop()}
@@ -97,43 +106,43 @@ class Meter:
             self._tensors.reset_peak()
 
     def count_model(self, model: torch.nn.Module) -> None:
-        """Count the tensors of a model that no watched operation made, such as weights mapped from a file."""
+        """Count the tensors of a model that no watched operation created, such as weights loaded from a file."""
         if self._tensors is not None:
             self._tensors.count_model(model)
 
     def on_step(self, event: StepEvent) -> None:
-        """Take in an optimiser step that has just ended."""
+        """Record an optimiser step that has just ended."""
         self._throughput.on_step(event)
         if event.stage in SUPERVISED:
             self._curve.add(event)
 
     @contextlib.contextmanager
     def exclude(self) -> Iterator[None]:
-        """What happens inside is no part of what is measured, such as the writing of a checkpoint.
+        """Exclude what happens inside from all measurements, such as the writing of a checkpoint.
 
-        Clock and energy counter stand still, for phases, throughput and budgets alike, and no peak inside counts. The
-        total alone goes on: it is the time that the trial takes.
+        For phases, throughput and budgets the clock and the energy counter stop, and peaks are ignored. Only the total
+        time goes on: it is the time that the trial takes.
         """
         self._record_peaks()
-        began, joules = self._standing = self.read_clock(), self._read_joules()
+        began, joules = self._stopped_at = self.read_clock(), self._read_joules()
         try:
             yield
         finally:
-            self._standing = None
-            self._aside_seconds += self.read_clock() - began
+            self._stopped_at = None
+            self._excluded_seconds += self.read_clock() - began
             after = self._read_joules()
             if joules is not None and after is not None:
-                self._aside_joules += after - joules
+                self._excluded_joules += after - joules
             self._start_peaks()
 
     def read_seconds(self, phase: str) -> float:
-        """How long a phase that is under way has taken by now, what earlier processes spent on it included."""
+        """Seconds that an open phase has taken so far, including those in earlier processes."""
         started = next(held.started for held in self._open if held.name == phase)
         earlier = self._earlier.get(phase)
         return self.read_clock() - started + (earlier.seconds if earlier else 0.0)
 
     def get_state(self) -> dict[str, Any]:
-        """All that was measured up to now, as JSON types, for another process that goes on from here."""
+        """Everything measured so far, as JSON types, for the process that resumes the trial."""
         under_way = {phase.name: self._measure_so_far(phase) for phase in self._open}
         return {
             "phases": {name: dataclasses.asdict(phase) for name, phase in {**self.phases, **under_way}.items()},
@@ -143,20 +152,20 @@ class Meter:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Add to what another process had measured: seconds and joules are sums from now on, peaks are the largest."""
+        """Continue from the measurements of an earlier process: add seconds and joules, and keep the larger peaks."""
         self._earlier = {name: Phase(**phase) for name, phase in state["phases"].items()}
         self.phases = {**self._earlier, **self.phases}
         self._started -= state["total_seconds"]
         self._throughput.restore(state["throughput"])
         self._curve.restore(state["curve"])
 
-    def read_live_values(self) -> dict[str, float | int | None]:
-        """What the progress display shows: `tokens_per_second`, `host_bytes`, `device_bytes`."""
-        return {
-            "tokens_per_second": self._throughput.tokens_per_second,
-            "host_bytes": read_resident_bytes(),
-            "device_bytes": self._device.read_allocated() if self._device is not None else None,
-        }
+    def read_live_values(self) -> LiveValues:
+        """What the progress display shows."""
+        return LiveValues(
+            tokens_per_second=self._throughput.tokens_per_second,
+            host_bytes=read_resident_bytes(),
+            device_bytes=self._device.read_allocated() if self._device is not None else None,
+        )
 
     @property
     def curve(self) -> list[Point]:
@@ -178,21 +187,21 @@ class Meter:
         }
 
     def read_clock(self) -> float:
-        """Monotonic seconds without those set aside, read when the device has done what it was told."""
-        if self._standing is not None:
-            return self._standing[0]
+        """Monotonic seconds without excluded ones, read after the device has finished its queued work."""
+        if self._stopped_at is not None:
+            return self._stopped_at[0]
         if self._device_name in ("cuda", "mps"):
             import torch
 
             getattr(torch, self._device_name).synchronize()
-        return self._clock() - self._aside_seconds
+        return self._clock() - self._excluded_seconds
 
     def _read_joules(self) -> float | None:
-        """The energy counter without what was set aside."""
-        if self._standing is not None:
-            return self._standing[1]
+        """The energy counter without excluded energy."""
+        if self._stopped_at is not None:
+            return self._stopped_at[1]
         joules = self._energy.read_joules() if self._energy is not None else None
-        return None if joules is None else joules - self._aside_joules
+        return None if joules is None else joules - self._excluded_joules
 
     def _find_largest(self, name: str) -> Any:
         return max((v for phase in self.phases.values() if (v := getattr(phase, name)) is not None), default=None)
@@ -203,7 +212,7 @@ class Meter:
 
 @dataclass
 class _OpenPhase:
-    """A phase that is under way."""
+    """A phase that has not ended yet."""
 
     name: str
     started: float
@@ -213,7 +222,7 @@ class _OpenPhase:
 
 
 def add_phases(earlier: Phase | None, later: Phase) -> Phase:
-    """One phase in two processes: seconds and joules add up, of the peaks the larger counts."""
+    """One phase of two processes: the sums of seconds and joules, and the larger peaks."""
     if earlier is None:
         return later
     peaks = {name: _combine_known(max, getattr(earlier, name), getattr(later, name)) for name in _PEAKS}
@@ -228,7 +237,7 @@ def _combine_known(combine: Callable[[list[Any]], Any], *values: Any) -> Any:
 
 
 def compute_cost(seconds: float, price_per_hour: float) -> float:
-    """Price of so many seconds, in the currency of the price."""
+    """The cost of this many seconds, in the currency of the price."""
     return seconds / 3600 * price_per_hour
 
 

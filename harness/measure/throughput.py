@@ -1,4 +1,4 @@
-"""Training throughput from step events: real tokens and examples per second, warm-up steps left out."""
+"""Training throughput from step events: real tokens and examples per second, without warm-up steps."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WARMUP_STEPS = 3
 
 @dataclass
 class Throughput:
-    """Sums over the steps after the warm-up, of staged methods the first step of each stage left out, too.
+    """Sums over the steps after the warm-up. For methods with stages, the first step of each stage is left out too.
 
-    The clock is read once per step, when the step is done.
+    Reads the clock once per step, when the step has ended.
     """
 
     clock: Callable[[], float]
@@ -31,7 +31,7 @@ class Throughput:
         """Count a step that has just ended."""
         now, stage, self._stage = self.clock(), self._stage, event.stage
         self._steps += 1
-        # What lies between two stages, such as sampling pairs or measuring on held-out data, is no training.
+        # The time between two stages, such as sampling pairs or measuring on held-out data, is not training time.
         if self._steps > WARMUP_STEPS and event.stage == stage:
             self._seconds += now - self._last
             self._tokens += event.tokens
@@ -43,7 +43,7 @@ class Throughput:
         return {"tokens": self._tokens, "examples": self._examples, "seconds": self._seconds}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from sums of another process; this one warms up by itself."""
+        """Continue from the sums of another process; this process has its own warm-up."""
         self._tokens, self._examples, self._seconds = state["tokens"], state["examples"], state["seconds"]
 
     @property

@@ -28,7 +28,7 @@ class TrainingCurve:
         self._tokens = 0
 
     def add(self, event: StepEvent) -> None:
-        """Take in a step."""
+        """Add a step."""
         self._tokens += event.tokens
         self._losses.append(event.loss)
         self._last = {
@@ -52,11 +52,11 @@ class TrainingCurve:
         return [*self._points, *([self._last] if self._losses else [])]
 
     def get_state(self) -> dict[str, Any]:
-        """All of it as JSON types, for a checkpoint."""
+        """The whole curve as JSON types, for a checkpoint."""
         return {name: getattr(self, name) for name in _STATE}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from the curve of another process."""
+        """Continue the curve of another process."""
         for name in _STATE:
             setattr(self, name, state[name])
 

@@ -1,6 +1,6 @@
-"""What runs a model: a small seam behind which Transformers stands, and in tests of the harness a toy.
+"""The interface to whatever runs a model: Transformers, or a toy in tests of the harness.
 
-Whatever a trial wants of a model beside its training goes through here, so that no other module asks what kind it is.
+A trial uses a model through this interface, training aside, so that no other module has to know what kind it is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from methods.base import Method
 from methods.types import Limits, ModelFacts, Text
 
 BACKENDS = {
-    "transformers": "harness.worker.generate:TransformersBackend",
+    "transformers": "harness.models.transformers_backend:TransformersBackend",
     "toy": "harness.models.toy:ToyBackend",
 }
 """Name → `module:class`."""
@@ -58,7 +58,7 @@ class Backend(ABC):
     """Loads models, lets them answer, and says how large they are and how well they predict."""
 
     watched: ClassVar[bool] = True
-    """Whether the meter has the memory of tensors to watch."""
+    """Whether the meter should watch the memory of tensors."""
 
     @abstractmethod
     def load(self, method: Method, request: TrialRequest, facts: ModelFacts) -> LoadedModel:
@@ -78,7 +78,7 @@ class Backend(ABC):
         decoding: Decoding,
         on_progress: Callable[[float], None],
     ) -> list[Generation]:
-        """Answers in the order of the prompts; `on_progress` is told the share that is done."""
+        """Answers in the order of the prompts; `on_progress` is called with the share that is done."""
 
     @abstractmethod
     def measure_loss(

@@ -1,4 +1,4 @@
-"""From what the user calls a model to where it is and what it is; reads `config.json`, never weights into memory.
+"""Finds the model that the user names, and what it is. Reads `config.json`, and never loads weights.
 
 A name is, in this order: a preset, a local directory, a hub id with an optional `@revision`. Whatever has to be
 downloaded is downloaded here, before any worker starts, so that a hub out of reach ends in one sentence.

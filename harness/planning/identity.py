@@ -6,14 +6,19 @@ them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from harness.hashing import hash_class
 from harness.models.backend import find_backend_module
 from methods.base import Method
 
 LOSS_CODE = ("harness.worker.forgetting",)
 """Measures the loss on general text, which like the predictions cannot be computed again without the model."""
-ORDER_CODE = ("harness.worker.trial",)
-"""Says in which order a trial proceeds. It counts without its imports, which only measure or write files."""
+ORDER_CODE = ("harness.worker.trial", "harness.worker.evaluation")
+"""Say in which order a trial proceeds, and how it is evaluated. They count without their imports, which only measure,
+score or write files."""
+FEEDBACK_CODE = ("harness.feedback.given_feedback",)
+"""Hands pairs and rewards to the methods that learn from them. It counts without its imports, too."""
 REWARD_CODE = ("harness.feedback.rewards",)
 """Computes a reward that the user gave, during training."""
 SEARCH_CODE = ("harness.scoring.rouge",)
@@ -22,12 +27,25 @@ LEFT_OUT = frozenset({"methods", "methods.errors", "harness", "harness.errors", 
 """Imports that cannot change a prediction: tables of names, error messages, and types whose values are in the id."""
 
 
-def hash_training_code(cls: type[Method], backend: str, *, rewarded: bool = False, searched: bool = False) -> str:
-    """Hash the code that loads, trains and generates for a method.
+@dataclass(frozen=True)
+class CodeInputs:
+    """What a trial is given that brings code of its own into its training or its losses."""
 
-    `backend` is the name of the model's back end. If the method learns from a given reward (`rewarded`), or a search
-    chose its knobs (`searched`), the code that scores influences the training and is hashed too.
-    """
-    steering = (*(REWARD_CODE if rewarded else ()), *(SEARCH_CODE if searched else ()))
-    modules = (find_backend_module(backend), *LOSS_CODE, *steering)
-    return hash_class(cls, Method, *modules, without_imports=ORDER_CODE, leave_out=LEFT_OUT)
+    backend: str
+    """The name of what runs the model."""
+    rewarded: bool = False
+    """Whether the method learns from a reward that was given: then the code that scores steers the training."""
+    searched: bool = False
+    """Whether a search chose its knobs: likewise."""
+    general_text: bool = False
+    """Whether forgetting is measured."""
+
+
+def hash_training_code(cls: type[Method], inputs: CodeInputs) -> str:
+    """Hash the code that loads, trains and generates for a method."""
+    parts = {REWARD_CODE: inputs.rewarded, SEARCH_CODE: inputs.searched, LOSS_CODE: inputs.general_text}
+    modules = [module for code, wanted in parts.items() if wanted for module in code]
+    alone = (*ORDER_CODE, *(FEEDBACK_CODE if cls.feedback else ()))
+    return hash_class(
+        cls, Method, find_backend_module(inputs.backend), *modules, without_imports=alone, leave_out=LEFT_OUT
+    )

@@ -14,6 +14,7 @@ from harness.errors import SpecError
 from harness.feedback.given_feedback import GivenFeedback
 from harness.hashing import hash_content
 from harness.request import ModelSource, Split, TrialRequest
+from harness.scoring.selection import SelectedMetrics
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
@@ -85,6 +86,7 @@ class Plan:
     task: Task
     model: ModelSource
     given: GivenFeedback
+    metrics: SelectedMetrics
     device: str
     dtype: str
 

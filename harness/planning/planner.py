@@ -14,7 +14,7 @@ from harness.feedback.given_feedback import GivenFeedback, find_feedback
 from harness.hashing import hash_content
 from harness.models.source import resolve_model
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
-from harness.planning.identity import hash_training_code
+from harness.planning.identity import CodeInputs, hash_training_code
 from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, serialize_budget
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
@@ -126,7 +126,7 @@ class Planner:
                 )
             trials += of_seed.values()
         refuse_duplicates(trials)
-        return Plan(tuple(trials), self.task, self.model, self.given, self.device, self.dtype)
+        return Plan(tuple(trials), self.task, self.model, self.given, self.metrics, self.device, self.dtype)
 
     @cached_property
     def base(self) -> Trial:
@@ -134,14 +134,9 @@ class Planner:
         return self.build_trial(BASE, 0, None)
 
     @cached_property
-    def hash_method_code(self) -> Callable[[type[Method], bool, bool], str]:
-        """A function that hashes the code of a method, each class once: a grid has many variants of one class."""
-
-        @cache
-        def hash_code(cls: type[Method], rewarded: bool, searched: bool) -> str:
-            return hash_training_code(cls, self.model.backend, rewarded=rewarded, searched=searched)
-
-        return hash_code
+    def hash_method_code(self) -> Callable[[type[Method], CodeInputs], str]:
+        """`hash_training_code`, which runs once for each class: a grid has many variants of one class."""
+        return cache(hash_training_code)
 
     def build_search_space(self, variant: Variant) -> dict[str, Domain]:
         """Knob → domain of the search for a variant; empty if nothing is searched."""
@@ -189,15 +184,20 @@ class Planner:
             "budget": serialize_budget(self.spec.budget),
             "training": dataclasses.asdict(self.batches),
         }
-        rewarded = self.given.select(method)[1] is not None
+        code_inputs = CodeInputs(
+            backend=self.model.backend,
+            rewarded=self.given.select(method)[1] is not None,
+            searched=searched,
+            general_text=bool(self.general.identity(method, split)),
+        )
         return {
-            "model": [self.model.name, self.model.revision, self.dtype],
+            "model": [self.model.name, self.model.revision, self.model.family, self.model.backend, self.dtype],
             "task": [self.task.fingerprint, list(self.task.templates)],
             "variant": variant.name,
             "settings": method.settings(),
             "limits": dataclasses.asdict(self.batches.limits),
             "decoding": dataclasses.asdict(self.decoding),
-            "code": self.hash_method_code(type(method), rewarded, searched),
+            "code": self.hash_method_code(type(method), code_inputs),
             "device": self.device,
             "versions": dict(self.environment.versions),
             # Seed and budget cannot change the predictions of the untouched model.

@@ -15,11 +15,12 @@ from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColum
 from rich.progress import Progress as Bars
 from rich.table import Column
 
+from harness.events import EvaluationProgress, Event, PhaseEvent, StageEvent, StepProgress
 from harness.planning.plan import Trial
 from reports.format import format_value
 from reports.records.record import Record
 
-LINES = {"step": 10, "evaluated": 4}
+LINES: Mapping[type, int] = {StepProgress: 10, EvaluationProgress: 4}
 """Kind of event → how many plain lines are printed for it in one phase."""
 
 WIDE = 110
@@ -52,17 +53,17 @@ class PlainProgress:
         """Print that the trial starts."""
         self.write(f"[{self.count + 1}/{self.total}] {trial.label} …")
 
-    def show_event(self, event: Mapping[str, Any]) -> None:
+    def show_event(self, event: Event) -> None:
         """Print each phase, and each part of training and evaluation with the time left."""
-        if event["event"] == "phase":
+        if isinstance(event, PhaseEvent):
             self._since, self._part = time.monotonic(), 0
-            self.write(f"        {event['name']}")
-        elif event["event"] == "stage":
-            self.write(f"        {event['name'].replace('_', ' ')}")
-        elif (part := int(event["progress"] * LINES[event["event"]])) > self._part:
+            self.write(f"        {event.name}")
+        elif isinstance(event, StageEvent):
+            self.write(f"        {event.name.replace('_', ' ')}")
+        elif (part := int(event.progress * LINES[type(event)])) > self._part:
             self._part = part
-            left = (time.monotonic() - self._since) * (1 - event["progress"]) / event["progress"]
-            self.write(f"        {event['progress']:4.0%}  {describe_step(event)}  {format_value(left, 's')} left")
+            left = (time.monotonic() - self._since) * (1 - event.progress) / event.progress
+            self.write(f"        {event.progress:4.0%}  {describe_progress(event)}  {format_value(left, 's')} left")
 
     def show_end(self, record: Record, *, skipped: bool) -> None:
         """Print the outcome."""
@@ -103,14 +104,14 @@ class LiveProgress:
         self._label = f"[{self.count + 1}/{self.total}] {trial.label}".replace("[", r"\[")
         self._show("start")
 
-    def show_event(self, event: Mapping[str, Any]) -> None:
+    def show_event(self, event: Event) -> None:
         """Move the bar. Its length is known in training and evaluation; in other phases it pulses."""
-        if event["event"] == "phase":
-            self._show(event["name"])
-        elif event["event"] == "stage":
-            self.bars.update(self._bar, description=event["name"].replace("_", " "))
+        if isinstance(event, PhaseEvent):
+            self._show(event.name)
+        elif isinstance(event, StageEvent):
+            self.bars.update(self._bar, description=event.name.replace("_", " "))
         else:
-            self.bars.update(self._bar, completed=event["progress"], step=describe_step(event))
+            self.bars.update(self._bar, completed=event.progress, step=describe_progress(event))
 
     def _show(self, phase: str) -> None:
         """Replace the bar by one for a new phase."""
@@ -142,17 +143,19 @@ def choose_progress(total: int, console: Console) -> PlainProgress | LiveProgres
     return LiveProgress(total, console) if console.is_terminal else PlainProgress(total)
 
 
-def describe_step(event: Mapping[str, Any]) -> str:
+def describe_progress(event: StepProgress | EvaluationProgress) -> str:
     """Step, loss, speed and memory on one line."""
-    parts = [f"step {event['step']}"] if "step" in event else []
-    if event.get("loss") is not None:
-        parts.append(f"loss {event['loss']:.3f}")
-    if event.get("tokens_per_second") is not None:
-        parts.append(f"{event['tokens_per_second']:,.0f} tokens/s")
-    if event.get("host_bytes") is not None:
-        parts.append(format_value(event["host_bytes"], "bytes"))
-    if event.get("device_bytes") is not None:
-        parts.append(f"device {format_value(event['device_bytes'], 'bytes')}")
+    parts = []
+    if isinstance(event, StepProgress):
+        parts.append(f"step {event.step}")
+        if event.loss is not None:
+            parts.append(f"loss {event.loss:.3f}")
+        if event.tokens_per_second is not None:
+            parts.append(f"{event.tokens_per_second:,.0f} tokens/s")
+    if event.host_bytes is not None:
+        parts.append(format_value(event.host_bytes, "bytes"))
+    if isinstance(event, StepProgress) and event.device_bytes is not None:
+        parts.append(f"device {format_value(event.device_bytes, 'bytes')}")
     return "  ".join(parts)
 
 

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import dataclasses
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from harness.errors import MetricError
+from harness.events import Event
 from harness.launchers.base import Launcher
 from harness.measure.meter import compute_cost
 from harness.measure.time_to_quality import retarget
 from harness.outcome import Outcome, finish_record
 from harness.planning.plan import Plan, Trial
 from harness.request import Places, TrialRequest
+from harness.running.rescoring import Rescorer
 from methods.errors import describe_error_with_type
 from reports.records.details import BatchSizes, OutOfMemoryTry, SmallerBatches, write_detail
 from reports.records.record import Record, redact_record
@@ -33,7 +36,7 @@ class Progress(Protocol):
         """Show that a trial starts."""
         ...
 
-    def show_event(self, event: Mapping[str, Any]) -> None:
+    def show_event(self, event: Event) -> None:
         """Show an event of the running trial: its phase, a step, or how far evaluation is."""
         ...
 
@@ -51,7 +54,9 @@ class Runner:
         launcher: Launcher,
         progress: Progress,
         stop_requested: Callable[[], bool] = lambda: False,
+        rescorer: Rescorer | None = None,
     ) -> None:
+        self.rescorer = rescorer
         self.store = store
         self.launcher = launcher
         self.progress = progress
@@ -77,7 +82,10 @@ class Runner:
         """
         if trial.trial_id in self._done:  # the base, if a search has run it
             return self._done[trial.trial_id]
-        finished = _find_finished(trial, self.store, keep=keep)
+        try:
+            finished = self._find_scored(trial, keep=keep)
+        except MetricError as error:
+            return self._end_unscored(trial, str(error))
         if finished is not None:
             record = self._done[trial.trial_id] = _update_record(finished, trial, self.store)
             self.progress.show_end(record, skipped=True)
@@ -93,6 +101,18 @@ class Runner:
         if record.status == "interrupted":
             raise KeyboardInterrupt
         self._done[trial.trial_id] = record
+        return record
+
+    def _find_scored(self, trial: Trial, *, keep: bool) -> Record | None:
+        """The record of an earlier run, with all scores that are asked for now; `None` if the trial must run."""
+        record = _find_finished(trial, self.store, keep=keep)
+        return record if record is None or self.rescorer is None else self.rescorer.rescore(record, trial)
+
+    def _end_unscored(self, trial: Trial, message: str) -> Record:
+        """The failure of a metric on a finished trial; what was stored of it stays as it is."""
+        outcome = Outcome(status="error", phase="score", message=message)
+        record = self._done[trial.trial_id] = redact_record(finish_record(trial.draft, outcome))
+        self.progress.show_end(record, skipped=False)
         return record
 
 
@@ -113,16 +133,10 @@ def _find_finished(trial: Trial, store: RunStore, *, keep: bool) -> Record | Non
     if trial.trial_id in store.read_rerun_list():
         return None
     record = store.find_finished(trial.trial_id)
-    if record is None or not _has_scores(record, trial):
+    if record is None:
         return None
     kept = store.artifacts_path(trial.trial_id).is_dir()
     return record if kept or not (keep or trial.request.save_models) else None
-
-
-def _has_scores(record: Record, trial: Trial) -> bool:
-    """Whether the record has all requested metrics, computed by the current code where it is the user's."""
-    own = {name: code for name, code in trial.draft.scoring.items() if name != "rouge"}
-    return own.items() <= record.scoring.items()
 
 
 def _update_record(record: Record, trial: Trial, store: RunStore) -> Record:
@@ -178,9 +192,7 @@ def _try_trial(
     return dataclasses.replace(record, details={**record.details, "smaller_batches": smaller})
 
 
-def _launch(
-    launcher: Launcher, request: TrialRequest, log: Path, on_event: Callable[[Mapping[str, Any]], None]
-) -> Outcome:
+def _launch(launcher: Launcher, request: TrialRequest, log: Path, on_event: Callable[[Event], None]) -> Outcome:
     """Launch a trial and return its outcome; a launcher that raises an error fails only this trial."""
     try:
         outcome: Any = launcher.launch(request, log, on_event)

@@ -1,4 +1,4 @@
-"""What a metric is: a class that scores each prediction and says what its numbers are.
+"""The base class of metrics: a metric scores each prediction and declares what its numbers mean.
 
 A metric of a trial is the mean of its examples' values, so that it can be resampled and compared in pairs like every
 other. This module imports nothing heavy, so that metrics can be listed and their settings checked in milliseconds.

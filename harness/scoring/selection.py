@@ -1,6 +1,6 @@
-"""The metrics of a request: found and tried when a run is planned, measured in the worker.
+"""Selects the metrics of a request: finds and tries them when a run is planned, and computes them in the worker.
 
-What a metric costs, in time and memory, is no part of what is measured of a method.
+The time and memory that a metric takes are not counted for the method.
 """
 
 from __future__ import annotations

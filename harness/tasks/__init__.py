@@ -1,8 +1,8 @@
-"""Where examples come from: embedded, DialogSum, E2E NLG, the user's own file, or a task that someone else brings.
+"""The table of tasks, which are where examples come from: embedded, DialogSum, E2E NLG, a file, or a plugin's task.
 
-One entry per task: the name that users type → where its loader lives and what it is. Nothing is imported until a task
-is loaded, so listing tasks is cheap. A loader is a function that takes a `TaskRequest` and returns a `Task`. Others
-come by entry points of the group `harness.tasks`, and by files that the user names.
+Each entry maps the name that users type to the task's loader and one line about it. A loader is a function that takes a
+`TaskRequest` and returns a `Task`; it is imported only when its task is loaded, so that listing tasks is cheap. Other
+tasks come from entry points of the group `harness.tasks` and from files that the user names.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ CATALOGUE = Catalogue(
 
 
 def summarise_tasks() -> dict[str, str]:
-    """Task name → one line about it, or why it cannot be used; the one that only tests use is left out.
+    """Task name → one line about it, or why it cannot be used; the task `toy`, for tests, is left out.
 
-    Of others' tasks the line is the first one of the function's docstring.
+    For a plugin's task it is the first line of the loader's docstring.
     """
     told = {name: entry.summary for name, entry in TASKS.items()}
     for name, origins in CATALOGUE.origins().items():
@@ -92,7 +92,7 @@ def load_task(request: TaskRequest) -> Task:
         task = load(request)
     except HarnessError:
         raise
-    except Exception as error:  # others' code may raise anything
+    except Exception as error:  # a plugin may raise anything
         raise DataError(f"the task {request.name!r} cannot be loaded: {describe_error_with_type(error)}") from error
     if wrong := find_problem(task, request):
         raise DataError(f"the task {request.name!r} is invalid: {wrong}")

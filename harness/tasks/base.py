@@ -53,7 +53,7 @@ def compute_fingerprint(splits: Mapping[str, Sequence[Example]]) -> str:
 
 
 def find_problem(task: Any, request: TaskRequest) -> str | None:
-    """What keeps an object from being the task of a request, in one sentence; `None` for one that is."""
+    """Why an object is not a valid task for a request, in one sentence; `None` if it is valid."""
     if not isinstance(task, Task):
         return f"the loader gave {type(task).__name__}, not harness.tasks.Task"
     if task.name != request.name:

@@ -1,4 +1,4 @@
-"""The same checks for the rows of every task: what is wrong is said with file, line and field.
+"""Checks the rows of every task in the same way. Errors name the file, the line and the field.
 
 A row whose input or target is blank cannot be used: it is counted and listed, and past 1% of a file it stops
 the task. What points to a mistake in the file itself (a missing field, a number where text belongs, an id
@@ -37,7 +37,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """An example and the place it was read from."""
+    """An example and where it was read."""
 
     example: Example
     file: str
@@ -45,16 +45,21 @@ class Located:
 
     @property
     def key(self) -> str:
-        """The input with white space evened out: two rows with one key are the same input."""
-        return " ".join(self.example.input.split())
+        """The input with normalised white space: two rows with the same key have the same input."""
+        return normalise_space(self.example.input)
 
     def __str__(self) -> str:
         return f"{self.file} {self.place}"
 
 
+def normalise_space(text: str) -> str:
+    """The text with one blank for every run of white space, and none at the ends."""
+    return " ".join(text.split())
+
+
 @dataclass(frozen=True)
 class Checked:
-    """The usable rows of a table, and a line on each of the others."""
+    """The usable rows of a table, and one line about each of the others."""
 
     origin: str
     name: str
@@ -71,7 +76,7 @@ class Checked:
 
 
 def check(table: Table, columns: Columns, *, allow_unusable: bool = False) -> Checked:
-    """Turn a table into examples. Raises `DataError` for rows that must not be passed over."""
+    """Turn a table into examples. Raises `DataError` for rows that must not be skipped."""
     for name in (columns.input, *columns.targets):
         if name not in table.fields:
             raise _make_missing_field_error(table.origin, name, table.fields)

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.request import Split
+from harness.tasks.checks import normalise_space
 from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub, read_lines
 from methods.base import Method
 from reports.records.details import GeneralTextDetails, write_detail
@@ -18,13 +19,13 @@ from reports.records.details import GeneralTextDetails, write_detail
 FIELD = "text"
 EMBEDDED = Path(__file__).with_name("passages.txt")
 MIN_CHARACTERS = 40
-"""Characters of a passage; what is shorter, such as a heading, is passed over, since half of it says nothing."""
+"""Shorter passages, such as headings, are skipped: half of one says nothing."""
 MAX_CHARACTERS = 2000
-"""Characters that are read of a passage; within the usual token limits no more fits."""
+"""The rest of a longer passage is ignored; more would not fit into the usual token limits."""
 MIN_PASSAGES = 5
-"""Passages without which no spread, and so no interval, could be given."""
+"""With fewer passages no confidence interval can be given."""
 MAX_PASSAGES = 200
-"""Passages that are used, evenly spread over the text, so that measuring stays a matter of seconds."""
+"""Of more passages this many are used, spread evenly over the text, so that measuring takes only seconds."""
 
 MAX_ROWS = 20_000
 """Rows that are read of a hub data set, from its beginning."""
@@ -87,19 +88,6 @@ def load_general_text(source: str) -> GeneralText:
     return GeneralText(table.name, tuple(passages))
 
 
-def split_in_half(passage: str) -> tuple[str, str]:
-    """Two parts that together are the passage, parted at the last space of its first half, where there is one."""
-    middle = len(passage) // 2
-    at = passage.rfind(" ", 1, middle + 1)
-    return (passage[:at], passage[at:]) if at > 0 else (passage[:middle], passage[middle:])
-
-
-def shorten(passage: str) -> str:
-    """The first three quarters of a passage, no word of it cut where there are spaces."""
-    kept = passage[: max(2, len(passage) * 3 // 4)]
-    return kept.rpartition(" ")[0] or kept
-
-
 def _read_paragraphs(path: Path) -> Iterator[Row]:
     """Blocks of lines between blank lines."""
     first, held = 1, ""
@@ -123,6 +111,6 @@ def _read_texts(table: Table) -> Iterator[str]:
 
 
 def _select_usable(texts: Iterable[str]) -> list[str]:
-    """Different passages that are long enough, with white space evened out."""
-    even = (" ".join(text.split())[:MAX_CHARACTERS].rstrip() for text in texts)
+    """The distinct passages that are long enough, with normalised white space."""
+    even = (normalise_space(text)[:MAX_CHARACTERS].rstrip() for text in texts)
     return list(dict.fromkeys(text for text in even if len(text) >= MIN_CHARACTERS))

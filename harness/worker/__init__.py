@@ -1,1 +1,1 @@
-"""The child side: one process carries out one trial. `python -m harness.worker` is its entry."""
+"""The child process that carries out one trial. `python -m harness.worker` starts it."""

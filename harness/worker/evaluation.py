@@ -1,35 +1,19 @@
-"""The held-out evaluation of a trial: answers, their scores, and the loss; the same for every method."""
+"""The held-out evaluation of a trial: what the model answers, and how likely it finds the references.
+
+All that decides on an answer stands here or in what runs the model. Scores are worked out in `harness.scoring`.
+"""
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from harness.models.backend import Backend, Generation, LoadedModel
+from harness.models.backend import Backend, LoadedModel
 from harness.request import Decoding
-from harness.scoring.repetition import repeats_itself
-from harness.scoring.rouge import Rouge
-from harness.scoring.selection import MetricResult
+from harness.scoring.summary import Evaluation, summarise
 from methods.base import Method
 from methods.types import Example, Limits
-from reports.records.metrics import METRICS, Metric
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Metrics of one trial and the rows of its predictions file, in the order of the examples."""
-
-    metrics: dict[str, float | None]
-    scores: dict[str, list[float]]
-    """Metric → value of each example, for metrics that are means over examples."""
-    rows: list[dict[str, Any]]
-    cut: int
-    """Number of examples whose input or target was cut to the limits."""
-    declared: dict[str, Metric] = field(default_factory=dict)
-    """Declarations of metrics that do not come with the harness."""
 
 
 @dataclass(frozen=True)
@@ -55,61 +39,3 @@ class Evaluator:
         generating = time.perf_counter() - started
         loss = self.backend.measure_loss(self.loaded, prompts, self.limits, self.decoding.batch_size)
         return summarise(examples, generations, generating, loss, sum(prompt.cut for prompt in prompts))
-
-
-def summarise(
-    examples: Sequence[Example],
-    generations: Sequence[Generation],
-    generating_seconds: float,
-    loss: list[float] | None,
-    cut: int,
-) -> Evaluation:
-    """Score the answers, and collect metrics and prediction rows."""
-    texts, inputs = [g.text for g in generations], [example.input for example in examples]
-    found = Rouge().score(texts, [example.references for example in examples], inputs)
-    count = len(examples)
-    tokens = sum(g.tokens for g in generations)
-    scores = {name: [row[name] for row in found] for name in found[0]}
-    if loss is not None:
-        scores["heldout_loss"] = loss
-    metrics: dict[str, float | None] = {name: math.fsum(values) / count for name, values in scores.items()}
-    metrics.update(
-        generated_tokens_per_second=tokens / generating_seconds if generating_seconds > 0 else None,
-        mean_generated_tokens=tokens / count,
-        empty_outputs_percent=100 * sum(not g.text for g in generations) / count,
-        unfinished_outputs_percent=100 * sum(not g.finished for g in generations) / count,
-        repeated_outputs_percent=100 * sum(map(repeats_itself, texts)) / count,
-    )
-    rows = [
-        {
-            "id": example.id,
-            "references": list(example.references),
-            "prediction": generation.text,
-            "tokens": generation.tokens,
-            "finished": generation.finished,
-            "scores": _round_scores(row),
-        }
-        for example, generation, row in zip(examples, generations, found, strict=True)
-    ]
-    return Evaluation(metrics, scores, rows, cut)
-
-
-def add_metric(evaluation: Evaluation, measured: MetricResult) -> Evaluation:
-    """Return the evaluation with another metric added: to the means, the scores and the rows."""
-    found = {name: [row[name] for row in measured.rows] for name in measured.declared}
-    means = {name: math.fsum(values) / len(values) for name, values in found.items()}
-    return replace(
-        evaluation,
-        metrics={**evaluation.metrics, **means},
-        scores={**evaluation.scores, **found},
-        rows=[
-            {**old, "scores": {**old["scores"], **_round_scores(new)}}
-            for old, new in zip(evaluation.rows, measured.rows, strict=True)
-        ],
-        declared=evaluation.declared
-        | {name: declaration for name, declaration in measured.declared.items() if name not in METRICS},
-    )
-
-
-def _round_scores(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 6) for name, value in row.items()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
+from harness.events import EvaluationProgress, Event, PhaseEvent, StageEvent, StepProgress, write_event
 from harness.measure.meter import Meter
-from harness.outcome import replace_non_finite
 from harness.worker.stop_signal import StopSignal
 from methods.types import StepEvent
 
@@ -27,11 +25,11 @@ class EventWriter:
 
     def write_phase(self, name: str) -> None:
         """Say that a phase begins."""
-        self._write({"event": "phase", "name": name})
+        self._write(PhaseEvent(name=name))
 
     def write_stage(self, name: str) -> None:
         """Say that a stage of the training begins."""
-        self._write({"event": "stage", "name": name})
+        self._write(StageEvent(name=name))
 
     def write_step(self, event: StepEvent) -> None:
         """Say how far the training is, unless the last such event was sent a moment ago."""
@@ -39,14 +37,22 @@ class EventWriter:
         if now - self._last_step_event >= STEP_EVENT_SECONDS or event.progress >= 1:
             self._last_step_event = now
             live = self._meter.read_live_values()
-            self._write({"event": "step", "step": event.step, "progress": event.progress, "loss": event.loss, **live})
+            self._write(
+                StepProgress(
+                    step=event.step,
+                    progress=event.progress,
+                    loss=event.loss,
+                    tokens_per_second=live.tokens_per_second,
+                    host_bytes=live.host_bytes,
+                    device_bytes=live.device_bytes,
+                )
+            )
 
     def write_evaluated(self, share: float) -> None:
         """Say which share of the examples has been answered."""
-        host_bytes = self._meter.read_live_values()["host_bytes"]
-        self._write({"event": "evaluated", "progress": share, "host_bytes": host_bytes})
+        self._write(EvaluationProgress(progress=share, host_bytes=self._meter.read_live_values().host_bytes))
 
-    def _write(self, event: Mapping[str, Any]) -> None:
+    def _write(self, event: Event) -> None:
         self._stop.check()
-        self._stream.write(json.dumps(replace_non_finite(event)) + "\n")
+        self._stream.write(write_event(event) + "\n")
         self._stream.flush()

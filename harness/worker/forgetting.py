@@ -7,8 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from harness.tasks.general_text import shorten, split_in_half
-from harness.worker.generate import LOSS_BATCH, measure_loss
+from harness.models.transformers_backend import LOSS_BATCH, measure_loss
 from methods.engine.encoding import Encoded, Encoder
 from methods.engine.training_state import read_random_state, restore_random_state
 from methods.types import Limits, ModelFacts, Text
@@ -75,3 +74,16 @@ def _shorten_to_fit(encoder: Encoder, passage: str, encoded: Encoded) -> Encoded
 def _split_into_text(passage: str) -> Text:
     first, second = split_in_half(passage)
     return Text("", first, "", second)
+
+
+def split_in_half(passage: str) -> tuple[str, str]:
+    """Split a passage at the last space of its first half, or in the middle if there is no space."""
+    middle = len(passage) // 2
+    at = passage.rfind(" ", 1, middle + 1)
+    return (passage[:at], passage[at:]) if at > 0 else (passage[:middle], passage[middle:])
+
+
+def shorten(passage: str) -> str:
+    """The first three quarters of a passage, cut at a space if there is one."""
+    kept = passage[: max(2, len(passage) * 3 // 4)]
+    return kept.rpartition(" ")[0] or kept

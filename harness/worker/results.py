@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from harness.scoring.summary import round_scores
 from reports.metrics import Metric
 
 
@@ -28,8 +28,7 @@ class TrialResults:
     def add(self, metrics: Mapping[str, float | None], scores: Mapping[str, Sequence[float]]) -> None:
         """Add metrics, and the scores of those whose values are all finite."""
         self.metrics.update(metrics)
-        finite = {name: values for name, values in scores.items() if all(map(math.isfinite, values))}
-        self.scores.update({name: tuple(round(v, 6) for v in values) for name, values in finite.items()})
+        self.scores.update(round_scores(scores))
 
     def add_parameters(self, trainable: int, total: int) -> None:
         """Add how many parameters the model has and trains."""

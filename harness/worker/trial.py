@@ -23,12 +23,13 @@ from harness.outcome import INTERRUPTED, Outcome
 from harness.plugins.files import add_file
 from harness.request import TrialRequest
 from harness.scoring.selection import find_planned_metrics
+from harness.scoring.summary import Evaluation, add_metric
 from harness.tasks import load_task
 from harness.tasks.base import Task
 from harness.worker import artifacts
 from harness.worker.carried_state import CarriedState
 from harness.worker.checkpoint import TrialCheckpoint
-from harness.worker.evaluation import Evaluation, Evaluator, add_metric
+from harness.worker.evaluation import Evaluator
 from harness.worker.events import EventWriter
 from harness.worker.failures import describe_failure
 from harness.worker.forgetting import GeneralLoss, compare_losses

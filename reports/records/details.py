@@ -116,6 +116,16 @@ class SmallerBatches:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LastMeasurements:
+    """The last ones of a worker that ended without an outcome."""
+
+    loss: Number | None = None
+    tokens_per_second: Number | None = None
+    host_bytes: Whole | None = None
+    device_bytes: Whole | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Details:
     """All of them; `None` for what a record does not have."""
 
@@ -125,6 +135,7 @@ class Details:
     reward: RewardDetails | None = None
     preferences: PreferencesDetails | None = None
     smaller_batches: SmallerBatches | None = None
+    last: LastMeasurements | None = None
 
 
 def read_details(details: Mapping[str, Any]) -> Details:
@@ -132,10 +143,15 @@ def read_details(details: Mapping[str, Any]) -> Details:
     return Details(**{name: _read(kind, details.get(name)) for name, kind in _list_kinds().items()})
 
 
-def write_detail(detail: Any) -> dict[str, Any]:
-    """One of these types as JSON types, under its fields' names."""
+def write_detail(detail: Any, *, known_only: bool = False) -> dict[str, Any]:
+    """One of these types as JSON types, under its fields' names.
+
+    With `known_only` what is `None` is left out, as it is where another part of the same detail may have it.
+    """
     return {
-        name: list(value) if isinstance(value, tuple) else value for name, value in dataclasses.asdict(detail).items()
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(detail).items()
+        if not (known_only and value is None)
     }
 
 

@@ -54,13 +54,20 @@ class RunStore:
 
         An interrupted rerun does not replace a finished record; the rerun stays pending.
         """
-        if record.status == "interrupted" and self.find_finished(record.trial_id) is not None:
+        asked = self.read_rerun_list()
+        finished = self.find_finished(record.trial_id) is not None
+        if finished and record.status == "interrupted":
+            return
+        if finished and not record.ok and record.trial_id not in asked:
+            write_text(
+                self._free(self._path("records", record.trial_id, ".json"), "superseded"), dump(redact_record(record))
+            )
             return
         path = self._path("records", record.trial_id, ".json")
         if path.is_file():  # a copy: at no moment is there no record
             write_text(self._free(path, "superseded"), path.read_bytes().decode("utf-8"))
         self.add(record, replace=True)
-        if record.trial_id in (asked := self.read_rerun_list()):
+        if record.trial_id in asked:
             self.write_rerun_list(asked - {record.trial_id})
 
     def write_rerun_list(self, trial_ids: Set[str]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from harness.events import PhaseEvent, StepProgress
 from harness.launchers.local import LocalLauncher, build_worker_environment
 from harness.outcome import Outcome
 from harness.planning.planner import make_plan
@@ -41,7 +42,7 @@ def test_a_successful_trial(tmp_path):
     outcome, events = launch(tmp_path)
     assert outcome.status == "ok", (tmp_path / "log").read_text()
     assert outcome.done["steps"] == 5
-    assert [event["name"] for event in events if event["event"] == "phase"] == [
+    assert [event.name for event in events if isinstance(event, PhaseEvent)] == [
         "load",
         "train",
         "save",
@@ -75,7 +76,7 @@ def test_a_killed_process_leaves_an_outcome_and_no_other_process(tmp_path, who, 
     found = {}
 
     def kill(event):
-        if event["event"] == "step" and not found:
+        if isinstance(event, StepProgress) and not found:
             found.update(find_processes())
             os.kill(found[who], 9)
 

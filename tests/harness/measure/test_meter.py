@@ -61,7 +61,7 @@ def test_throughput_leaves_the_first_three_steps_out(clock):
         for number in range(1, 4):
             clock.now += 100  # warming up
             meter.on_step(step(number, tokens=10_000))
-        assert meter.read_live_values()["tokens_per_second"] is None
+        assert meter.read_live_values().tokens_per_second is None
         for number in range(4, 9):
             clock.now += 2
             meter.on_step(step(number, tokens=50, examples=4))
@@ -208,7 +208,7 @@ def test_no_peak_counts_that_is_reached_aside():
         torch.zeros(1 << 19)  # 2 MiB more, freed at once
         with meter.exclude():
             torch.zeros(64 << 20).fill_(1)  # 256 MiB
-            resident = meter.read_live_values()["host_bytes"]
+            resident = meter.read_live_values().host_bytes
             told = meter.get_state()["phases"]["train"]
         torch.zeros(1 << 18)
     found = meter.phases["train"]

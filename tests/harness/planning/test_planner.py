@@ -167,7 +167,7 @@ def test_a_start_comes_first_and_its_id_is_part_of_the_next(plugin, monkeypatch)
     assert (base.start, toy.start, follower.start) == (None, None, toy.trial_id)
     assert toy.trial_id == plan_ids()[1]
     # Other code of the toy makes another follower too, whose own code is the same.
-    changed = lambda cls, *how, **more: "other" if cls.name == "toy" else hash_training_code(cls, *how, **more)  # noqa: E731
+    changed = lambda cls, inputs: "other" if cls.name == "toy" else hash_training_code(cls, inputs)  # noqa: E731
     monkeypatch.setattr("harness.planning.planner.hash_training_code", changed)
     _, other_toy, other_follower = plan_start()
     assert other_toy.trial_id != toy.trial_id

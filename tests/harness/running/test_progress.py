@@ -7,19 +7,20 @@ import io
 import pytest
 from rich.console import Console
 
+from harness.events import EvaluationProgress, PhaseEvent, StepProgress
 from harness.outcome import Outcome, finish_record
 from harness.planning.planner import make_plan
 from harness.running.progress import LiveProgress, PlainProgress, choose_progress
 from harness.spec.spec import build_spec
 
 EVENTS = [
-    {"event": "phase", "name": "train"},
+    PhaseEvent(name="train"),
     *(
-        {"event": "step", "step": n, "progress": n / 100, "loss": 2.5, "tokens_per_second": 1234.5, "host_bytes": 2**30}
+        StepProgress(step=n, progress=n / 100, loss=2.5, tokens_per_second=1234.5, host_bytes=2**30)
         for n in range(1, 101)
     ),
-    {"event": "phase", "name": "evaluate"},
-    *({"event": "evaluated", "progress": n / 16, "host_bytes": 2**30} for n in range(1, 17)),
+    PhaseEvent(name="evaluate"),
+    *(EvaluationProgress(progress=n / 16, host_bytes=2**30) for n in range(1, 17)),
 ]
 
 
@@ -55,11 +56,11 @@ def test_the_live_bar_follows_training_and_evaluation(trial, width):
         progress.show_start(trial)
         for event in EVENTS:
             progress.show_event(event)
-            if event.get("step") == 50:
+            if getattr(event, "step", None) == 50:
                 progress.bars.refresh()
         (bar,) = progress.bars.tasks
         assert (bar.completed, bar.total, bar.description) == (1.0, 1.0, "evaluate")
-        progress.show_event({"event": "phase", "name": "save"})
+        progress.show_event(PhaseEvent(name="save"))
         (bar,) = progress.bars.tasks
         assert (bar.total, bar.fields["step"]) == (None, "")
         progress.show_end(finish_record(trial.draft, Outcome(status="diverged", message="why")), skipped=False)

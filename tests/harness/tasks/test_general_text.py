@@ -12,7 +12,8 @@ from harness.planning.planner import make_plan
 from harness.spec.spec import build_spec
 from harness.tasks import reading
 from harness.tasks.embedded import generate
-from harness.tasks.general_text import MAX_CHARACTERS, MAX_PASSAGES, load_general_text, shorten, split_in_half
+from harness.tasks.general_text import MAX_CHARACTERS, MAX_PASSAGES, load_general_text
+from harness.worker.forgetting import shorten, split_in_half
 from methods.registry import build
 
 SENTENCE = "The quick brown fox number {} jumps over the lazy dog."

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.events import StageEvent, StepProgress
 from harness.launchers.local import LocalLauncher
 from harness.outcome import INTERRUPTED
 from harness.planning.planner import make_plan
@@ -361,7 +362,7 @@ def launch(request, number=None, when=lambda event: False):
 
 
 def past(step):
-    return lambda event: event["event"] == "step" and event["step"] >= step
+    return lambda event: isinstance(event, StepProgress) and event.step >= step
 
 
 @pytest.mark.slow
@@ -390,9 +391,9 @@ def test_rlhf_is_killed_in_every_stage(make_request, work):
         seen = []
 
         def there(event):
-            if event["event"] == "stage":
-                seen.append(event["name"])
-            return stage in seen and event["event"] == "step"
+            if isinstance(event, StageEvent):
+                seen.append(event.name)
+            return stage in seen and isinstance(event, StepProgress)
 
         return there
 

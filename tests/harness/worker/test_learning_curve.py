@@ -15,8 +15,9 @@ from harness.measure.time_to_quality import find_time_to_quality, retarget
 from harness.models.toy import ToyBackend
 from harness.planning.planner import _plan_curve, make_plan
 from harness.request import CurveRequest
+from harness.scoring.summary import Evaluation
 from harness.spec.spec import build_spec
-from harness.worker.evaluation import Evaluation, Evaluator
+from harness.worker.evaluation import Evaluator
 from harness.worker.learning_curve import MOST_POINTS, LearningCurve
 from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
@@ -274,7 +275,7 @@ def test_memory_that_is_short_in_an_evaluation_is_not_the_trainings(make_request
 
     monkeypatch.setattr(Evaluator, "evaluate", no_room)
     found = work(make_request("toy", evaluate_every="steps=3", model="toy", task="toy"))
-    assert (found.status, found.measure_phase, found.step) == ("oom", "evaluate", 3)
+    assert (found.status, found.phase, found.step) == ("oom", "evaluate", 3)
 
 
 def test_a_budget_in_minutes_is_not_spent_on_evaluations(make_request, work, monkeypatch):

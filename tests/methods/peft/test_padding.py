@@ -9,10 +9,10 @@ import pytest
 from harness.models.backend import LoadedModel
 from harness.models.loading import load_model
 from harness.models.source import resolve_model
+from harness.models.transformers_backend import TransformersBackend
 from harness.request import Decoding, TaskRequest
 from harness.tasks import load_task
 from harness.worker.evaluation import Evaluator
-from harness.worker.generate import TransformersBackend
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness.contract import Case, tiny
 from harness.contract.cases import facts
-from harness.planning.identity import hash_training_code
+from harness.planning.identity import CodeInputs, hash_training_code
 from methods.base import Budget, ModelFacts, TrainingJob
 from methods.errors import InvalidSettingError
 from methods.peft.adalora import PARTS
@@ -237,7 +237,9 @@ def test_knobs_reach_peft(tmp_path):
 def test_tuners_of_one_driver_have_the_same_code():
     from methods.peft import method
 
-    hashes = {name: hash_training_code(get(name), "transformers") for name in ("peft:vera", "peft:oft", "lora")}
+    hashes = {
+        name: hash_training_code(get(name), CodeInputs("transformers")) for name in ("peft:vera", "peft:oft", "lora")
+    }
     assert hashes["peft:vera"] == hashes["peft:oft"] != hashes["lora"]
     assert get("peft:vera") is get("peft:vera")
     assert method.PeftMethod in get("peft:vera").__mro__

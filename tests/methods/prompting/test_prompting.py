@@ -8,8 +8,8 @@ import json
 import pytest
 
 from harness.contract import Case, tiny
+from harness.models.transformers_backend import generate, measure_loss
 from harness.request import Decoding
-from harness.worker.generate import generate, measure_loss
 from methods.base import Example, Limits
 from methods.engine.encoding import Encoder
 from methods.errors import InvalidSettingError, UnsupportedError

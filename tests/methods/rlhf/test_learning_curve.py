@@ -12,9 +12,9 @@ import torch
 
 from harness.measure.meter import Meter
 from harness.models.backend import LoadedModel
+from harness.models.transformers_backend import TransformersBackend
 from harness.request import CurveRequest, Decoding
 from harness.worker.evaluation import Evaluator
-from harness.worker.generate import TransformersBackend
 from harness.worker.learning_curve import LearningCurve
 from harness.worker.stop_signal import StopSignal
 from methods.base import Budget
