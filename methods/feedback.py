@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from methods.checked_calls import FaultError, call_checked, describe_place, read_number
 from methods.errors import RewardError
-from methods.user_functions import FaultError, call_checked, describe_place, read_number
 
 DERIVED_NOTE = "derived preferences, no human judged them"
 

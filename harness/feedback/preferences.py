@@ -105,7 +105,7 @@ def _check_pairs(table: Table, test_inputs: set[str], allow_unusable: bool) -> C
         else:
             left_out.append(f"{table.name} {row.place}: {pair}")
     if not rows and not leaking and "prompt" not in table.fields:
-        raise _make_missing_field_error(table, "prompt", f", and its rows are no transcripts ({list_first(left_out)})")
+        raise _make_missing_field_error(table, "prompt", f", and its rows are not transcripts ({list_first(left_out)})")
     count, total = len(left_out), len(table.rows)
     if not rows or (count > TOLERATED * total and not allow_unusable):
         remedy = "correct them" + (", or leave them out with --allow-unusable" if rows else "")
@@ -135,7 +135,7 @@ def _read_pair(row: Row, has_prompt: bool) -> Example | str:
         if text is None:
             return f"{field!r} holds {describe_kind(value)}, neither text nor messages with role and content"
         if _HALF_PAIR.search(text):
-            return f"{field!r} holds half of a surrogate pair, which is no character"
+            return f"{field!r} holds half of a surrogate pair, which is not a character"
         texts[field] = text
     if "prompt" not in texts:
         if blank := [field for field, text in texts.items() if not text.strip()]:

@@ -207,7 +207,7 @@ def _find_weight_files(path: Path, name: str, architecture: str) -> list[Path]:
         try:
             needed = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
             if strange := [shard for shard in needed if not _SHARD.fullmatch(shard)]:
-                raise ValueError(f"{strange[0]!r} is no safetensors file beside it")
+                raise ValueError(f"{strange[0]!r} is not a safetensors file beside it")
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(f"{name}: {index.name} cannot be read ({error}); get the model again") from error
         missing = [shard for shard in needed if not (path / shard).is_file()]
@@ -234,4 +234,4 @@ def _require_whole(file: Path, name: str) -> None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError):
         whole = False
     if not whole:
-        raise ModelError(f"{name}: {file.name} is truncated or no safetensors file; get the model again")
+        raise ModelError(f"{name}: {file.name} is truncated or not a safetensors file; get the model again")

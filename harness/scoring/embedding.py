@@ -79,7 +79,7 @@ class EmbeddingSimilarity(MetricPlugin):
         if not self.config.model.strip():
             raise SpecError(f"{self.name} needs a local model: write {self.name}[model=DIR]")
         if not self._model.is_dir():
-            raise SpecError(f"{self.name}: {self.config.model} is no directory; nothing is downloaded for a metric")
+            raise SpecError(f"{self.name}: {self.config.model} is not a directory; nothing is downloaded for a metric")
         name = f"the model {self._model.name} of {self.name}"
         config = read_config(self._model, name)
         if "auto_map" in config or any(not kind.startswith("sentence_transformers.") for kind in self._modules(name)):

@@ -23,7 +23,7 @@ from harness.errors import MetricError, SpecError
 from harness.names import make_file_name, read_name
 from harness.scoring.base import MetricPlugin, References
 from harness.tasks.reading import expand_path
-from methods.user_functions import FaultError
+from methods.checked_calls import FaultError
 from reports.records.metrics import Metric
 
 PREFIX = "evaluate:"

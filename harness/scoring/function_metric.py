@@ -8,7 +8,7 @@ from typing import Any, Literal
 from harness.errors import MetricError
 from harness.scoring.base import MetricPlugin, References
 from harness.user_code.functions import find_function
-from methods.user_functions import FaultError, read_items
+from methods.checked_calls import FaultError, read_items
 from reports.records.metrics import Metric
 
 
@@ -50,7 +50,7 @@ class FunctionMetric(MetricPlugin):
         if not isinstance(found, Mapping):
             return [{self._text: value} for value in read_items(found, len(predictions))]
         if not found or not all(isinstance(key, str) and key for key in found):
-            raise FaultError("returned a dict whose keys are no names")
+            raise FaultError("returned a dict whose keys are not names")
         columns = [
             [(f"{self._text}.{key}", value) for value in read_items(values, len(predictions))]
             for key, values in found.items()

@@ -23,15 +23,15 @@ from harness.scoring.function_metric import FunctionMetric
 from harness.scoring.rouge import Rouge
 from harness.user_code.functions import FUNCTION
 from methods.base import Method
-from methods.errors import MethodError, describe_error_with_type
-from methods.types import Example
-from methods.user_functions import (
+from methods.checked_calls import (
     FaultError,
     call_checked,
     describe_place,
     describe_type,
     read_number,
 )
+from methods.errors import MethodError, describe_error_with_type
+from methods.types import Example
 from reports.errors import RecordError
 from reports.records.decoding import decode
 from reports.records.metrics import METRICS, RESERVED, Metric, Unit

@@ -28,7 +28,7 @@ class _Entry(NamedTuple):
 
 
 TASKS: dict[str, _Entry] = {
-    "embedded": _Entry("harness.tasks.embedded_task:load", "generated dialogues and summaries; needs no files"),
+    "embedded": _Entry("harness.tasks.embedded.task:load", "generated dialogues and summaries; needs no files"),
     "dialogsum": _Entry("harness.tasks.dialogsum:load", "DialogSum from the hub, or its files (--data DIR)"),
     "e2e": _Entry("harness.tasks.e2e:load", "E2E NLG, restaurant data to text, from its files (--data DIR)"),
     "file": _Entry("harness.tasks.file:load", "your own data: --data FILE, --input-field F, --target-field F"),

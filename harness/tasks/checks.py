@@ -184,7 +184,7 @@ def _read_text(table: Table, row: Row, field: str) -> str:
         )
     if not _is_encodable(value):
         raise DataError(
-            f"{table.origin}, {row.place}: field {field!r} holds half of a surrogate pair, which is no "
+            f"{table.origin}, {row.place}: field {field!r} holds half of a surrogate pair, which is not a "
             "character; write the whole pair"
         )
     return value

@@ -217,7 +217,7 @@ def from_dict(data: Any, origin: str = "record") -> Record:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no number of JSON")
+    raise ValueError(f"{constant} is not a JSON number")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from harness.spec.spec import build_spec
 from harness.worker.stop_signal import StopSignal
 from harness.worker.trial import Worker
 
-PLUGIN = Path(__file__).parent / "plugin"
+PLUGIN = Path(__file__).parent / "sample_plugins"
 
 
 @pytest.fixture

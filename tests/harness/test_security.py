@@ -29,7 +29,7 @@ from reports.records.secrets import Redactor
 from reports.records.store import RunStore
 
 ROOT = Path(__file__).resolve().parents[2]
-PLUGIN = Path(__file__).parent / "plugin"
+PLUGIN = Path(__file__).parent / "sample_plugins"
 TOY = ("run", "--model", "toy", "--task", "toy", "--budget", "steps=2", "--out", "out")
 
 SECRETS = {
@@ -204,7 +204,7 @@ def test_only_the_id_of_a_trial_becomes_a_path(name, tmp_path, toy_record):
     import dataclasses
 
     store = RunStore(tmp_path / "out")
-    paths = (store.log_path, store.predictions_path, store.artifacts_path, store.stages_path, store.finished)
+    paths = (store.log_path, store.predictions_path, store.artifacts_path, store.stages_path, store.find_finished)
     for path in paths:
         with pytest.raises(StoreError, match="not the id of a trial"):
             path(name)

@@ -70,7 +70,7 @@ BAD = {
     "equal": (pair(0, chosen="x  y\n", rejected=" x y"), "chosen and rejected are equal"),
     "number": (pair(0, chosen=3), "'chosen' holds a number, neither text nor messages with role and content"),
     "list": (pair(0, chosen=["a"]), "'chosen' holds a list, neither text nor messages with role and content"),
-    "half a pair": (pair(0, prompt="a\ud800"), "'prompt' holds half of a surrogate pair, which is no character"),
+    "half a pair": (pair(0, prompt="a\ud800"), "'prompt' holds half of a surrogate pair, which is not a character"),
     "test input": (pair(0, prompt="I  would like some\nlemon. "), "its prompt is a test input of the task"),
     "test input in a turn": (
         pair(0, prompt="\n\nHuman: I would like some kale.\n\nAssistant:"),

@@ -26,7 +26,7 @@ INSIDE = {
     *("harness/models/transformers_backend.py", "harness/models/backend.py", "harness/models/loading.py"),
     # the method, and what it shares with others
     *("methods/adapters/lora.py", "methods/adapters/lora_init.py", "methods/adapters/dora_norms.py"),
-    *("methods/base.py", "methods/types.py", "methods/feedback.py", "methods/knobs.py", "methods/user_functions.py"),
+    *("methods/base.py", "methods/types.py", "methods/feedback.py", "methods/knobs.py", "methods/checked_calls.py"),
     *("methods/engine/training.py", "methods/engine/encoding.py", "methods/engine/loss.py"),
     *("methods/engine/training_state.py", "methods/engine/layers.py"),
     *("methods/adapters/__init__.py", "methods/engine/__init__.py"),

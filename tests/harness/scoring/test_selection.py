@@ -93,7 +93,7 @@ AT_MAYBE = "for example 3 of 3: prediction 'maybe', input 'three'"
         ("[None if t == 'maybe' else 1 for t in p]", f"returned None instead of a number {AT_MAYBE}"),
         ("None if 'maybe' in p else [1] * len(p)", f"returned None instead of a sequence of numbers {AT_MAYBE}"),
         ("{'a': [1] * len(p), 'b': [1] * (len(p) - ('maybe' in p))}", f"returned 0 numbers instead of 1 {AT_MAYBE}"),
-        ("{'a': [1] * len(p), **({3: 1} if 'maybe' in p else {})}", f"a dict whose keys are no names {AT_MAYBE}"),
+        ("{'a': [1] * len(p), **({3: 1} if 'maybe' in p else {})}", f"a dict whose keys are not names {AT_MAYBE}"),
         ("{'a b': [1] * len(p)}", "give it another name, of letters, digits and ._:-[]"),
         ("exit(3) if 'maybe' in p else [1] * len(p)", f"raised SystemExit: 3 {AT_MAYBE}"),
         (
@@ -102,7 +102,7 @@ AT_MAYBE = "for example 3 of 3: prediction 'maybe', input 'three'"
         ),
         (
             "{}",
-            "returned a dict whose keys are no names for example 1 of 2: prediction 'the cat sat', input 'one' (it ",
+            "returned a dict whose keys are not names for example 1 of 2: prediction 'the cat sat', input 'one' (it ",
         ),
         ("5", "(it was tried on the references of the data)"),
     ],
