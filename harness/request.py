@@ -14,6 +14,7 @@ from typing import Any, Literal
 from harness.errors import SpecError
 from methods.types import Budget, Family, Limits, ModelFacts
 from reports.records.decoding import decode
+from reports.records.details import RewardDetails
 
 ModelKind = Literal["embedded", "directory", "hub", "wheel", "toy"]
 Split = Literal["test", "validation"]
@@ -114,9 +115,9 @@ class RewardSource:
     location: str = ""
     """Local directory of a model; never written to a record."""
 
-    def facts(self) -> dict[str, Any]:
-        """What a record keeps of it, as JSON types."""
-        return {"name": self.name, "revision": self.revision}
+    def describe(self) -> RewardDetails:
+        """What a record keeps of it."""
+        return RewardDetails(name=self.name, revision=self.revision)
 
 
 @dataclass(frozen=True)

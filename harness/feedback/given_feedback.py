@@ -16,6 +16,7 @@ from harness.request import PairsSource, RewardSource, Split, TaskRequest, Trial
 from harness.tasks import Task, load_task
 from methods.base import Method
 from methods.feedback import Feedback
+from reports.records.details import PreferencesDetails, write_detail
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class GivenFeedback:
         """Which pairs and which reward the method learned from."""
         pairs, reward = self.select(method)
         return {
-            **({"preferences": {"source": pairs.facts()}} if pairs else {}),
-            **({"reward": reward.facts()} if reward else {}),
+            **({"preferences": write_detail(PreferencesDetails(source=pairs.describe()))} if pairs else {}),
+            **({"reward": write_detail(reward.describe())} if reward else {}),
         }
 
     def select(self, method: Method) -> tuple[Preferences | None, RewardSource | None]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from harness.request import CurveRequest, Split
 from methods.base import Method
 from methods.types import Budget
-from reports.records.details import CurveDetails, write_detail
+from reports.records.details import CurveDetails, StartDetails, write_detail
 
 
 class TrialInput(Protocol):
@@ -73,7 +73,7 @@ class StartInput:
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The id of that trial."""
-        return {"warm_start": {"trial_id": self.trial_id}} if self.trial_id else {}
+        return {"warm_start": write_detail(StartDetails(trial_id=self.trial_id))} if self.trial_id else {}
 
 
 def merge_parts(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ from methods.base import Method
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
 from methods.types import Example, Setting, StepEvent, TrainingJob
+from reports.records.details import CheckpointDetails, ResumedDetails, read_details, write_detail
 
 
 class Worker:
@@ -234,8 +235,9 @@ class Worker:
         self.learning_curve.restore(carried.learning_curve)
         self.observer.metrics(carried.metrics)
         self.observer.details(carried.details)
-        times = carried.details.get("resumed", {}).get("times", 0) + 1
-        self.observer.details({"resumed": {"times": times, "from_step": carried.done["steps"]}})
+        before = read_details(carried.details).resumed
+        resumed = ResumedDetails(times=before.times + 1 if before else 1, from_step=carried.done["steps"])
+        self.observer.details({"resumed": write_detail(resumed)})
 
     def _carry_state(self) -> CarriedState:
         """What `_take_over_carried_state` reads in the next process."""
@@ -249,8 +251,8 @@ class Worker:
             details=self.observer.reported_details,
         )
 
-    def _note_problem(self, kind: str, reason: str) -> None:
-        self.observer.details({"checkpoint": {kind: reason}})
+    def _note_problem(self, problem: CheckpointDetails) -> None:
+        self.observer.details({"checkpoint": write_detail(problem, known_only=True)})
 
     def _make_outcome(self, status: Any, message: str | None) -> Outcome:
         results, curve, observer = self.results, self.learning_curve, self.observer
