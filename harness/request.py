@@ -15,9 +15,9 @@ from harness.errors import SpecError
 from methods.types import Budget, Family, Limits, ModelFacts
 from reports.records.decoding import decode
 from reports.records.details import RewardDetails
+from reports.records.record import Split as Split
 
 ModelKind = Literal["embedded", "directory", "hub", "wheel", "toy"]
-Split = Literal["test", "validation"]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ import dataclasses
 import math
 import traceback
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +18,7 @@ from harness.feedback.given_feedback import load_feedback
 from harness.feedback.rewards import find_reward_model
 from harness.measure.meter import Meter, read_process_age
 from harness.models.backend import LoadedModel, find_backend
-from harness.outcome import INTERRUPTED, Outcome
+from harness.outcome import INTERRUPTED, Outcome, format_now
 from harness.plugins.files import add_file
 from harness.request import TrialRequest
 from harness.scoring.selection import find_planned_metrics
@@ -53,7 +52,7 @@ class Worker:
         self.request = request
         self.places = request.places
         self.stop = stop
-        self.started_at = _format_now()
+        self.started_at = format_now()
         self.phase_name = "start"
         self.results = TrialResults()
         self.facts = request.model.get_facts(request.device)
@@ -273,9 +272,5 @@ class Worker:
             step=None if status == "ok" else results.done["steps"],
             message=message,
             started_at=self.started_at,
-            finished_at=_format_now(),
+            finished_at=format_now(),
         )
-
-
-def _format_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
