@@ -176,6 +176,17 @@ class CurveRequest:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RequestPart:
+    """What one input of a trial adds to its request: fields of `TrialRequest`. What it leaves empty it does not set."""
+
+    preferences: PairsSource | None = None
+    reward: RewardSource | None = None
+    general_text: tuple[str, ...] = ()
+    metrics: tuple[MetricRequest, ...] = ()
+    learning_curve: CurveRequest | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Places:
     """Absolute paths in the run directory that a trial writes to, and the one that it starts from."""
 

@@ -12,7 +12,7 @@ from harness.errors import DataError
 from harness.feedback import rewards
 from harness.feedback.preferences import Preferences, load_preferences
 from harness.feedback.rewards import make_rouge_scorer
-from harness.request import PairsSource, RewardSource, Split, TaskRequest, TrialRequest
+from harness.request import PairsSource, RequestPart, RewardSource, Split, TaskRequest, TrialRequest
 from harness.tasks import Task, load_task
 from methods.base import Method
 from methods.feedback import Feedback
@@ -36,11 +36,11 @@ class GivenFeedback:
             **({"reward": [reward.name, reward.revision]} if reward else {}),
         }
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """Where the worker finds them again."""
         pairs, reward = self.select(method)
         source = PairsSource(self.path, pairs.fingerprint) if pairs and self.path else None
-        return {"preferences": source, "reward": reward}
+        return RequestPart(preferences=source, reward=reward)
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Which pairs and which reward the method learned from."""

@@ -13,7 +13,7 @@ from typing import Any
 from harness.errors import SpecError
 from harness.feedback.given_feedback import GivenFeedback
 from harness.hashing import hash_content
-from harness.request import ModelSource, Split, TrialRequest
+from harness.request import ModelSource, RequestPart, Split, TrialRequest
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
@@ -64,9 +64,9 @@ class VariantChoice:
         """The search: a different search makes a different trial, even if it chose the same knobs."""
         return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """Nothing: the chosen values are in the knobs."""
-        return {}
+        return RequestPart()
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The search and what it chose."""
