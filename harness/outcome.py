@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from reports.records.decoding import Number, Whole, decode
@@ -45,6 +46,11 @@ class Outcome:
     def from_event(cls, event: Mapping[str, Any]) -> Outcome:
         """Read what `to_json` wrote. Raises `RecordError` for anything else."""
         return decode(cls, {key: value for key, value in event.items() if key != "event"})
+
+
+def format_now() -> str:
+    """The time as it stands in a record: UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def finish_record(draft: Record, outcome: Outcome) -> Record:

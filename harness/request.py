@@ -14,9 +14,10 @@ from typing import Any, Literal
 from harness.errors import SpecError
 from methods.types import Budget, Family, Limits, ModelFacts
 from reports.records.decoding import decode
+from reports.records.details import RewardDetails
+from reports.records.record import Split as Split
 
 ModelKind = Literal["embedded", "directory", "hub", "wheel", "toy"]
-Split = Literal["test", "validation"]
 
 
 @dataclass(frozen=True)
@@ -114,9 +115,9 @@ class RewardSource:
     location: str = ""
     """Local directory of a model; never written to a record."""
 
-    def facts(self) -> dict[str, Any]:
-        """What a record keeps of it, as JSON types."""
-        return {"name": self.name, "revision": self.revision}
+    def describe(self) -> RewardDetails:
+        """What a record keeps of it."""
+        return RewardDetails(name=self.name, revision=self.revision)
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,17 @@ class CurveRequest:
     """Validation examples per point."""
     target_quality: float | None = None
     """The quality for which the time and the tokens until it is reached become metrics."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestPart:
+    """What one input of a trial adds to its request: fields of `TrialRequest`. What it leaves empty it does not set."""
+
+    preferences: PairsSource | None = None
+    reward: RewardSource | None = None
+    general_text: tuple[str, ...] = ()
+    metrics: tuple[MetricRequest, ...] = ()
+    learning_curve: CurveRequest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,11 @@ from harness.errors import DataError
 from harness.feedback import rewards
 from harness.feedback.preferences import Preferences, load_preferences
 from harness.feedback.rewards import make_rouge_scorer
-from harness.request import PairsSource, RewardSource, Split, TaskRequest, TrialRequest
+from harness.request import PairsSource, RequestPart, RewardSource, Split, TaskRequest, TrialRequest
 from harness.tasks import Task, load_task
 from methods.base import Method
 from methods.feedback import Feedback
+from reports.records.details import PreferencesDetails, write_detail
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class GivenFeedback:
             **({"reward": [reward.name, reward.revision]} if reward else {}),
         }
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """Where the worker finds them again."""
         pairs, reward = self.select(method)
         source = PairsSource(self.path, pairs.fingerprint) if pairs and self.path else None
-        return {"preferences": source, "reward": reward}
+        return RequestPart(preferences=source, reward=reward)
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Which pairs and which reward the method learned from."""
         pairs, reward = self.select(method)
         return {
-            **({"preferences": {"source": pairs.facts()}} if pairs else {}),
-            **({"reward": reward.facts()} if reward else {}),
+            **({"preferences": write_detail(PreferencesDetails(source=pairs.describe()))} if pairs else {}),
+            **({"reward": write_detail(reward.describe())} if reward else {}),
         }
 
     def select(self, method: Method) -> tuple[Preferences | None, RewardSource | None]:

@@ -22,6 +22,7 @@ from harness.tasks.splits import split
 from methods.errors import suggest_names
 from methods.feedback import Preference
 from methods.types import Example
+from reports.records.details import PairsOrigin
 
 FIELDS = ("prompt", "chosen", "rejected")
 TURN = "\n\nAssistant:"
@@ -47,15 +48,15 @@ class Preferences:
     left_out: tuple[str, ...] = ()
     """Each row that was left out: file name, line and reason."""
 
-    def facts(self) -> dict[str, Any]:
-        """What a record keeps, as JSON types."""
-        return {
-            "name": self.name,
-            "fingerprint": self.fingerprint,
-            "pairs": {"train": len(self.train), "heldout": len(self.heldout)},
-            "unusable": len(self.left_out),
-            "note": self.note,
-        }
+    def describe(self) -> PairsOrigin:
+        """What a record keeps of them."""
+        return PairsOrigin(
+            name=self.name,
+            fingerprint=self.fingerprint,
+            pairs={"train": len(self.train), "heldout": len(self.heldout)},
+            unusable=len(self.left_out),
+            note=self.note,
+        )
 
 
 def load_preferences(source: str, task: Task, *, seed: int = 0, allow_unusable: bool = False) -> Preferences:

@@ -17,7 +17,6 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from harness.launchers.oom_evidence import explain_kill
 from harness.launchers.orphans import find_marked, kill_all
 from harness.launchers.protocol import OutcomeLine, read_event
 from harness.launchers.variables import build_worker_environment
-from harness.outcome import INTERRUPTED, Outcome
+from harness.outcome import INTERRUPTED, Outcome, format_now
 from harness.request import TrialRequest
 from reports.errors import RecordError
 from reports.records.details import LastMeasurements, write_detail
@@ -57,7 +56,7 @@ class LocalLauncher(Launcher):
         `on_event` gets every event. The first interruption asks the worker to end, which may still send an outcome;
         the second kills it at once. No process that the worker started survives the call.
         """
-        started = _format_now()
+        started = format_now()
         worker = _SupervisedWorker(log, request)
         state = _WorkerState(self.timeout, self.interruption)
         try:
@@ -81,7 +80,7 @@ class LocalLauncher(Launcher):
                 step=state.last_step.step if state.last_step else None,
                 details=state.describe_last(),
                 started_at=started,
-                finished_at=_format_now(),
+                finished_at=format_now(),
             )
         if state.ending is None or (state.ending[0] == "interrupted" and outcome.status != "interrupted"):
             return outcome  # the trial ended before the interruption reached it
@@ -161,7 +160,7 @@ class _SupervisedWorker:
         self._mark = f"{MARK}={mark}"
         command = [sys.executable, "-m", "harness.worker", "--events", str(events)]
         with log.open("ab") as errors:
-            errors.write(f"--- {_format_now()}\n".encode())
+            errors.write(f"--- {format_now()}\n".encode())
             errors.flush()
             self._supervisor = subprocess.Popen(
                 [sys.executable, "-m", "harness.launchers.supervisor", str(lifeline), str(log), *command],
@@ -263,7 +262,3 @@ def _name_signal(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal has no name
         return f"signal {number}"
-
-
-def _format_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

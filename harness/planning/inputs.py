@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from harness.request import CurveRequest, Split
+from harness.request import CurveRequest, RequestPart, Split, TrialRequest
 from methods.base import Method
 from methods.types import Budget
-from reports.records.details import CurveDetails, write_detail
+from reports.records.details import CurveDetails, StartDetails, write_detail
 
 
 class TrialInput(Protocol):
@@ -22,7 +23,7 @@ class TrialInput(Protocol):
     def identity(self, method: Method, split: Split) -> Mapping[str, Any]:
         """This input's part of the trial id, as JSON types."""
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """This input's fields of the `TrialRequest`."""
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
@@ -41,9 +42,9 @@ class CurveInput:
         curve = self._choose(method, split)
         return {"learning_curve": [serialize_budget(curve.every), curve.examples]} if curve else {}
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """The curve."""
-        return {"learning_curve": self._choose(method, split)}
+        return RequestPart(learning_curve=self._choose(method, split))
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The curve that the user asked for."""
@@ -67,13 +68,13 @@ class StartInput:
         """The id of that trial, since the result depends on it."""
         return {"start": self.trial_id} if self.trial_id else {}
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """Nothing yet: the path of that result is set just before the trial starts."""
-        return {}
+        return RequestPart()
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The id of that trial."""
-        return {"warm_start": {"trial_id": self.trial_id}} if self.trial_id else {}
+        return {"warm_start": write_detail(StartDetails(trial_id=self.trial_id))} if self.trial_id else {}
 
 
 def merge_parts(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
@@ -84,6 +85,12 @@ def merge_parts(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"two inputs of a trial both set {', '.join(sorted(shared))}")
         merged.update(part)
     return merged
+
+
+def add_parts(request: TrialRequest, parts: Iterable[RequestPart]) -> TrialRequest:
+    """The request with what the inputs add. Raises `ValueError` if two inputs set the same field."""
+    given = ({name: value for name, value in vars(part).items() if value} for part in parts)
+    return dataclasses.replace(request, **merge_parts(given))
 
 
 def serialize_budget(budget: Budget) -> dict[str, Any]:

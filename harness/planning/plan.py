@@ -15,6 +15,7 @@ from harness.feedback.given_feedback import GivenFeedback
 from harness.hashing import hash_content
 from harness.request import ModelSource, Split, TrialRequest
 from harness.scoring.selection import SelectedMetrics
+from harness.request import ModelSource, RequestPart, Split, TrialRequest
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method
@@ -65,9 +66,9 @@ class VariantChoice:
         """The search: a different search makes a different trial, even if it chose the same knobs."""
         return {"tuning": write_detail(self.tuning)} if self.tuning else {}
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """Nothing: the chosen values are in the knobs."""
-        return {}
+        return RequestPart()
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """The search and what it chose."""

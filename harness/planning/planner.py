@@ -16,6 +16,8 @@ from harness.models.source import resolve_model
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import CodeInputs, hash_training_code
 from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, serialize_budget
+from harness.planning.identity import hash_training_code
+from harness.planning.inputs import CurveInput, StartInput, TrialInput, add_parts, merge_parts, serialize_budget
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
 from harness.scoring.selection import SelectedMetrics, select_metrics
@@ -165,9 +167,9 @@ class Planner:
             }
         )
         details = merge_parts(item.details(method, split) for item in inputs)
-        request = dataclasses.replace(
+        request = add_parts(
             self._build_request(trial_id, variant, seed, split),
-            **merge_parts(item.request(method, split) for item in inputs),
+            (item.request(method, split) for item in inputs),
         )
         reason = method.unsupported(self.model.get_facts(self.device))
         return Trial(

@@ -1,8 +1,6 @@
-"""ROUGE F1 of each example against its best reference, stemmed. Same values as `rouge_score`, about four times as fast.
+"""ROUGE F1 of each example against its best reference, stemmed.
 
-`score_rouge` is what the evaluation uses. `make_evaluate_metric` wraps it as an `evaluate.Metric` for code that uses
-that library; unlike `evaluate.load("rouge")` it needs no network. Only this function imports `evaluate`, which takes
-seconds.
+The values are those of `rouge_score`, about four times as fast.
 """
 
 from __future__ import annotations
@@ -33,31 +31,6 @@ def score_rouge(predictions: Sequence[str], references: Sequence[Sequence[str]])
         {name: value.fmeasure for name, value in scorer.score_multi(list(wanted), given).items()}
         for given, wanted in zip(predictions, references, strict=True)
     ]
-
-
-def make_evaluate_metric() -> Any:
-    """The same scores as an `evaluate.Metric`: `compute(predictions=…, references=…)` returns means by ROUGE type."""
-    import datasets
-    import evaluate
-
-    class Rouge(evaluate.Metric):  # type: ignore[misc]
-        """Multi-reference ROUGE without a network."""
-
-        def _info(self) -> evaluate.MetricInfo:
-            return evaluate.MetricInfo(
-                description="ROUGE F1, stemmed, best of several references",
-                citation="Lin 2004, ROUGE: A Package for Automatic Evaluation of Summaries",
-                inputs_description="predictions: list of texts; references: list of lists of texts",
-                features=datasets.Features(
-                    {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
-                ),
-            )
-
-        def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, float]:
-            rows = score_rouge(predictions, references)
-            return {name: sum(row[name] for row in rows) / len(rows) for name in ROUGE_TYPES}
-
-    return Rouge()
 
 
 class _CachedStemmer(tokenizers.Tokenizer):  # type: ignore[misc]

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from harness.errors import HarnessError, MetricError, SpecError
 from harness.hashing import hash_class, hash_content
 from harness.names import read_name
-from harness.request import MetricRequest, Split
+from harness.request import MetricRequest, RequestPart, Split
 from harness.scoring import registry
 from harness.scoring.base import MetricPlugin
 from harness.scoring.evaluate_script import PREFIX, EvaluateScript
@@ -63,10 +63,10 @@ class SelectedMetrics:
         """Nothing: what is worked out from predictions changes none of them."""
         return {}
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """The metrics by name and revision; a search goes by ROUGE-L, and measures no more."""
         asked = map(MetricRequest, self.texts, self.revisions)
-        return {"metrics": () if split != "test" else tuple(asked)}
+        return RequestPart(metrics=() if split != "test" else tuple(asked))
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Nothing: what made the scores stands beside them (`scoring`)."""

@@ -12,6 +12,7 @@ from typing import Any
 from harness.errors import DataError
 from harness.request import Split
 from harness.tasks.checks import normalise_space
+from harness.request import RequestPart, Split
 from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub, read_lines
 from methods.base import Method
 from reports.records.details import GeneralTextDetails, write_detail
@@ -48,9 +49,9 @@ class GeneralText:
         """What the passages hold."""
         return {"general_text": self.fingerprint} if self._is_measured(split) else {}
 
-    def request(self, method: Method, split: Split) -> Mapping[str, Any]:
+    def request(self, method: Method, split: Split) -> RequestPart:
         """The passages themselves."""
-        return {"general_text": self.passages if self._is_measured(split) else ()}
+        return RequestPart(general_text=self.passages if self._is_measured(split) else ())
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
         """Name, content and number of the passages."""

@@ -30,6 +30,7 @@ from methods.engine.training_state import (
 from methods.types import Checkpoint, State
 from reports.records import files
 from reports.records.decoding import decode
+from reports.records.details import CheckpointDetails
 
 FORMAT = 3
 """To be raised when the content of the file changes its meaning; older files are then set aside."""
@@ -44,11 +45,11 @@ class TrialCheckpoint(Checkpoint):
         stop: StopSignal,
         *,
         carry: Callable[[], CarriedState],
-        note: Callable[[str, str], None],
+        note: Callable[[CheckpointDetails], None],
         exclude: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
-        """`carry` returns what the worker has measured, `note` takes a kind of problem and its reason, and the file is
-        written inside `exclude`, so that the time this takes is not measured."""
+        """`carry` returns what the worker has measured, `note` takes what is wrong, and the file is written inside
+        `exclude`, so that the time this takes is not measured."""
         self._file = Path(request.places.checkpoint) if request.places else None
         self._every = request.checkpoint_every if self._file else None
         # What decides the order of the data. The same trial may go on with smaller batches and more accumulation.
@@ -85,7 +86,7 @@ class TrialCheckpoint(Checkpoint):
         except (OSError, ValueError) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
             print(f"warning: the checkpoint is set aside, and training starts from the beginning: {reason}", flush=True)
-            self._note("set_aside", reason)
+            self._note(CheckpointDetails(set_aside=reason))
             with contextlib.suppress(OSError):
                 self._file.replace(self._file.with_name(f"{self._file.name}.damaged"))
             return None
@@ -154,6 +155,6 @@ class TrialCheckpoint(Checkpoint):
         except OSError as error:
             if not self._noted:
                 print(f"warning: no checkpoint can be written: {error.strerror}; training goes on", flush=True)
-                self._note("not_written", error.strerror or str(error))
+                self._note(CheckpointDetails(not_written=error.strerror or str(error)))
             self._noted = True
         self._last_step, self._last_time = self.steps, time.monotonic()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.measure.meter import Meter
+from harness.outcome import merge_details
 from methods.feedback import Observer
 from reports.records import files
 
@@ -44,12 +45,7 @@ class TrialObserver(Observer):
 
     def details(self, values: Mapping[str, Any]) -> None:
         """JSON values for the record's details."""
-        for name, value in values.items():
-            held = self.reported_details.get(name)
-            if isinstance(held, dict) and isinstance(value, Mapping):
-                self.reported_details[name] = {**held, **value}
-            else:
-                self.reported_details[name] = value
+        self.reported_details = merge_details(self.reported_details, values)
 
     def rows(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write rows as JSONL, whole or not at all."""

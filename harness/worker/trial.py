@@ -10,7 +10,6 @@ import dataclasses
 import math
 import traceback
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +18,7 @@ from harness.feedback.given_feedback import load_feedback
 from harness.feedback.rewards import find_reward_model
 from harness.measure.meter import Meter, read_process_age
 from harness.models.backend import LoadedModel, find_backend
-from harness.outcome import INTERRUPTED, Outcome
+from harness.outcome import INTERRUPTED, Outcome, format_now
 from harness.plugins.files import add_file
 from harness.request import TrialRequest
 from harness.scoring.selection import find_planned_metrics
@@ -42,6 +41,7 @@ from methods.base import Method
 from methods.errors import DivergedError, UnsupportedError
 from methods.feedback import Feedback
 from methods.types import Example, Setting, StepEvent, TrainingJob
+from reports.records.details import CheckpointDetails, ResumedDetails, read_details, write_detail
 
 
 class Worker:
@@ -53,7 +53,7 @@ class Worker:
         self.request = request
         self.places = request.places
         self.stop = stop
-        self.started_at = _format_now()
+        self.started_at = format_now()
         self.phase_name = "start"
         self.results = TrialResults()
         self.facts = request.model.get_facts(request.device)
@@ -235,8 +235,9 @@ class Worker:
         self.learning_curve.restore(carried.learning_curve)
         self.observer.metrics(carried.metrics)
         self.observer.details(carried.details)
-        times = carried.details.get("resumed", {}).get("times", 0) + 1
-        self.observer.details({"resumed": {"times": times, "from_step": carried.done["steps"]}})
+        before = read_details(carried.details).resumed
+        resumed = ResumedDetails(times=before.times + 1 if before else 1, from_step=carried.done["steps"])
+        self.observer.details({"resumed": write_detail(resumed)})
 
     def _carry_state(self) -> CarriedState:
         """What `_take_over_carried_state` reads in the next process."""
@@ -250,8 +251,8 @@ class Worker:
             details=self.observer.reported_details,
         )
 
-    def _note_problem(self, kind: str, reason: str) -> None:
-        self.observer.details({"checkpoint": {kind: reason}})
+    def _note_problem(self, problem: CheckpointDetails) -> None:
+        self.observer.details({"checkpoint": write_detail(problem, known_only=True)})
 
     def _make_outcome(self, status: Any, message: str | None) -> Outcome:
         results, curve, observer = self.results, self.learning_curve, self.observer
@@ -272,9 +273,5 @@ class Worker:
             step=None if status == "ok" else results.done["steps"],
             message=message,
             started_at=self.started_at,
-            finished_at=_format_now(),
+            finished_at=format_now(),
         )
-
-
-def _format_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -23,6 +23,7 @@ def choose_metrics(names: Sequence[str], known: Mapping[str, Metric]) -> tuple[M
     for name in names:
         if name not in known:
             tradable = [metric.name for metric in known.values() if metric.direction]
+            # Not `methods.errors.suggest_names`, since reports import nothing of methods.
             close = difflib.get_close_matches(name, tradable, n=3, cutoff=0.5)
             hint = f"did you mean {', '.join(close)}?" if close else f"known: {', '.join(tradable)}"
             raise MetricError(f"unknown metric {name!r} ({hint})")

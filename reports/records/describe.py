@@ -77,8 +77,8 @@ records of versions 1 to {SCHEMA_VERSION} can be read.
 
 DETAILS_SECTION = """### Details
 
-Topics under `details` that the harness and its own methods use. Reports read some of them; `reports/records/details.py`
-has the types of those.
+Topics under `details` that the harness and its own methods use. `reports/records/details.py`
+has the types of those that the harness itself writes.
 """
 
 METRICS_SECTION = """## Metrics

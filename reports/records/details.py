@@ -80,7 +80,14 @@ class PairsOrigin:
     """The preference pairs that were given."""
 
     name: str
+    """File name without directory, or hub id."""
     fingerprint: str | None = None
+    pairs: Mapping[str, Whole] = field(default_factory=dict)
+    """`train` and `heldout` → how many."""
+    unusable: Whole | None = None
+    """Rows that were left out."""
+    note: str | None = None
+    """What a reader of results must know: the split made, rows left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +123,33 @@ class SmallerBatches:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StartDetails:
+    """What a staged method started from; in words the method itself says it, under `from`."""
+
+    trial_id: str | None = None
+    """The trial from whose result it started; `None` where it had a warm start of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumedDetails:
+    """That a trial went on from a checkpoint."""
+
+    times: Whole
+    from_step: Whole
+    """The step of the last such checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointDetails:
+    """What went wrong with checkpoints; the trial went on without."""
+
+    set_aside: str | None = None
+    """Why it could not be read."""
+    not_written: str | None = None
+    """Why it could not be written."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LastMeasurements:
     """The last ones of a worker that ended without an outcome."""
 
@@ -135,6 +169,9 @@ class Details:
     reward: RewardDetails | None = None
     preferences: PreferencesDetails | None = None
     smaller_batches: SmallerBatches | None = None
+    warm_start: StartDetails | None = None
+    resumed: ResumedDetails | None = None
+    checkpoint: CheckpointDetails | None = None
     last: LastMeasurements | None = None
 
 

@@ -53,9 +53,9 @@ def test_pairs_are_read_as_they_stand(tmp_path, task):
     assert (len(found.train), len(found.heldout), found.left_out) == (18, 2, ())
     assert found.name == "p.jsonl"
     assert found.note == "18 pairs of p.jsonl to learn from and 2 held out by prompt (seed 0)"
-    facts = found.facts()
-    assert facts["pairs"] == {"train": 18, "heldout": 2}
-    assert str(tmp_path) not in json.dumps(facts)
+    described = found.describe()
+    assert described.pairs == {"train": 18, "heldout": 2}
+    assert str(tmp_path) not in str(described)
 
 
 BAD = {
@@ -85,7 +85,7 @@ def test_a_bad_row_is_left_out_and_listed_and_past_one_percent_refused(tmp_path,
     found = load_preferences(write(tmp_path / "p.jsonl", [*good[:6], row, *good[6:]]), task)
     assert found.left_out == (f"p.jsonl line 7: {reason}",)
     assert found.note.endswith(f"; 1 rows left out (p.jsonl line 7: {reason})")
-    assert found.facts()["unusable"] == 1
+    assert found.describe().unusable == 1
     assert "line 7" not in by_place(found)
     assert len(by_place(found)) == 200
 

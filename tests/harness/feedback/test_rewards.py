@@ -14,6 +14,7 @@ from harness.errors import HarnessError, ModelError, SpecError
 from harness.feedback.rewards import RewardSource, load_reward, make_rouge_scorer, resolve_reward
 from methods.errors import RewardError
 from methods.feedback import Scorer
+from reports.records.details import RewardDetails
 
 ROOT = Path(__file__).resolve().parents[3]
 PROMPTS = ["one", "two", "three"]
@@ -195,7 +196,7 @@ def test_a_function_of_the_current_directory(module):
     assert (source.name, source.kind, source.location) == (f"{name}:length", "function", "")
     assert call(source) == [1, 3, 5]
     assert call(resolve_reward(f"{name}:Scores.zero")) == [0, 0, 0]
-    assert json.loads(json.dumps(source.facts())) == {"name": f"{name}:length", "revision": source.revision}
+    assert source.describe() == RewardDetails(name=f"{name}:length", revision=source.revision)
 
 
 def test_the_file_of_a_function_is_its_revision(module, tmp_path):
@@ -244,7 +245,7 @@ def test_a_model_scores_as_its_own_forward_pass_does(classifier, tokenizer, fami
     folder, model = classifier(family)
     source = resolve_reward(str(folder))
     assert (source.name, source.kind, len(source.revision)) == ("judge", "model", 16)
-    assert str(folder) not in json.dumps(source.facts())
+    assert str(folder) not in str(source.describe())
     expected = []
     for prompt, response in zip(*TEXTS, strict=True):  # one at a time: nothing is padded
         inputs = tokenizer(prompt, response, return_tensors="pt")

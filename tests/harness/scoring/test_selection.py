@@ -8,6 +8,7 @@ import textwrap
 import pytest
 
 from harness.errors import HarnessError, MetricError, SpecError
+from harness.request import RequestPart
 from harness.scoring.overlap import ExactMatch
 from harness.scoring.selection import find_planned_metrics, measure, select_metrics
 from methods.registry import build
@@ -40,7 +41,7 @@ def test_rouge_is_left_out_because_it_is_measured_in_any_case(examples):
     found = select_metrics(["rouge"], examples)
     assert found.plugins == ()
     method = build("lora")
-    assert (found.identity(method, "test"), found.request(method, "test")) == ({}, {"metrics": ()})
+    assert (found.identity(method, "test"), found.request(method, "test")) == ({}, RequestPart())
     assert found.scoring("test").keys() == {"rouge"}
     assert [plugin.name for plugin in select_metrics(["rouge", "chrf", "bleu"], examples).plugins] == ["chrf", "bleu"]
 
@@ -212,7 +213,7 @@ def test_what_its_numbers_depend_on_stands_beside_the_scores(examples, module, t
     assert found.scoring("test") == select_metrics([f"{name}:f", "rouge", "chrf"], examples).scoring("test")
     assert found.scoring("test").keys() == {"rouge", "chrf", f"{name}:f"}
     assert found.scoring("validation").keys() == {"rouge"}  # a search goes by ROUGE-L
-    asked = found.request(build("lora"), "test")["metrics"]
+    asked = found.request(build("lora"), "test").metrics
     again = find_planned_metrics(asked)
     assert [plugin.label for plugin in again.plugins] == ["chrf", f"{name}:f"]
     with (tmp_path / f"{name}.py").open("a") as stream:

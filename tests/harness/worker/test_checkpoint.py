@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.events import StageEvent, StepProgress
+from harness.events import PhaseEvent, StageEvent, StepProgress
 from harness.launchers.local import LocalLauncher
 from harness.outcome import INTERRUPTED
 from harness.planning.planner import make_plan
@@ -24,6 +24,7 @@ from harness.worker.carried_state import CarriedState
 from harness.worker.checkpoint import TrialCheckpoint
 from harness.worker.stop_signal import Interrupted, StopSignal
 from methods.types import Budget, State
+from reports.records.details import CheckpointDetails
 
 pytestmark = pytest.mark.own
 
@@ -164,9 +165,7 @@ def make_checkpoint(tmp_path, place):
         )
         batches = dataclasses.replace(request.training, batch_size=effective // 2, accumulation=2)
         request = dataclasses.replace(request, trial_id="0" * 16, training=batches, checkpoint_every=Budget("steps", 1))
-        return TrialCheckpoint(
-            request, StopSignal(), carry=lambda: CARRIED, note=lambda *what: notes.append(what)
-        ), notes
+        return TrialCheckpoint(request, StopSignal(), carry=lambda: CARRIED, note=notes.append), notes
 
     return make
 
@@ -200,10 +199,10 @@ def test_what_cannot_be_trusted_is_set_aside(make_checkpoint, tmp_path, damage, 
     checkpoint, notes = make_checkpoint()
     assert checkpoint.open() is None
     assert checkpoint.kept() is None
-    [(what, said)] = notes
-    assert what == "set_aside"
-    assert reason in said
-    assert str(tmp_path) not in said
+    [note] = notes
+    assert note.not_written is None
+    assert reason in note.set_aside
+    assert str(tmp_path) not in note.set_aside
     assert [path.name for path in tmp_path.iterdir()] == ["trial.safetensors.damaged"]
     keep(checkpoint)  # and a new one takes its place
     assert make_checkpoint()[0].open() == CARRIED
@@ -236,7 +235,7 @@ def test_another_order_of_the_data_does_not_go_on(make_checkpoint):
     keep(make_checkpoint()[0])
     checkpoint, notes = make_checkpoint(effective=4)
     assert checkpoint.open() is None
-    assert notes == [("set_aside", "it belongs to another trial or another version")]
+    assert notes == [CheckpointDetails(set_aside="it belongs to another trial or another version")]
 
 
 def test_a_trial_whose_checkpoint_is_damaged_begins_at_the_beginning(make_request, work, capsys):
@@ -436,7 +435,7 @@ def test_a_sigterm_in_training_keeps_a_checkpoint_and_ends_in_order(make_request
 @pytest.mark.slow
 def test_a_sigterm_elsewhere_ends_at_once(make_request):
     request = make_request(budget="steps=2", every="never")
-    found = launch(request, signal.SIGTERM, lambda event: event.get("name") == "evaluate")
+    found = launch(request, signal.SIGTERM, lambda event: event == PhaseEvent(name="evaluate"))
     assert (found.status, found.phase) == ("interrupted", "evaluate")
     assert not file_of(request).exists()
     assert found.metrics["shipped_bytes"] > 0
