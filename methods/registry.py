@@ -91,10 +91,15 @@ def make_config(kind: str, name: str, config: type, settings: Mapping[str, Any])
         made = _make_type_adapter(config).validate_python(dict(settings))
     except ValidationError as error:
         raise InvalidSettingError(_describe_rule(name, settings, error.errors()[0])) from error
-    for knob, value in settings.items():
-        if isinstance(value, bool) and type(getattr(made, knob)) in (int, float):  # pydantic converts it to 1
-            raise InvalidSettingError(f"{name}.{knob}: must be a number (given: {value})")
+    if wrong := find_truth_value_for_number(made, settings):
+        raise InvalidSettingError(f"{name}.{wrong}: must be a number (given: {settings[wrong]})")
     return made
+
+
+def find_truth_value_for_number(made: Any, given: Mapping[str, Any]) -> str | None:
+    """The first field for which a truth value was given, and of which pydantic made the number 1 or 0."""
+    fields = (name for name, value in given.items() if isinstance(value, bool))
+    return next((name for name in fields if type(getattr(made, name)) in (int, float)), None)
 
 
 def _describe_rule(name: str, settings: Mapping[str, Any], error: Mapping[str, Any]) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 from harness.errors import SpecError
 from harness.feedback.given_feedback import GivenFeedback
 from harness.hashing import hash_content
-from harness.request import ModelSource, Split, TrialRequest
-from harness.scoring.selection import SelectedMetrics
 from harness.request import ModelSource, RequestPart, Split, TrialRequest
+from harness.scoring.selection import SelectedMetrics
 from harness.spec.variants import Variant
 from harness.tasks import Task
 from methods.base import Method

@@ -15,8 +15,6 @@ from harness.hashing import hash_content
 from harness.models.source import resolve_model
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import CodeInputs, hash_training_code
-from harness.planning.inputs import CurveInput, StartInput, TrialInput, merge_parts, serialize_budget
-from harness.planning.identity import hash_training_code
 from harness.planning.inputs import CurveInput, StartInput, TrialInput, add_parts, merge_parts, serialize_budget
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest

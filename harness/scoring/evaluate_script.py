@@ -28,6 +28,7 @@ from reports.records.metrics import Metric
 
 PREFIX = "evaluate:"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+"""Not `names.read_hub_id`: scripts also have names without an organisation, and no revision."""
 Direction = Literal["higher", "lower"]
 _INPUTS = ("inputs", "sources")
 """What scripts call the input texts where they look at them too."""

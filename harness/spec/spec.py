@@ -252,10 +252,9 @@ def _validate(cls: type, values: Mapping[str, Any]) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise SpecError(f"{_name_flag(cls, str(first['loc'][0]))} {describe_pydantic_error(first)}") from error
-    for name, value in values.items():
-        # pydantic accepts True as 1
-        if isinstance(value, bool) and (kind := type(getattr(made, name))) in (int, float):
-            raise SpecError(f"{_name_flag(cls, name)} must be a {'whole ' if kind is int else ''}number, not {value}")
+    if name := registry.find_truth_value_for_number(made, values):
+        whole = "whole " if isinstance(getattr(made, name), int) else ""
+        raise SpecError(f"{_name_flag(cls, name)} must be a {whole}number, not {values[name]}")
     return made
 
 

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.request import Split
-from harness.tasks.checks import normalise_space
 from harness.request import RequestPart, Split
+from harness.tasks.checks import normalise_space
 from harness.tasks.reading import Row, Table, describe_kind, read_file_or_hub, read_lines
 from methods.base import Method
 from reports.records.details import GeneralTextDetails, write_detail
