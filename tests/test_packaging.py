@@ -71,7 +71,7 @@ def test_the_wheel_carries_models_templates_and_all_packages(tmp_path):
     for wanted in (
         "harness/models/embedded/decoder-only/model.safetensors",
         "harness/models/embedded/encoder-decoder/tokenizer.json",
-        "reports/templates/leaderboard.html.j2",
+        "reports/render/templates/leaderboard.html.j2",
         "methods/adapters/lora.py",
         "harness/tasks/embedded/generator.py",
         "harness/tasks/passages.txt",

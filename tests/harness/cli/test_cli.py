@@ -135,6 +135,8 @@ def test_an_interruption_keeps_finished_trials_and_resumes(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell lets what it starts in the background ignore this signal, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert parent.stdout is not None
     while parent.stdout.readline().strip() != "train" or len(read_records(tmp_path / "out")) < 2:  # the slow trial

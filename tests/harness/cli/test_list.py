@@ -39,7 +39,7 @@ def test_the_help_of_a_knob_comes_from_the_nearest_class_that_has_one():
     assert lora["r"] == "Rank of the update; PEFT's default."
     assert lora["learning_rate"].startswith("Peak learning rate. Default: 2e-4, Dettmers et al. 2023")
     assert plus["r"] == lora["r"]
-    assert plus["learning_rate"].startswith("Peak learning rate. Default: 1e-4, of A: half of LoRA's")
+    assert plus["learning_rate"].startswith("Peak learning rate. Default: 1e-4 for A: half of LoRA's")
     assert plus["lr_ratio"] != lora["lr_ratio"]
     assert "\n" not in fused["learning_rate"]
     vera = explain_knobs(get("peft:vera").Config)

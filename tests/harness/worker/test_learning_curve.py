@@ -261,7 +261,7 @@ def test_the_last_point_is_what_the_final_evaluation_says(make_request, work, me
         make_request(method, name="a", **asked),
         make_request(method, name="b", evaluate_every="steps=2", **asked),
     )
-    first, second = work(plain), work({**curved, "split": "validation"})
+    first, second = work(plain), work(dataclasses.replace(curved, split="validation"))
     assert shipped(curved) == shipped(plain) != {}
     assert second.curve == first.curve
     assert [point["step"] for point in second.learning_curve] == [2, 4, 5]
