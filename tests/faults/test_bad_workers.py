@@ -76,7 +76,9 @@ def test_a_worker_that_says_too_much(prepare, figures, tmp_path, fault):
     log = run.directory / read_record_of(run, fault).log
     assert log.stat().st_size < 40 << 20
     assert (b"bytes of output left out here" in log.read_bytes()) == (fault == "flood")
-    assert 0 < max(peaks["parent"]) < 160 << 20
+    assert (
+        0 < max(peaks["parent"]) < 224 << 20
+    )  # of which pandas and pydantic, which write the reports, take two thirds
     assert 0 < max(peaks["supervisor"]) < 64 << 20
 
 
