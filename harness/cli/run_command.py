@@ -24,7 +24,8 @@ EXAMPLES = r"""examples:
   python -m harness run --methods lora --set lora.r=16 \
       --model smollm2-135m-instruct --task dialogsum --data DIR
   python -m harness run --methods lora --task file --data mine.jsonl \
-      --input-field text --target-field summary
+      --input-field text --target-field summary \
+      --input-tokens 256 --target-tokens 64
   python -m harness run --methods full,lora --tune lr --tries 6 --seeds 0,1,2
   python -m harness run --methods rlhf,dpo --preferences pairs.jsonl
   python -m harness run --config spec.yaml
