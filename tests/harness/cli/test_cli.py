@@ -245,6 +245,7 @@ def test_the_embedded_encoder_decoder_model(harness, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.own
 def test_the_embedded_model_learns_with_the_default_budget(harness, tmp_path):
     """The base at most 0.35, the best method at least 0.65, in the default budget."""
     harness("run", "--methods", "full", "--test-examples", "50", "--out", "out", cwd=tmp_path)
@@ -254,7 +255,7 @@ def test_the_embedded_model_learns_with_the_default_budget(harness, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
+@pytest.mark.parametrize("model", ["embedded", pytest.param("embedded-seq2seq", marks=pytest.mark.own)])
 def test_learning_from_preferences_and_rewards(harness, tmp_path, model):
     """A few steps of the example in docs/rlhf.md: stages, metrics, files, report, and starting from another trial."""
     pairs = [

@@ -152,7 +152,7 @@ def test_a_trial_that_learns_nothing_forgets_nothing(tmp_path, make_request, pla
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("model", ["embedded", "embedded-seq2seq"])
+@pytest.mark.parametrize("model", ["embedded", pytest.param("embedded-seq2seq", marks=pytest.mark.own)])
 def test_through_the_command_line(run_here, tmp_path, model):
     """The user's text and the real thing: a column, a direction, an interval; the report names the text."""
     text = tmp_path / "mine.txt"

@@ -22,6 +22,7 @@ BATCH = 24
 
 
 @pytest.mark.slow
+@pytest.mark.own
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("name", ["peft:prompt_tuning", "peft:p_tuning"])
 def test_scores_with_pads_behind_and_before_the_prompt(name):
