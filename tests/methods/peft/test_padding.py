@@ -16,9 +16,9 @@ from harness.worker.evaluation import Evaluator
 from methods.base import Budget, Limits, Method, Setting, TrainingJob
 from methods.registry import build
 
-STEPS = 60
-EXAMPLES = 24
-BATCH = 24
+STEPS = 200
+EXAMPLES = 64
+BATCH = 32
 
 
 @pytest.mark.slow
