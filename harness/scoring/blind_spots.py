@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from harness.errors import MetricError, SpecError
+from harness.errors import MetricError
 from harness.request import Split
 from harness.scoring.base import MetricPlugin
-from harness.scoring.rouge import Rouge
 from harness.scoring.selection import SelectedMetrics, measure
 from harness.scoring.words import find_words
 from harness.tasks.base import Task
@@ -26,17 +25,6 @@ def describe_references(metrics: SelectedMetrics, task: Task) -> SelectedMetrics
         split: describe_scoring(metrics.choose(split), examples) for split, examples in splits.items() if examples
     }
     return dataclasses.replace(metrics, described=described)
-
-
-def require_visible_references(led: Mapping[str, Sequence[Example]]) -> None:
-    """Raise `SpecError` where a flag makes something go by ROUGE, which is the same there whatever is answered.
-
-    `led` maps each flag that was given to the examples on whose references its ROUGE is worked out.
-    """
-    for flag, examples in led.items():
-        spot = Rouge().find_blind_spot([example.references for example in examples])
-        if spot is not None and spot.total:
-            raise SpecError(f"{flag} goes by ROUGE, but {spot.sentence}")
 
 
 def describe_scoring(plugins: Iterable[MetricPlugin], examples: Sequence[Example]) -> ScoringDetails:
