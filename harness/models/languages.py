@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
 from harness.errors import SpecError
@@ -48,7 +47,7 @@ def set_languages(tokenizer: Any, source: ModelSource) -> None:
             setattr(tokenizer, attribute, language)
 
 
-def _list_languages(tokenizer: Any) -> Iterable[str]:
+def _list_languages(tokenizer: Any) -> list[str]:
     """Every language that the tokenizer has a token for, called as its `src_lang` is."""
     named = getattr(tokenizer, "lang_code_to_token", None) or getattr(tokenizer, "lang_code_to_id", None)
     if named:
