@@ -46,6 +46,10 @@ class ModelSource:
     """The device that it runs on, if it runs on only one."""
     has_loss: bool = True
     """Whether it can compute the loss of a text."""
+    source_language: str | None = None
+    """Language of the inputs, in the tokenizer's own name for it; `None` for the tokenizer's default."""
+    target_language: str | None = None
+    """Language of the targets, likewise."""
 
     def get_facts(self, device: str) -> ModelFacts:
         """The facts that methods may use before the model is loaded."""

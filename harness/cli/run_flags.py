@@ -78,6 +78,8 @@ GROUPS: Mapping[str, tuple[Flag, ...]] = {
         Flag("dtype", "TYPE", "{choices}"),
         Flag("input_tokens", "N", "longest prompt", unset="the task's own limit"),
         Flag("target_tokens", "N", "longest answer", unset="the task's own limit"),
+        Flag("source_language", "CODE", "language of inputs", unset="the tokenizer's"),
+        Flag("target_language", "CODE", "language of targets", unset="the tokenizer's"),
         Flag("trust_remote_code", "", "allow code of models and metrics from the hub"),
     ),
     "methods": (

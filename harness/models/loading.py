@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
+from harness.models.languages import set_languages
 from harness.request import ModelSource
 from methods.engine.layers import keep_compute_dtype
+from methods.engine.texts import find_target_frame
 from methods.errors import describe_error
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def load_model(
         raise ModelError(
             f"{source.name}: {len(missing)} weights are missing, such as {missing[0]}; get the model again"
         )
-    _ensure_pad_token(tokenizer, source.name)
+    set_languages(tokenizer, source)
+    _ensure_pad_token(tokenizer, source.name, model.get_input_embeddings().weight.shape[0])
     if "quantization_config" in options:  # before anything is evaluated, whoever does it first
         keep_compute_dtype(model)
     model.generation_config = _make_plain_generation_config(model, tokenizer)
@@ -59,12 +62,14 @@ def load_model(
     return model.eval(), tokenizer
 
 
-def _ensure_pad_token(tokenizer: Any, name: str) -> None:
-    """Pads are masked everywhere, so that any token will do where a model has none."""
+def _ensure_pad_token(tokenizer: Any, name: str, rows: int) -> None:
+    """Pads are masked everywhere, so that any token will do where a model has none, or no row for it."""
     if tokenizer.eos_token_id is None:
         raise ModelError(f"the tokenizer of {name} has no end token, so that no method could learn where to stop")
-    if tokenizer.pad_token_id is None:
-        logging.getLogger(__name__).info("no pad token; the end token serves")
+    if tokenizer.eos_token_id >= rows:
+        raise ModelError(f"the end token of {name} has the id {tokenizer.eos_token_id}, and the embedding {rows} rows")
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id >= rows:
+        logging.getLogger(__name__).warning("no pad token in the embedding; the end token serves")
         tokenizer.pad_token = tokenizer.eos_token
 
 
@@ -72,13 +77,24 @@ def _make_plain_generation_config(model: Any, tokenizer: Any) -> Any:
     """Special tokens of the model's own generation config and nothing else.
 
     Published models carry sampling temperatures, beams and length penalties of their makers; a comparison has one
-    way of decoding for all.
+    way of decoding for all. A decoder is forced to begin with what training teaches as the beginning, or with nothing.
     """
     from transformers import GenerationConfig
 
     own = model.generation_config
-    kept = ("bos_token_id", "eos_token_id", "decoder_start_token_id", "forced_bos_token_id")
+    kept = ("bos_token_id", "eos_token_id", "decoder_start_token_id")
+    forced = getattr(own, "forced_bos_token_id", None)
+    if model.config.is_encoder_decoder and forced is not None:
+        begins = find_target_frame(tokenizer)[0]
+        if begins != [forced]:
+            logging.getLogger(__name__).warning(
+                "the model forces answers to begin with token %s, and the tokenizer begins targets with %s, which is "
+                "what training teaches and what answers begin with here",
+                *(forced, begins or "none"),
+            )
+        forced = begins[0] if begins else None
     return GenerationConfig(
         **{name: getattr(own, name) for name in kept if getattr(own, name, None) is not None},
+        **({} if forced is None else {"forced_bos_token_id": forced}),
         pad_token_id=tokenizer.pad_token_id,
     )

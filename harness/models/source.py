@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
+from harness.models.tokenizer_files import require_tokenizer
 from harness.names import read_file_name, read_hub_id
 from harness.request import ModelKind, ModelSource
 from methods.errors import suggest_names
@@ -23,14 +24,6 @@ from methods.types import Family
 
 EMBEDDED_FOLDER = Path(__file__).parent / "embedded"
 _SHARD = re.compile(r"[\w.-]+\.safetensors", re.ASCII)
-_TOKENIZERS = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "vocab.json",
-    "vocab.txt",
-)
 _PICKLES = ("pytorch_model*.bin*", "model*.bin", "adapter_model.bin", "*.ckpt", "model*.pt", "*.pth")
 
 
@@ -73,8 +66,7 @@ def read_directory(
     family, architecture = _read_family(config, name)
     require_no_code(config, name, trust_remote_code)
     require_weights(path, name, architecture)
-    if not any((path / file).is_file() for file in _TOKENIZERS):
-        raise ModelError(f"{name}: there is no tokenizer beside the weights; save it there with its save_pretrained")
+    require_tokenizer(path, name, config)
     return ModelSource(
         name=name,
         kind=kind,

@@ -12,6 +12,7 @@ from typing import Any
 from harness.errors import SpecError
 from harness.feedback.given_feedback import GivenFeedback, find_feedback
 from harness.hashing import hash_content
+from harness.models.languages import choose_languages
 from harness.models.source import resolve_model
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import CodeInputs, hash_training_code
@@ -45,6 +46,7 @@ def build_planner(spec: Spec) -> Planner:
     given = find_feedback(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
     general = load_general_text(spec.general_text)
     model = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code)
+    model = choose_languages(model, spec.source_language, spec.target_language)
     limits = _find_limits(spec, task, model)
     device = model.device or choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
@@ -195,6 +197,7 @@ class Planner:
         )
         return {
             "model": [self.model.name, self.model.revision, self.model.family, self.model.backend, self.dtype],
+            "languages": [self.model.source_language, self.model.target_language],
             "task": [self.task.fingerprint, list(self.task.templates)],
             "variant": variant.name,
             "settings": method.settings(),

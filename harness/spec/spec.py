@@ -85,6 +85,10 @@ class Spec:
     """Longest prompt in tokens; the task's own limit if not given."""
     target_tokens: Limit | None = None
     """Longest target and generated text in tokens; the task's own limit if not given."""
+    source_language: str | None = None
+    """Language of the inputs, for models of several languages; the tokenizer's own default if not given."""
+    target_language: str | None = None
+    """Language of the targets, likewise."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     out: str | None = None

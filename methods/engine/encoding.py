@@ -8,11 +8,13 @@ models, on the left in generation.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from methods.engine.texts import compile_control_tokens, encode_targets, encode_texts, find_target_frame
 from methods.errors import UnsupportedError
 from methods.types import Family, Limits, Text
 
@@ -31,7 +33,7 @@ _MARK = "\ue000"  # private-use character: a placeholder for the text while a ch
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Token ids of one example; `response` ends with the end token."""
+    """Token ids of one example; `response` ends with the end token, and begins as the tokenizer begins targets."""
 
     prompt: list[int]
     response: list[int]
@@ -63,9 +65,9 @@ class Encoder:
         if len(framed) != 1:  # no text, or texts with and without the chat template
             return [encoded for text in texts for encoded in self.encode_all([text])]
         frames = [self._frame(text) for text in texts]
-        whole = [before + text.input + after for text, (before, after) in zip(texts, frames, strict=True)]
+        whole = [(before, text.input, after) for text, (before, after) in zip(texts, frames, strict=True)]
         prompts = self._prompts(whole, special=not framed.pop())
-        responses = self.tokenizer([text.response for text in texts], add_special_tokens=False)["input_ids"]
+        responses = self._responses([text.response for text in texts])
         return [
             self._within_limits(text, frame, prompt, response)
             for text, frame, prompt, response in zip(texts, frames, prompts, responses, strict=True)
@@ -73,11 +75,11 @@ class Encoder:
 
     def end_tokens(self, chat: bool) -> list[int]:
         """Ids that end a response: what the chat template writes after an answer, else the tokenizer's end token."""
-        return (self._chat_end if chat else None) or [self.tokenizer.eos_token_id]
+        return (self._chat_end if chat else None) or self._target_frame[1]
 
     def stop_tokens(self) -> list[int]:
         """Ids that end generation."""
-        return sorted({self.tokenizer.eos_token_id, self.end_tokens(True)[-1]})
+        return sorted({self.tokenizer.eos_token_id, self.end_tokens(True)[-1], self._target_frame[1][0]})
 
     def training_batch(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         """`input_ids`, `attention_mask`, `labels`, each (batch, length), right-padded; prompts carry no loss.
@@ -118,14 +120,14 @@ class Encoder:
             before, after = frame
 
             def shortened(length: int) -> list[int]:
-                return self._prompts([before + text.input[:length] + after], special=not self._framed(text))[0]
+                return self._prompts([(before, text.input[:length], after)], special=not self._framed(text))[0]
 
             prompt = shortened(_find_longest(lambda length: len(shortened(length)) <= limit, len(text.input)))
             if len(prompt) > limit:
                 raise UnsupportedError(f"the instruction alone is {len(prompt)} tokens; the input limit is {limit}")
-        end = self.end_tokens(text.chat)
-        room = self.limits.target_tokens - len(end)
-        return Encoded(prompt, response[:room] + end, cut or len(response) > room)
+        begin, end = self._target_frame[0], self.end_tokens(text.chat)
+        room = self.limits.target_tokens - len(begin) - len(end)
+        return Encoded(prompt, begin + response[:room] + end, cut or len(response) > room)
 
     def _framed(self, text: Text) -> bool:
         """Whether the chat template frames this text; it then brings its own special tokens."""
@@ -144,6 +146,23 @@ class Encoder:
         return self._frames[key]
 
     @cached_property
+    def _target_frame(self) -> tuple[list[int], list[int]]:
+        """Token ids before and after every response that no chat template ends."""
+        if self.family == "encoder-decoder":
+            return find_target_frame(self.tokenizer)
+        return [], [self.tokenizer.eos_token_id]
+
+    def _responses(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of responses without special tokens."""
+        encode = encode_targets if self.family == "encoder-decoder" else encode_texts
+        return encode(self.tokenizer, texts, literal=self._control.search("\n".join(texts)) is not None)
+
+    @cached_property
+    def _control(self) -> re.Pattern[str]:
+        """Finds control tokens that stand in a text, such as `</s>`: they are text there, and not control."""
+        return compile_control_tokens(self.tokenizer)
+
+    @cached_property
     def _chat_end(self) -> list[int]:
         if not self.tokenizer.chat_template:
             return []
@@ -152,13 +171,31 @@ class Encoder:
         ids: list[int] = self.tokenizer(rendered.split(_MARK)[1].strip(), add_special_tokens=False)["input_ids"]
         return ids
 
-    def _prompts(self, prompts: Sequence[str], *, special: bool) -> list[list[int]]:
-        """Token ids of whole prompts. `special` says whether the tokenizer has to add its special tokens."""
-        rows: list[list[int]] = self.tokenizer(list(prompts), add_special_tokens=special)["input_ids"]
+    def _prompts(self, prompts: Sequence[tuple[str, str, str]], *, special: bool) -> list[list[int]]:
+        """Token ids of whole prompts, given as texts before the input, input, and texts after it.
+
+        `special` says whether the tokenizer has to add its special tokens: a chat template writes them itself.
+        """
+        whole = ["".join(parts) for parts in prompts]
+        if special:
+            literal = self._control.search("\n".join(whole)) is not None
+            rows = encode_texts(self.tokenizer, whole, special=True, literal=literal)
+        elif any(self._control.search(text) for _, text, _ in prompts):
+            rows = [self._encode_literal_input(parts) for parts in prompts]
+        else:
+            rows = encode_texts(self.tokenizer, whole)
         # Some tokenizers end every text with their end token; a decoder-only model must go on from the prompt.
         if special and self.family == "decoder-only":
             return [row[:-1] if row and row[-1] == self.tokenizer.eos_token_id else row for row in rows]
         return rows
+
+    def _encode_literal_input(self, parts: tuple[str, str, str]) -> list[int]:
+        """Token ids of one prompt in a chat template, whose control tokens are control, and those of the input text."""
+        before, text, after = parts
+        if not self._control.search(text):
+            return encode_texts(self.tokenizer, [before + text + after])[0]
+        start, end = encode_texts(self.tokenizer, [before, after])
+        return [*start, *encode_texts(self.tokenizer, [text], literal=True)[0], *end]
 
 
 def _find_longest(fits: Any, upper: int) -> int:
