@@ -10,27 +10,29 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+import regex
+
 from methods.types import Example
 
 _SPEAKER = re.compile(r"#\w+#")
-_NAME = re.compile(r"(?<=[a-z,;] )[A-Z]\w+|\d[\d.:,]*\d|\d")
+_NAME = regex.compile(r"(?<=[\p{Ll},;] )\p{Lu}\w+|\d[\d.:,]*\d|\d")
 """A capitalised word within a sentence, or a number. Used for texts without known facts."""
 
 Damage: TypeAlias = "Callable[[Example, Sequence[Example], random.Random], str | None]"
 
 
 def cut_short(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
-    """Keep the first third to two thirds of the words."""
-    words = example.target.split()
+    """Keep the first third to two thirds of the words; of the characters, in a script without blanks."""
+    words, blank = _split(example.target, 3)
     if len(words) < 3:
         return None
-    return " ".join(words[: max(1, round(len(words) * dice.uniform(1 / 3, 2 / 3)))])
+    return blank.join(words[: max(1, round(len(words) * dice.uniform(1 / 3, 2 / 3)))])
 
 
 def repeat_end(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
     """Repeat the second half of the text."""
-    words = example.target.split()
-    return " ".join([*words, *words[len(words) // 2 :]])
+    words, blank = _split(example.target, 2)
+    return blank.join([*words, *words[len(words) // 2 :]])
 
 
 def take_other_answer(example: Example, others: Sequence[Example], dice: random.Random) -> str | None:
@@ -69,6 +71,14 @@ DAMAGES: Mapping[str, Damage] = {
     "repeated": repeat_end,
 }
 """Name of a damage → its function."""
+
+
+def _split(text: str, least: int) -> tuple[list[str], str]:
+    """The words of a text and what stands between them; its characters if it has fewer words, as in Chinese or Thai."""
+    words = text.split()
+    if len(words) >= least or text.isascii():
+        return words, " "
+    return regex.findall(r"\X", text), ""
 
 
 def _replace_words(text: str, changes: Mapping[str, str]) -> str:

@@ -80,6 +80,24 @@ def test_repeated():
     assert damaged("repeated", BARE) == "it is so is so"
 
 
+@pytest.mark.parametrize("text", ["今天天气很好我们去公园", "วันนี้อากาศดีมาก", "猫は静かに寝ている。"])
+def test_texts_without_blanks_are_cut_and_repeated_by_characters(text):
+    example = Example("8", "…", (text,))
+    cut, repeated = damaged("cut", example), damaged("repeated", example)
+    assert text.startswith(cut)
+    assert 0 < len(cut) < len(text)
+    assert repeated.startswith(text)
+    assert text.endswith(repeated.removeprefix(text))
+
+
+def test_names_of_other_scripts_change_places():
+    met = Example("9", "…", ("Вчера здесь Мария встретила, потом Петра. Größe zu Ötzi, bei Änne.",))
+    assert damaged("swapped", met) not in (None, met.target)
+    assert damaged("swapped", Example("10", "…", ("тогда Мария увидела, что Пётр ушёл",))) == (
+        "тогда Пётр увидела, что Мария ушёл"
+    )
+
+
 @pytest.mark.parametrize("name", ["fact", "swapped"])
 def test_what_states_nothing_cannot_be_damaged_so(name):
     assert damaged(name, BARE, (BARE,)) is None
