@@ -13,7 +13,7 @@ from reports.analysis.standing import TIE, Standing
 from reports.analysis.tables import Row
 from reports.format import format_gain, format_value, replace_hidden
 from reports.records.metrics import METRICS, PRIMARY
-from reports.sections import certainty
+from reports.sections import certainty, scoring
 
 Preference = Literal["quality", "memory", "time", "size"]
 PREFERENCES: tuple[Preference, ...] = get_args(Preference)
@@ -60,6 +60,7 @@ def _recommend(standing: Standing, heading: str, limits: Sequence[Limit], prefer
     judged = [(limit, limit.metric(rows)) for limit in limits]
     misses = {row.variant: _find_misses(row, standing, judged, by) for row in rows}
     warning = [("warning", text)] if (text := mixed.describe_mixture(standing.table)) else []
+    warning += [("warning", text) for text in scoring.list_blind_spots(standing.table.records)]
     # A method that failed with one seed may fail again; it comes after all that did not.
     fit = sorted(
         (row for row in rows if not misses[row.variant]), key=lambda row: (bool(row.failed), *_order_by(row, by))

@@ -22,6 +22,7 @@ from harness.cli import (
     run_command,
 )
 from harness.cli.help import HelpFormatter, add_help, list_flags
+from harness.cli.streams import prepare_streams
 from harness.errors import HarnessError, SpecError
 from methods.errors import MethodError, find_near_names
 from reports.errors import ReportError
@@ -37,6 +38,7 @@ EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse and run one command; return its exit code. A wrong request prints one sentence."""
+    prepare_streams()
     parser = build_parser()
     words = sys.argv[1:] if argv is None else list(argv)
     arguments, unknown = parser.parse_known_args(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import site
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -39,8 +40,13 @@ PREFIXES = (
     "BNB_",
     "COVERAGE_",
 )
-ADDED_VARIABLES = {"TOKENIZERS_PARALLELISM": "false", "PYTHONSAFEPATH": "1"}
-"""Variables that every worker gets. With a safe path, a file `torch.py` in the working directory is not the library.
+ADDED_VARIABLES = {
+    "TOKENIZERS_PARALLELISM": "false",
+    "PYTHONSAFEPATH": "1",
+    "PYTHONIOENCODING": "utf-8:backslashreplace",
+}
+"""Variables that every worker gets. With a safe path, a file `torch.py` in the working directory is not the library. What
+a worker prints goes into a log, which is UTF-8 whatever the terminal is.
 
 None of them makes malloc return memory sooner: resident memory would then differ more between methods, but training
 would take twice as long.
@@ -51,6 +57,16 @@ def build_worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables of the parent that a worker may see, with those that every worker gets."""
     names = (key for key in environment if key in INHERITED or (key.startswith(PREFIXES) and not is_secret(key)))
     allowed = {key: environment[key] for key in names}
-    # The worker must find the same packages as its parent, even where the parent runs from a checkout.
-    paths = [str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH", "")]
-    return {**allowed, **ADDED_VARIABLES, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    # The worker must find the same packages as its parent, even where the parent runs from a checkout. An installed copy
+    # is found anyway, and on this path its neighbours would come before the standard library.
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [] if root in _list_site_packages() else [root]
+    if given := environment.get("PYTHONPATH"):
+        paths.append(given)
+    return {**allowed, **ADDED_VARIABLES, **({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})}
+
+
+def _list_site_packages() -> set[str]:
+    """The folders in which this interpreter looks for installed packages by itself."""
+    folders = [*site.getsitepackages(), *([site.getusersitepackages()] if site.ENABLE_USER_SITE else [])]
+    return {str(Path(folder).resolve()) for folder in folders}

@@ -20,7 +20,7 @@ from reports.records.record import Environment
 
 LIBRARIES = (
     *("torch", "transformers", "peft", "bitsandbytes", "tokenizers"),
-    *("accelerate", "datasets", "numpy", "rouge-score", "safetensors", "trl"),
+    *("accelerate", "datasets", "numpy", "regex", "rouge-score", "safetensors", "trl"),
 )
 """Packages whose version can change a result or a cost."""
 _SOURCE = Path(__file__).resolve().parents[2]

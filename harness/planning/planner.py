@@ -18,7 +18,9 @@ from harness.planning.environment import choose_device, choose_dtype, describe_e
 from harness.planning.identity import CodeInputs, hash_training_code
 from harness.planning.inputs import CurveInput, StartInput, TrialInput, add_parts, merge_parts, serialize_budget
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
+from harness.planning.quality import require_visible_references
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
+from harness.scoring.blind_spots import describe_references
 from harness.scoring.selection import SelectedMetrics, select_metrics
 from harness.spec.search_space import Domain, build_search_space
 from harness.spec.spec import Spec
@@ -39,7 +41,8 @@ def make_plan(spec: Spec) -> Plan:
 def build_planner(spec: Spec) -> Planner:
     """Resolve model, data and device of a spec. Raises `HarnessError` or `MethodError` with one sentence."""
     task = load_task(spec.task)  # before a model is downloaded, so that errors in the data show early
-    metrics = select_metrics(spec.metrics, task.train)
+    metrics = describe_references(select_metrics(spec.metrics, task.train), task)
+    require_visible_references(spec, task)
     given = find_feedback(spec.preferences, spec.reward, task, spec.task, trust_remote_code=spec.trust_remote_code)
     general = load_general_text(spec.general_text)
     model = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code)

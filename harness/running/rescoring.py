@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from harness.scoring.rouge import Rouge
 from harness.scoring.selection import SelectedMetrics, measure
 from harness.scoring.summary import Evaluation, add_metric, round_scores
 from harness.tasks import Task
+from reports.records.details import ScoringDetails, read_details, write_detail
 from reports.records.files import write_json_lines
 from reports.records.record import Record
 from reports.records.store import RunStore
@@ -44,16 +46,31 @@ class Rescorer:
         for label in stale:
             result = measure(self.plugins[label], examples, [row["prediction"] for row in rows])
             evaluation = add_metric(evaluation, result)
+        kept = {name: values for name, values in record.scores.items() if name not in evaluation.metrics}
         scored = dataclasses.replace(
             record,
             metrics={**record.metrics, **evaluation.metrics},
-            scores={**record.scores, **round_scores(evaluation.scores)},
+            scores={**kept, **round_scores(evaluation.scores)},
             declared={**record.declared, **evaluation.declared},
             scoring={**record.scoring, **wanted},
+            details=_merge_scoring(record.details, trial.draft.details, wanted.keys()),
         )
         write_json_lines(path, evaluation.rows)
         self.store.add(scored, replace=True)
         return scored
+
+
+def _merge_scoring(known: Mapping[str, Any], planned: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Any]:
+    """A record's details, with what is said of the metrics that are wanted now; what is said of others stays."""
+    before, now = (read_details(details).scoring or ScoringDetails() for details in (known, planned))
+    merged = ScoringDetails(
+        words={**before.words, **now.words},
+        blind_spots={
+            **{name: said for name, said in before.blind_spots.items() if name not in wanted},
+            **now.blind_spots,
+        },
+    )
+    return {**known, "scoring": write_detail(merged)}
 
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:

@@ -19,6 +19,16 @@ References = Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
+class BlindSpot:
+    """That a metric cannot see some references, or all."""
+
+    sentence: str
+    """What a reader of its numbers must know, in words, without a full stop."""
+    total: bool = False
+    """Whether no number of it means anything for these references; then none is given."""
+
+
+@dataclass(frozen=True)
 class NoKnobs:
     """The settings of a metric that has none."""
 
@@ -39,6 +49,8 @@ class MetricPlugin(ABC):
     """What pip is told to install for it, if that is not called as `package` is."""
     Config: ClassVar[type[Any]] = NoKnobs
     """Frozen dataclass of the metric's knobs, written as `NAME[knob=value]`."""
+    words: str = ""
+    """How it splits texts into words, where it does and that is known; reports say it."""
     light: ClassVar[bool] = True
     """Whether scoring two texts takes no time, so that it is tried before anything runs."""
 
@@ -69,6 +81,10 @@ class MetricPlugin(ABC):
 
     def check(self) -> None:  # noqa: B027 - most have nothing to look for
         """Look, before anything runs, whether its settings can be used. Raises `HarnessError` with one sentence."""
+
+    def find_blind_spot(self, references: References) -> BlindSpot | None:
+        """Say what its numbers cannot show of references like these, such as a script without blanks between words."""
+        return None
 
     @abstractmethod
     def score(

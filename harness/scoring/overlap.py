@@ -1,14 +1,20 @@
-"""Exact match and token F1, as SQuAD's evaluation defines them (Rajpurkar et al. 2016), the best reference counting."""
+"""Exact match and token F1, as SQuAD's evaluation defines them (Rajpurkar et al. 2016), the best reference counting.
+
+Beyond ASCII they follow MLQA's (Lewis et al. 2020): punctuation of any script is left out, and texts in scripts without
+blanks go by single characters.
+"""
 
 from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 
-from harness.scoring.base import MetricPlugin, References
+from harness.scoring.base import BlindSpot, MetricPlugin, References
+from harness.scoring.words import find_version, fold, split_unspaced
 from reports.records.metrics import Metric
 
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -16,12 +22,35 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 
 
 def split_words(text: str) -> list[str]:
-    """The words that are compared: lower case, without ASCII punctuation and English articles."""
-    return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
+    """The words that are compared: lower case, without punctuation and English articles."""
+    folded = fold(text).translate(_PUNCTUATION)
+    if not folded.isascii():
+        folded = "".join(sign for sign in folded if not unicodedata.category(sign).startswith("P"))
+    return split_unspaced(_ARTICLES.sub(" ", folded))
 
 
 class _Overlap(MetricPlugin):
     """Compares the words of a prediction with those of each reference."""
+
+    words = (
+        "words are what blanks separate, without punctuation and a/an/the; single characters (grapheme clusters) in "
+        "scripts without blanks"
+    )
+
+    @property
+    def revision(self) -> str:
+        """The version of Unicode's tables that split words."""
+        return find_version()
+
+    def find_blind_spot(self, references: References) -> BlindSpot | None:
+        """Count the examples with a reference that has no words: an empty answer is right there."""
+        blind = sum(any(not split_words(text) for text in wanted) for wanted in references)
+        if not blind:
+            return None
+        return BlindSpot(
+            f"{blind:,} of {len(references):,} examples have a reference of punctuation or articles alone, so that an "
+            "answer without words counts as right there"
+        )
 
     def score(
         self, predictions: Sequence[str], references: References, inputs: Sequence[str]

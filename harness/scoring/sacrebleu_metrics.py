@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
-from harness.scoring.base import MetricPlugin, References
+from harness.errors import SpecError
+from harness.scoring.base import BlindSpot, MetricPlugin, References
+from harness.scoring.words import count_unspaced
+from methods.errors import describe_error
+from methods.knobs import knob
 from reports.records.metrics import Metric
 
 
@@ -20,14 +25,27 @@ class _SacrebleuMetric(MetricPlugin):
 
     package = "sacrebleu"
     install = "finetune-harness[metrics]"
-    title: str
-    formula: str
+
+    @property
+    def measured(self) -> str:
+        """What records call its number."""
+        return self.name
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The head of its column."""
+
+    @property
+    @abstractmethod
+    def formula(self) -> str:
+        """How it is computed."""
 
     @property
     def declares(self) -> tuple[Metric, ...]:
         """One number, called as the metric is."""
         formula = f"mean over examples of {self.formula} ÷ 100 (sacreBLEU {version('sacrebleu')})"
-        return (Metric(self.name, self.title, "score", "higher", formula),)
+        return (Metric(self.measured, self.title, "score", "higher", formula),)
 
     def score(
         self, predictions: Sequence[str], references: References, inputs: Sequence[str]
@@ -35,7 +53,7 @@ class _SacrebleuMetric(MetricPlugin):
         """The score against all references of an example, 0 to 1."""
         scorer = self.scorer()
         return [
-            {self.name: scorer.sentence_score(given, list(wanted)).score / 100}
+            {self.measured: scorer.sentence_score(given, list(wanted)).score / 100}
             for given, wanted in zip(predictions, references, strict=True)
         ]
 
@@ -49,6 +67,7 @@ class Chrf(_SacrebleuMetric):
 
     name = "chrf"
     summary = "chrF2: character n-gram F-score of each sentence, best reference"
+    words = "characters, without blanks"
     title = "chrF"
     formula = "sentence chrF2 against the best reference"
 
@@ -59,18 +78,83 @@ class Chrf(_SacrebleuMetric):
         return CHRF()
 
 
+_WITH_BLANKS = ("13a", "intl")
+"""Tokenisations of sacreBLEU that end words at blanks and punctuation."""
+
+
+@dataclass(frozen=True)
+class BleuConfig:
+    """Knobs of BLEU."""
+
+    tokenize: Literal["13a", "intl", "zh", "ja-mecab", "ko-mecab", "char"] = knob(
+        "13a",
+        "How words are split: zh for Chinese, ja-mecab and ko-mecab for Japanese and Korean, with packages of their "
+        "own (sacrebleu[ja], sacrebleu[ko]), char for any script without blanks.",
+        source="sacreBLEU's default.",
+    )
+
+
 class Bleu(_SacrebleuMetric):
     """Word n-grams; of sentences, which is why short ones need the effective order."""
 
     name = "bleu"
     summary = "BLEU of each sentence against all its references; not corpus BLEU"
-    title = "sentence BLEU"
-    formula = (
-        "sentence BLEU against all references (13a words, exponential smoothing, effective order), not corpus BLEU,"
-    )
+    Config = BleuConfig
+
+    @property
+    def label(self) -> str:
+        """The name, with the tokenisation where it is not the default."""
+        return self.name if self._is_usual else f"{self.name}[tokenize={self.config.tokenize}]"
+
+    @property
+    def measured(self) -> str:
+        """What records call it: numbers of two tokenisations are not the same metric."""
+        return self.name if self._is_usual else f"{self.name}[{self.config.tokenize}]"
+
+    @property
+    def title(self) -> str:
+        """The head of its column."""
+        return "sentence BLEU" if self._is_usual else f"sentence BLEU ({self.config.tokenize})"
+
+    @property
+    def formula(self) -> str:
+        """How it is computed."""
+        return (
+            f"sentence BLEU against all references ({self.config.tokenize} words, exponential smoothing, effective "
+            "order), not corpus BLEU,"
+        )
+
+    @property
+    def words(self) -> str:
+        """How it splits texts."""
+        return f"sacreBLEU's {self.config.tokenize}"
+
+    def check(self) -> None:
+        """Raise `SpecError` where the tokenisation needs a package that is not there."""
+        try:
+            self.scorer()
+        except (ImportError, RuntimeError) as error:
+            language = self.config.tokenize.partition("-")[0]
+            raise SpecError(
+                f'{self.label} needs another package: pip install "sacrebleu[{language}]" ({describe_error(error)})'
+            ) from error
+
+    def find_blind_spot(self, references: References) -> BlindSpot | None:
+        """Count the examples whose references have no blanks between words, if it goes by blanks."""
+        blind = count_unspaced(references) if self.config.tokenize in _WITH_BLANKS else 0
+        if not blind:
+            return None
+        return BlindSpot(
+            f"{blind:,} of {len(references):,} examples have references in a script without blanks between words, "
+            f"where {self.label} takes whole phrases for words; bleu[tokenize=char] or bleu[tokenize=zh] does not"
+        )
 
     def scorer(self) -> Any:
         """Order 4, or as many words as the prediction has."""
         from sacrebleu.metrics import BLEU
 
-        return BLEU(effective_order=True)
+        return BLEU(effective_order=True, tokenize=self.config.tokenize)
+
+    @property
+    def _is_usual(self) -> bool:
+        return self.config.tokenize == BleuConfig().tokenize

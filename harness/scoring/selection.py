@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, get_args
 
@@ -34,6 +34,7 @@ from methods.errors import MethodError, describe_error_with_type
 from methods.types import Example
 from reports.errors import RecordError
 from reports.records.decoding import decode
+from reports.records.details import ScoringDetails, write_detail
 from reports.records.metrics import METRICS, RESERVED, Metric, Unit
 
 _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
@@ -41,7 +42,10 @@ _NAME = re.compile(r"[^\W\d][\w.:\[\]-]{0,119}")
 
 @dataclass(frozen=True)
 class MetricResult:
-    """What one metric gave: its declarations by name, and a row of numbers for each example."""
+    """What one metric gave: its declarations by name, and a row of numbers for each example.
+
+    Where it cannot see any of the references, the rows are empty: there is no value.
+    """
 
     declared: dict[str, Metric]
     rows: list[dict[str, float]]
@@ -53,6 +57,8 @@ class SelectedMetrics:
 
     texts: tuple[str, ...]
     plugins: tuple[MetricPlugin, ...]
+    described: Mapping[Split, ScoringDetails] = field(default_factory=dict)
+    """Split → how texts are split into words, and what the metrics cannot see of its references; known when planned."""
 
     @cached_property
     def revisions(self) -> list[str]:
@@ -69,8 +75,16 @@ class SelectedMetrics:
         return RequestPart(metrics=() if split != "test" else tuple(asked))
 
     def details(self, method: Method, split: Split) -> Mapping[str, Any]:
-        """Nothing: what made the scores stands beside them (`scoring`)."""
-        return {}
+        """How the metrics read the references; what code made the scores stands beside them (`scoring`)."""
+        return {"scoring": write_detail(self.described[split])} if split in self.described else {}
+
+    def choose(self, split: Split) -> tuple[MetricPlugin, ...]:
+        """What is measured on a split: ROUGE, and on the test split all that was asked for."""
+        return (Rouge(), *(self.plugins if split == "test" else ()))
+
+    def list_blind_spots(self) -> list[str]:
+        """What the metrics cannot see of the test references, in sentences."""
+        return list(self.described["test"].blind_spots.values()) if "test" in self.described else []
 
     def scoring(self, split: Split) -> dict[str, str]:
         """Metric → hash of the code that scores with it, and of what else its numbers depend on."""
@@ -134,6 +148,9 @@ def measure(plugin: MetricPlugin, examples: Sequence[Example], predictions: Sequ
         for prediction, example in zip(predictions, examples, strict=True)
     ]
     declared = {metric.name for metric in plugin.declares}
+    spot = plugin.find_blind_spot([wanted for *_, wanted in samples])
+    if spot is not None and spot.total:
+        return MetricResult({name: _read_declaration(plugin, name) for name in declared}, [{} for _ in samples])
 
     def read(row: Any) -> dict[str, float]:
         if not isinstance(row, Mapping):

@@ -10,7 +10,7 @@ from typing import Any
 from harness.models.backend import Generation
 from harness.scoring.repetition import repeats_itself
 from harness.scoring.rouge import Rouge
-from harness.scoring.selection import MetricResult
+from harness.scoring.selection import MetricResult, measure
 from methods.types import Example
 from reports.records.metrics import METRICS, Metric
 
@@ -37,21 +37,10 @@ def summarise(
     cut: int,
 ) -> Evaluation:
     """Score the answers, and collect metrics and prediction rows."""
-    texts, inputs = [g.text for g in generations], [example.input for example in examples]
-    found = Rouge().score(texts, [example.references for example in examples], inputs)
+    texts = [g.text for g in generations]
+    found = measure(Rouge(), examples, texts)
     count = len(examples)
     tokens = sum(g.tokens for g in generations)
-    scores = {name: [row[name] for row in found] for name in found[0]}
-    if loss is not None:
-        scores["heldout_loss"] = loss
-    metrics: dict[str, float | None] = {name: math.fsum(values) / count for name, values in scores.items()}
-    metrics.update(
-        generated_tokens_per_second=tokens / generating_seconds if generating_seconds > 0 else None,
-        mean_generated_tokens=tokens / count,
-        empty_outputs_percent=100 * sum(not g.text for g in generations) / count,
-        unfinished_outputs_percent=100 * sum(not g.finished for g in generations) / count,
-        repeated_outputs_percent=100 * sum(map(repeats_itself, texts)) / count,
-    )
     rows = [
         {
             "id": example.id,
@@ -59,17 +48,33 @@ def summarise(
             "prediction": generation.text,
             "tokens": generation.tokens,
             "finished": generation.finished,
-            "scores": _round_row(row),
+            "scores": {},
         }
-        for example, generation, row in zip(examples, generations, found, strict=True)
+        for example, generation in zip(examples, generations, strict=True)
     ]
-    return Evaluation(metrics, scores, rows, cut)
+    scored = add_metric(Evaluation({}, {}, rows, cut), found)
+    scores = scored.scores if loss is None else {**scored.scores, "heldout_loss": loss}
+    metrics: dict[str, float | None] = {
+        **scored.metrics,
+        **({} if loss is None else {"heldout_loss": math.fsum(loss) / count}),
+    }
+    metrics.update(
+        generated_tokens_per_second=tokens / generating_seconds if generating_seconds > 0 else None,
+        mean_generated_tokens=tokens / count,
+        empty_outputs_percent=100 * sum(not g.text for g in generations) / count,
+        unfinished_outputs_percent=100 * sum(not g.finished for g in generations) / count,
+        repeated_outputs_percent=100 * sum(map(repeats_itself, texts)) / count,
+    )
+    return replace(scored, metrics=metrics, scores=scores)
 
 
 def add_metric(evaluation: Evaluation, measured: MetricResult) -> Evaluation:
-    """Return the evaluation with another metric added: to the means, the scores and the rows."""
-    found = {name: [row[name] for row in measured.rows] for name in measured.declared}
-    means = {name: math.fsum(values) / len(values) for name, values in found.items()}
+    """Return the evaluation with another metric added: to the means, the scores and the rows.
+
+    A metric that gave no values has `None` for a mean, and no scores.
+    """
+    found = {name: [row[name] for row in measured.rows] for name in measured.declared if any(measured.rows)}
+    means = {name: math.fsum(found[name]) / len(found[name]) if name in found else None for name in measured.declared}
     return replace(
         evaluation,
         metrics={**evaluation.metrics, **means},

@@ -42,6 +42,7 @@ RUN_DIRECTORY: Mapping[str, str] = {
 
 DETAILS: Mapping[str, str] = {
     "general_text": "On which text forgetting was measured: name, fingerprint, number of passages.",
+    "scoring": "How the metrics split texts into words, and what they cannot see of the references.",
     "preferences": "Where the preference pairs come from, how many train and how many measure.",
     "reward": "Name and revision of the reward; of a learned reward model also how its training went.",
     "warm_start": "What a staged method started from: a warm start of its own, or another trial by its id.",

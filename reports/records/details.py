@@ -68,6 +68,16 @@ class GeneralTextDetails:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoringDetails:
+    """How the metrics read the references."""
+
+    words: Mapping[str, str] = field(default_factory=dict)
+    """Metric → how it splits texts into words."""
+    blind_spots: Mapping[str, str] = field(default_factory=dict)
+    """Metric → what it cannot see of the references, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RewardDetails:
     """The reward that a method learned from."""
 
@@ -166,6 +176,7 @@ class Details:
     learning_curve: CurveDetails | None = None
     tuning: SearchDetails | None = None
     general_text: GeneralTextDetails | None = None
+    scoring: ScoringDetails | None = None
     reward: RewardDetails | None = None
     preferences: PreferencesDetails | None = None
     smaller_batches: SmallerBatches | None = None

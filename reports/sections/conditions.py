@@ -9,6 +9,7 @@ from reports.analysis.tables import Table
 from reports.format import format_value
 from reports.records.details import read_details
 from reports.records.record import Record
+from reports.sections import scoring
 
 _SPLITS = ("train", "validation", "test")
 _ALIKE = ", the same for every method"
@@ -32,6 +33,7 @@ def list_conditions(table: Table) -> tuple[tuple[str, str], ...]:
         ("Budget", _describe_budget(record)),
         ("Token limits", _describe_limits(record)),
         ("Decoding", _describe_decoding(record)),
+        ("Words", scoring.describe_words(table.records)),
         ("Seeds", ", ".join(str(seed) for seed in table.seeds)),
         ("Time", _describe_time(table)),
         ("Hardware", _describe_hardware(record)),

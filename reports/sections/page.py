@@ -19,6 +19,7 @@ from reports.sections import (
     learning_curves,
     outputs,
     preference_learning,
+    scoring,
     settings,
     summary,
     trade_offs,
@@ -252,6 +253,7 @@ def _list_warnings(table: Table) -> tuple[str, ...]:
                 cut.setdefault(said, []).append(row.variant)
     warnings = [f"{', '.join(variants)}: {said}" for said, variants in cut.items()]
     warnings += filter(None, map(conditions.describe_smaller_batches, table.records))
+    warnings += scoring.list_warnings(table.records)
     seeds = {tuple(record.seed for record in row.ok) for row in table.rows if row.ok}
     if len(seeds) > 1 and not table.parts:
         warnings.append(

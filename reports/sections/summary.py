@@ -9,6 +9,7 @@ from reports.analysis.stats import Difference
 from reports.analysis.tables import Row
 from reports.format import format_gain, format_value
 from reports.records.metrics import PRIMARY
+from reports.sections.scoring import explain_missing_primary
 
 _NAMED = 8
 """Most names in one sentence."""
@@ -19,7 +20,8 @@ def summarize(standing: Standing) -> str:
     """Which methods are best, and whether that is more than chance."""
     ranked = [place for place in standing.places if place.rank is not None]
     if not ranked:
-        return "No method has a result yet."
+        unseen = explain_missing_primary(standing.table.records)
+        return f"No method can be ranked: {unseen}." if unseen else "No method has a result yet."
     first = ranked[0]
     equal = [place for place in ranked if _round_mean(place) == _round_mean(first)]
     others = [place.row for place in ranked if place not in equal] or [place.row for place in equal[1:]]
