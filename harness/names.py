@@ -121,6 +121,19 @@ def read_hub_id(text: str) -> tuple[str, str | None] | None:
     return None if match is None else (match[1], match[2])
 
 
+def expand_home(text: str, flag: str) -> Path:
+    """The path that a flag gives, with `~` as the home directory. Raises `SpecError` where there is no such home."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise SpecError(f"{flag} {text}: there is no such home directory ({error}); write the path out") from error
+
+
+def read_file_name(path: Path) -> str:
+    """The last part of a path as it goes into records: UTF-8, whatever Python takes file names for in this locale."""
+    return os.fsencode(path.name).decode("utf-8", "replace")
+
+
 def is_valid_path(text: str) -> bool:
     """Whether a file can have this name: it has no NUL byte and can be encoded."""
     try:

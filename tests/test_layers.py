@@ -31,7 +31,7 @@ HEAVY = {
 PACKAGES = ("harness", "methods", "reports")
 FORBIDDEN = {"methods": {"harness", "reports"}, "reports": {"harness", "methods"}}
 
-LEAVES = {"errors", "events", "hashing", "names", "outcome", "request"}
+LEAVES = {"errors", "events", "hashing", "names", "outcome", "request", "streams"}
 """Files of `harness/` that every folder may import; of the harness they import only each other."""
 STATIONS = {
     "__main__": {"cli"},

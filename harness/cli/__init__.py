@@ -22,8 +22,8 @@ from harness.cli import (
     run_command,
 )
 from harness.cli.help import HelpFormatter, add_help, list_flags
-from harness.cli.streams import prepare_streams
 from harness.errors import HarnessError, SpecError
+from harness.streams import prepare_streams
 from methods.errors import MethodError, find_near_names
 from reports.errors import ReportError
 from reports.records.secrets import make_redactor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from pathlib import Path
 from typing import Any
 
 COLUMN = 27
@@ -33,6 +34,14 @@ def add_command(commands: Any, name: str, *, usage: str, help: str, examples: st
         add_help=False,
     )
     return parser
+
+
+def read_path(text: str) -> Path:
+    """A path that a flag gives, `~` expanded also where the shell leaves it, as in `--out=~/runs`; for argparse."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"{text}: there is no such home directory ({error})") from error
 
 
 def add_help(parser: argparse.ArgumentParser) -> None:

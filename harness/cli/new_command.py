@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from harness.cli.help import add_command
+from harness.cli.help import add_command, read_path
 
 EXAMPLES = """examples:
   python -m harness new method my-method
@@ -32,7 +32,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
     group = parser.add_argument_group("what")
     group.add_argument("what", choices=["method"], metavar="method", help="the kind of plugin")
     group.add_argument("name", metavar="NAME", help="the name that users type, such as my-method")
-    group.add_argument("--out", type=Path, metavar="DIR", help="the package's directory (default harness-NAME)")
+    group.add_argument("--out", type=read_path, metavar="DIR", help="the package's directory (default harness-NAME)")
     parser.set_defaults(action=create_package)
     return parser
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
-from harness.cli.help import add_command
+from harness.cli.help import add_command, read_path
 from reports.analysis.limits import RESIDENT, parse_limit
 from reports.recommend import PREFERENCES
 from reports.records.metrics import METRICS
@@ -49,7 +48,7 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     group = parser.add_argument_group("runs")
-    group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories")
+    group.add_argument("directories", nargs="+", type=read_path, metavar="DIR", help="run directories")
     group.add_argument("--allow-mixed", action="store_true", help="also compare records that are not comparable")
     group = parser.add_argument_group("limits")
     for flag, _, _, text in list_limit_flags():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from harness.cli.help import add_command
+from harness.cli.help import add_command, read_path
 
 EXAMPLES = """examples:
   python -m harness report runs/embedded-embedded
@@ -26,10 +25,12 @@ def add_to(commands: Any) -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     group = parser.add_argument_group("runs")
-    group.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="run directories, all in one report")
+    group.add_argument(
+        "directories", nargs="+", type=read_path, metavar="DIR", help="run directories, all in one report"
+    )
     group.add_argument("--allow-mixed", action="store_true", help="put incomparable records in one leaderboard")
     group = parser.add_argument_group("output")
-    group.add_argument("--out", type=Path, metavar="DIR", help="directory to write to (default the first DIR)")
+    group.add_argument("--out", type=read_path, metavar="DIR", help="directory to write to (default the first DIR)")
     group.add_argument("--pareto", metavar="METRICS", help="metrics of the Pareto front, comma-separated")
     parser.set_defaults(action=report)
     return parser

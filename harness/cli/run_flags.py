@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from harness.cli.help import HelpFormatter
+from harness.cli.help import HelpFormatter, read_path
 from harness.request import format_flag
 
 
@@ -137,14 +136,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         for flag in flags:
             flag.add_to(group)
         if title == "most used":
-            group.add_argument("--config", type=Path, metavar="FILE", help="YAML with the same keys; flags override it")
+            told = "YAML with the flags as keys; flags override it"
+            group.add_argument("--config", type=read_path, metavar="FILE", help=told)
 
 
 def read_request(arguments: argparse.Namespace) -> Mapping[str, Any]:
     """Read the request as keys and values: those of the YAML file, overridden by the flags."""
     from harness.names import load_yaml, parse_changes
+    from harness.spec.keys import read_keys
 
-    request = dict(load_yaml(arguments.config)) if arguments.config else {}
+    request = read_keys(load_yaml(arguments.config), FLAGS) if arguments.config else {}
     changes = parse_changes(request.pop("set", {}) or {})
     given = {key: value for key in FLAGS if (value := getattr(arguments, key)) is not None}
     for method, knobs in parse_changes(given.pop("set", [])).items():

@@ -9,11 +9,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.contract import table
+from harness.streams import prepare_streams
+from methods.errors import MethodError
 from reports.records import files
 
 
 def main() -> int:
-    """Write the table into a page, or print it."""
+    """Write the table into a page, or print it; the exit code is 2, with one sentence, if that cannot be done."""
+    prepare_streams()
+    try:
+        return _write_table()
+    except (MethodError, OSError, ValueError, RuntimeError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _write_table() -> int:
     parser = argparse.ArgumentParser(prog="python -m harness.contract", description=__doc__)
     parser.add_argument(
         "--table", type=Path, metavar="PAGE", help="page whose table is replaced; without, it is printed"
@@ -21,14 +32,16 @@ def main() -> int:
     parser.add_argument("--tuners", metavar="NAMES", help="these alone, printed; separated by commas")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # PEFT's, of models that were never on a disk
+    page = arguments.table.expanduser() if arguments.table is not None else None
+    if page is not None:
+        table.replace_table(page.read_text(encoding="utf-8"), "")  # to learn after an hour that it fails is too late
     found = table.format_table(
         _print_progress(arguments.tuners.split(",") if arguments.tuners else table.list_tuners())
     )
-    if arguments.table is None or arguments.tuners:
+    if page is None or arguments.tuners:
         print(found)
     else:
-        page = arguments.table.read_text(encoding="utf-8")
-        files.write_text(arguments.table, table.replace_table(page, found))
+        files.write_text(page, table.replace_table(page.read_text(encoding="utf-8"), found))
     return 0
 
 

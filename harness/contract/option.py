@@ -47,7 +47,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Find the method. Raises `UsageError` with one sentence."""
     method, file, knobs = (config.getoption(name) for name in ("method", "plugin_file", "knob"))
     try:
-        brought = add_file(Path(file)).get("method", ()) if file else ()
+        brought = add_file(Path(file).expanduser()).get("method", ()) if file else ()
         if method is None and len(brought) == 1:
             (method,) = brought
         if method is None:

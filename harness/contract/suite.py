@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import pytest
+try:
+    import pytest
+except ImportError as error:
+    raise ImportError('the contract is run by pytest: pip install "finetune-harness[test]", or pytest alone') from error
 
 from harness.contract import checks
 from harness.contract.cases import Case, served_families

@@ -45,8 +45,8 @@ ADDED_VARIABLES = {
     "PYTHONSAFEPATH": "1",
     "PYTHONIOENCODING": "utf-8:backslashreplace",
 }
-"""Variables that every worker gets. With a safe path, a file `torch.py` in the working directory is not the library. What
-a worker prints goes into a log, which is UTF-8 whatever the terminal is.
+"""Variables that every worker gets. With a safe path, a file `torch.py` in the working directory is not the library.
+What a worker prints goes into a log, which is UTF-8 whatever the terminal is.
 
 None of them makes malloc return memory sooner: resident memory would then differ more between methods, but training
 would take twice as long.
@@ -57,8 +57,8 @@ def build_worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables of the parent that a worker may see, with those that every worker gets."""
     names = (key for key in environment if key in INHERITED or (key.startswith(PREFIXES) and not is_secret(key)))
     allowed = {key: environment[key] for key in names}
-    # The worker must find the same packages as its parent, even where the parent runs from a checkout. An installed copy
-    # is found anyway, and on this path its neighbours would come before the standard library.
+    # The worker must find the same packages as its parent, even where the parent runs from a checkout. An installed
+    # copy is found anyway, and on this path its neighbours would come before the standard library.
     root = str(Path(__file__).resolve().parents[2])
     paths = [] if root in _list_site_packages() else [root]
     if given := environment.get("PYTHONPATH"):

@@ -16,9 +16,14 @@ def count_parameters(model: Any) -> tuple[int, int]:
     return trainable, total
 
 
+NOT_SHIPPED = frozenset({"README.md", ".gitattributes"})
+"""Files for people and sites, which nothing that loads a model reads. PEFT writes a model card beside each adapter."""
+
+
 def count_bytes(directory: Path) -> int:
-    """Bytes of all files below a directory; 0 where it does not exist."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    """Bytes of the files below a directory without which what it holds cannot be loaded; 0 where it does not exist."""
+    files = (path for path in directory.rglob("*") if path.is_file() and path.name not in NOT_SHIPPED)
+    return sum(path.stat().st_size for path in files)
 
 
 def _count_elements(parameter: Any) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from harness.errors import ModelError
 from harness.models.presets import PRESETS, Preset
 from harness.models.tokenizer_files import require_tokenizer
-from harness.names import read_hub_id
+from harness.names import read_file_name, read_hub_id
 from harness.request import ModelKind, ModelSource
 from methods.errors import suggest_names
 from methods.types import Family
@@ -37,7 +37,7 @@ def resolve_model(name: str, *, trust_remote_code: bool = False) -> ModelSource:
     except RuntimeError as error:
         raise ModelError(f"--model {name} cannot be read ({error}); write the path out") from error
     if path.is_dir():
-        own = path.resolve().name
+        own = read_file_name(path.resolve())
         return read_directory(path, name=own, kind="directory", trust_remote_code=trust_remote_code)
     if path.exists():
         raise ModelError(f"--model {name} is a file; give the directory that holds config.json and the weights")

@@ -18,7 +18,7 @@ from harness import tasks
 from harness.errors import SpecError
 from harness.launchers import registry as launchers
 from harness.launchers.base import Launcher
-from harness.names import is_valid_path
+from harness.names import expand_home, is_valid_path
 from harness.scoring import registry as metrics
 from harness.scoring.base import MetricPlugin
 from methods import registry as methods
@@ -44,9 +44,10 @@ def add_files(value: Any) -> tuple[str, ...]:
     files = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list | tuple) else None
     if files is None or not all(isinstance(file, str) and is_valid_path(file) for file in files):
         raise SpecError(f"--plugin {value!r}: give a Python file, or a list of them")
-    for file in files:
-        add_file(Path(file))
-    return files
+    paths = [expand_home(file, "--plugin") for file in files]
+    for path in paths:
+        add_file(path)
+    return tuple(map(str, paths))
 
 
 def add_file(path: Path) -> Brought:

@@ -49,8 +49,6 @@ class MetricPlugin(ABC):
     """What pip is told to install for it, if that is not called as `package` is."""
     Config: ClassVar[type[Any]] = NoKnobs
     """Frozen dataclass of the metric's knobs, written as `NAME[knob=value]`."""
-    words: str = ""
-    """How it splits texts into words, where it does and that is known; reports say it."""
     light: ClassVar[bool] = True
     """Whether scoring two texts takes no time, so that it is tried before anything runs."""
 
@@ -70,6 +68,11 @@ class MetricPlugin(ABC):
     @property
     def revision(self) -> str:
         """What its numbers depend on besides its code and its declarations, such as the content of a model."""
+        return ""
+
+    @property
+    def words(self) -> str:
+        """How it splits texts into words, where it does and that is known; reports say it."""
         return ""
 
     @classmethod

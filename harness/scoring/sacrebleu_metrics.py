@@ -157,4 +157,4 @@ class Bleu(_SacrebleuMetric):
 
     @property
     def _is_usual(self) -> bool:
-        return self.config.tokenize == BleuConfig().tokenize
+        return bool(self.config.tokenize == BleuConfig().tokenize)

@@ -17,6 +17,7 @@ from annotated_types import Ge, Interval
 from harness.errors import SpecError
 from harness.launchers.registry import get_launcher
 from harness.names import (
+    expand_home,
     is_valid_path,
     make_file_name,
     parse_budget,
@@ -28,10 +29,11 @@ from harness.names import (
 from harness.plugins.files import add_files
 from harness.request import TaskRequest, format_flag
 from harness.scoring.evaluate_script import is_on_hub
+from harness.spec.keys import read_keys
 from harness.spec.search_space import TunedKnob, parse_tune, require_knobs
 from harness.spec.variants import Variant, parse_variants
 from methods import registry
-from methods.errors import describe_pydantic_error, suggest_names
+from methods.errors import describe_pydantic_error
 from methods.types import Budget
 
 
@@ -136,7 +138,7 @@ class Spec:
     def directory(self) -> Path:
         """The run directory."""
         return (
-            Path(self.out)
+            expand_home(self.out, "--out")
             if self.out
             else Path("runs") / f"{make_file_name(self.model)}-{make_file_name(self.task.name)}"
         )
@@ -149,7 +151,7 @@ _TASK_KEYS = {
 """Key of the request → field of `TaskRequest`."""
 _SPEC_KEYS = {f.name for f in dataclasses.fields(Spec)} - {"variants", "task"} | {"methods", "set"}
 KEYS = frozenset(_SPEC_KEYS | set(_TASK_KEYS))
-"""Every key that a YAML file may contain; flags have the same names with hyphens."""
+"""Every key of a request. A YAML file may also write them as flags are written (`harness.spec.keys`)."""
 
 
 def format_default(key: str) -> str:
@@ -174,11 +176,11 @@ def _find_field(key: str) -> dataclasses.Field[Any] | None:
 
 
 def build_spec(request: Mapping[str, Any]) -> Spec:
-    """Build a validated spec from keys in `KEYS`; values may be text, as flags give them. Raises `SpecError`."""
-    for key in request:
-        if key not in KEYS:
-            raise SpecError(f"unknown key {key!r} in the request{suggest_names(str(key), KEYS)}")
-    values = {key: value for key, value in request.items() if value is not None}
+    """Build a validated spec from keys in `KEYS`, or flags' names; values may be text, as flags give them.
+
+    Raises `SpecError`.
+    """
+    values = {key: value for key, value in read_keys(request, KEYS).items() if value is not None}
     if not str(values.get("model", "embedded")).strip():
         raise SpecError("--model is empty: give a preset, a directory or a hub id")
     values["plugin"] = add_files(values.get("plugin", ()))  # before the methods that they define are looked up
@@ -202,7 +204,7 @@ def build_spec(request: Mapping[str, Any]) -> Spec:
         values["metrics"] = parse_metrics(values["metrics"])
     values["variants"] = parse_variants(methods, parse_changes(changes))
     spec: Spec = _validate(Spec, {**values, "task": _validate(TaskRequest, task)})
-    if spec.out is not None and not is_valid_path(spec.out):
+    if spec.out is not None and not is_valid_path(str(expand_home(spec.out, "--out"))):
         raise SpecError(f"--out {spec.out!r} cannot be the name of a directory")
     get_launcher(spec.launcher)
     _check_tuning(spec)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.names import read_hub_id
+from harness.names import read_file_name, read_hub_id
 from harness.tasks.hub_data import read_data_set
 
 
@@ -98,7 +98,7 @@ def read_file(path: Path, also: Mapping[str, Reader] | None = None) -> Table:
         raise DataError(f"{path} cannot be read ({error}); check the path and its permissions") from error
     if not rows:
         raise DataError(f"{path} is empty: it holds no rows; write at least one")
-    return Table(str(path), path.name, rows)
+    return Table(str(path), read_file_name(path), rows)
 
 
 def expand_path(text: str, flag: str) -> Path:

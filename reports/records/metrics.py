@@ -100,7 +100,13 @@ _DECLARED = (
         "all elements, adapters included; 4-bit weights count as the parameters they stand for",
     ),
     Metric("trainable_percent", "trainable %", "%", "lower", "100 × trainable ÷ total"),
-    Metric("shipped_bytes", "size to ship", "bytes", "lower", "files that the method must ship, on disk"),
+    Metric(
+        "shipped_bytes",
+        "size to ship",
+        "bytes",
+        "lower",
+        "files that the method must ship, on disk: what is needed to load it, no README",
+    ),
     Metric(
         "peak_device_allocated_bytes",
         "peak device",

@@ -47,3 +47,18 @@ def test_the_size_of_a_directory_is_the_sum_of_its_files(tmp_path):
     (tmp_path / "sub" / "b").write_bytes(b"x" * 23)
     assert count_bytes(tmp_path) == 123
     assert count_bytes(tmp_path / "none") == 0
+    (tmp_path / "README.md").write_bytes(b"x" * 5000)  # PEFT's model card: nobody needs it to load the adapter
+    assert count_bytes(tmp_path) == 123
+
+
+def test_what_an_adapter_ships_is_its_weights_and_its_config(tiny_model, tmp_path):
+    import peft
+
+    wrapped = peft.get_peft_model(tiny_model("decoder-only"), peft.LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))
+    wrapped.save_pretrained(tmp_path)
+    assert (tmp_path / "README.md").is_file()
+    sizes = [(tmp_path / name).stat().st_size for name in ("adapter_model.safetensors", "adapter_config.json")]
+    header = int.from_bytes((tmp_path / "adapter_model.safetensors").read_bytes()[:8], "little")
+    weights = 4 * 2 * (4 * (64 + 64) + 4 * (64 + 32))  # float32
+    assert sizes[0] == 8 + header + weights
+    assert count_bytes(tmp_path) == sum(sizes)

@@ -152,9 +152,10 @@ def test_pairs_and_rewards_change_only_the_ids_of_trials_that_learn_from_them(pl
 def test_requests_contain_pairs_and_rewards_only_for_methods_that_learn_from_them(plugin):
     of = {trial.draft.variant: trial for trial in plan_toys(methods="toy,follower", reward="rouge").trials}
     assert of["toy"].request.reward is None
-    assert of["toy"].draft.details == {}
+    assert of["toy"].draft.details.keys() == {"scoring"}
     assert of["follower"].request.reward.kind == "rouge"
-    assert of["follower"].draft.details == {"reward": {"name": "rouge", "revision": None}}
+    assert of["follower"].draft.details.keys() == {"scoring", "reward"}
+    assert of["follower"].draft.details["reward"] == {"name": "rouge", "revision": None}
     assert TrialRequest.from_json(of["follower"].request.to_json()) == of["follower"].request
 
 

@@ -175,7 +175,7 @@ def test_the_text_makes_another_trial_of_all_that_have_a_loss(tmp_path):
         assert len({trials[i][0] for trials in (usual, mine, none)}) == 3
         assert mine[i][1]["general_text"]["name"] == "mine.txt"
         assert str(tmp_path) not in json.dumps(mine[i][1])
-        assert (mine[i][2], none[i][1], none[i][2]) == (tuple(passages(5)), {}, ())
+        assert (mine[i][2], none[i][1].keys(), none[i][2]) == (tuple(passages(5)), {"scoring"}, ())
     toy = {"model": "toy", "task": "toy", "methods": "toy"}
     assert trials(**toy) == trials(**toy, general_text="none")
 
