@@ -7,6 +7,7 @@ returned in their own order.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -96,31 +97,28 @@ def generate(
     decoding: Decoding,
     on_progress: Callable[[float], None],
 ) -> list[Generation]:
-    """Greedy answers, in the order of `encoded`. Pads and everything after the end token are left out."""
+    """Greedy answers, in the order of `encoded`. Pads, the end and everything after it are left out."""
     import torch
 
     answers: dict[int, Generation] = {}
-    stops = encoder.stop_tokens()
     settings = {
         "max_new_tokens": decoding.max_new_tokens,
         "num_beams": decoding.num_beams,
         "do_sample": decoding.do_sample,
-        "eos_token_id": stops,
         "pad_token_id": encoder.tokenizer.pad_token_id,
         "tokenizer": encoder.tokenizer,
     }
     for chosen in _batch_by_length(encoded, decoding.batch_size):
+        stops = encoder.find_stops(model, chat=encoded[chosen[0]].chat)
         batch = encoder.generation_batch([encoded[i] for i in chosen])
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
         with torch.inference_mode():
-            ids = method.generate(model, batch, **settings)
+            ids = method.generate(model, batch, **settings, **stops.make_settings(encoder.tokenizer))
         # Encoder–decoder output begins with the decoder's start token, decoder-only output with the prompt.
         skip = 1 if encoder.family == "encoder-decoder" else batch["input_ids"].shape[1]
         for i, row in zip(chosen, ids[:, skip:].tolist(), strict=True):
-            length = next((n for n, token in enumerate(row) if token in stops), None)
-            kept = row[:length]
-            text = encoder.tokenizer.decode(kept, skip_special_tokens=True).strip()
-            answers[i] = Generation(text, len(kept) + (length is not None), length is not None)
+            answer = stops.read_answer(encoder.tokenizer, row)
+            answers[i] = Generation(answer.text, answer.tokens, answer.ended)
         on_progress(len(answers) / len(encoded))
     return [answers[i] for i in range(len(encoded))]
 
@@ -156,7 +154,12 @@ def _make_encoder(loaded: LoadedModel, limits: Limits) -> Encoder:
 
 
 def _batch_by_length(encoded: Sequence[Encoded], size: int) -> Iterator[list[int]]:
-    """Batches of indices, longest prompts first, so that the largest batch meets memory at once."""
-    order = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i].prompt), i))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    """Batches of indices, longest prompts first, so that the largest batch meets memory at once; no batch has prompts
+    with and without the chat template, which end differently."""
+    for _, alike in itertools.groupby(
+        sorted(range(len(encoded)), key=lambda i: (encoded[i].chat, -len(encoded[i].prompt), i)),
+        key=lambda i: encoded[i].chat,
+    ):
+        order = list(alike)
+        for start in range(0, len(order), size):
+            yield order[start : start + size]

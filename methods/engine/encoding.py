@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from methods.engine.chat_template import ChatTemplate, read_chat_template
+from methods.engine.stopping import Stops
 from methods.engine.texts import compile_control_tokens, encode_targets, encode_texts, find_target_frame
 from methods.errors import UnsupportedError
 from methods.types import Family, Limits, Text
@@ -28,8 +30,6 @@ LENGTH_MULTIPLE = 16
 """Training batches are padded to a multiple of this. Tensor cores need a multiple of 8; on a CPU PyTorch compiles a
 kernel for every new shape in bfloat16, which takes time and memory (docs/measurements.md)."""
 
-_MARK = "\ue000"  # private-use character: a placeholder for the text while a chat template is rendered
-
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -39,6 +39,8 @@ class Encoded:
     response: list[int]
     cut: bool
     """Whether input or target had to be cut to the limits."""
+    chat: bool = False
+    """Whether prompt and end are those of the tokenizer's chat template."""
 
 
 class Encoder:
@@ -50,7 +52,6 @@ class Encoder:
         self.tokenizer = tokenizer
         self.family = family
         self.limits = limits
-        self._frames: dict[tuple[str, str], tuple[str, str]] = {}
 
     def encode(self, text: Text) -> Encoded:
         """Token ids of one text; see `encode_all`."""
@@ -64,22 +65,30 @@ class Encoder:
         framed = {self._framed(text) for text in texts}
         if len(framed) != 1:  # no text, or texts with and without the chat template
             return [encoded for text in texts for encoded in self.encode_all([text])]
-        frames = [self._frame(text) for text in texts]
-        whole = [(before, text.input, after) for text, (before, after) in zip(texts, frames, strict=True)]
-        prompts = self._prompts(whole, special=not framed.pop())
+        prompts = self._prompts([self._write_prompt(text) for text in texts], special=not framed.pop())
         responses = self._responses([text.response for text in texts])
         return [
-            self._within_limits(text, frame, prompt, response)
-            for text, frame, prompt, response in zip(texts, frames, prompts, responses, strict=True)
+            self._within_limits(text, prompt, response)
+            for text, prompt, response in zip(texts, prompts, responses, strict=True)
         ]
 
     def end_tokens(self, chat: bool) -> list[int]:
-        """Ids that end a response: what the chat template writes after an answer, else the tokenizer's end token."""
-        return (self._chat_end if chat else None) or self._target_frame[1]
+        """Ids that end a response in training: the chat template's end of an answer, else the tokenizer's end token."""
+        ids = list(self._template.end.ids) if chat and self._template else []
+        # An end in many pieces may leave no room for the response.
+        return ids if len(ids) == 1 or 1 < len(ids) < self.limits.target_tokens else self._target_frame[1]
 
-    def stop_tokens(self) -> list[int]:
-        """Ids that end generation."""
-        return sorted({self.tokenizer.eos_token_id, self.end_tokens(True)[-1], self._target_frame[1][0]})
+    def find_stops(self, model: Any, chat: bool) -> Stops:
+        """What ends generation: the end tokens of the tokenizer and of the model's generation config, and with `chat`
+        what ends an answer in the chat template."""
+        named = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+        tokens = {self.tokenizer.eos_token_id, self._target_frame[1][0]}
+        tokens.update([named] if isinstance(named, int) else named or ())
+        if not chat or self._template is None:
+            return Stops(tuple(sorted(tokens)))
+        end = self._template.end
+        tokens.update(() if end.token is None else (end.token,))
+        return Stops(tuple(sorted(tokens)), (end.text,) if end.text else ())
 
     def training_batch(self, batch: Sequence[Encoded]) -> dict[str, torch.Tensor]:
         """`input_ids`, `attention_mask`, `labels`, each (batch, length), right-padded; prompts carry no loss.
@@ -113,37 +122,24 @@ class Encoder:
             "attention_mask": _pad([[1] * len(row) for row in inputs], 0, width, left),
         }
 
-    def _within_limits(self, text: Text, frame: tuple[str, str], prompt: list[int], response: list[int]) -> Encoded:
+    def _within_limits(self, text: Text, prompt: list[int], response: list[int]) -> Encoded:
         limit = self.limits.input_tokens
         cut = len(prompt) > limit
         if cut:
-            before, after = frame
 
             def shortened(length: int) -> list[int]:
-                return self._prompts([(before, text.input[:length], after)], special=not self._framed(text))[0]
+                return self._prompts([self._write_prompt(text, length)], special=not self._framed(text))[0]
 
             prompt = shortened(_find_longest(lambda length: len(shortened(length)) <= limit, len(text.input)))
             if len(prompt) > limit:
                 raise UnsupportedError(f"the instruction alone is {len(prompt)} tokens; the input limit is {limit}")
         begin, end = self._target_frame[0], self.end_tokens(text.chat)
         room = self.limits.target_tokens - len(begin) - len(end)
-        return Encoded(prompt, begin + response[:room] + end, cut or len(response) > room)
+        return Encoded(prompt, begin + response[:room] + end, cut or len(response) > room, self._framed(text))
 
     def _framed(self, text: Text) -> bool:
         """Whether the chat template frames this text; it then brings its own special tokens."""
-        return bool(text.chat and self.tokenizer.chat_template)
-
-    def _frame(self, text: Text) -> tuple[str, str]:
-        """The finished prompt before and after the input text."""
-        if not self._framed(text):
-            return text.before, text.after
-        key = (text.before, text.after)
-        if key not in self._frames:
-            turn = [{"role": "user", "content": text.before + _MARK + text.after}]
-            rendered = self.tokenizer.apply_chat_template(turn, add_generation_prompt=True, tokenize=False)
-            before, after = rendered.split(_MARK)
-            self._frames[key] = (before, after)
-        return self._frames[key]
+        return bool(text.chat and self._template)
 
     @cached_property
     def _target_frame(self) -> tuple[list[int], list[int]]:
@@ -163,16 +159,18 @@ class Encoder:
         return compile_control_tokens(self.tokenizer)
 
     @cached_property
-    def _chat_end(self) -> list[int]:
-        if not self.tokenizer.chat_template:
-            return []
-        turns = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _MARK}]
-        rendered = self.tokenizer.apply_chat_template(turns, tokenize=False)
-        ids: list[int] = self.tokenizer(rendered.split(_MARK)[1].strip(), add_special_tokens=False)["input_ids"]
-        return ids
+    def _template(self) -> ChatTemplate | None:
+        """Read when a text needs it: one that is written without it shall not fail because of it."""
+        return read_chat_template(self.tokenizer)
 
-    def _prompts(self, prompts: Sequence[tuple[str, str, str]], *, special: bool) -> list[list[int]]:
-        """Token ids of whole prompts, given as texts before the input, input, and texts after it.
+    def _write_prompt(self, text: Text, length: int | None = None) -> tuple[str, ...]:
+        """The finished prompt with the first `length` characters of the input: in turn what the chat template writes,
+        which may be nothing, and what it was given."""
+        content = text.before + text.input[:length] + text.after
+        return self._template.write_prompt(content) if text.chat and self._template else ("", content, "")
+
+    def _prompts(self, prompts: Sequence[tuple[str, ...]], *, special: bool) -> list[list[int]]:
+        """Token ids of whole prompts, as `_write_prompt` gives them.
 
         `special` says whether the tokenizer has to add its special tokens: a chat template writes them itself.
         """
@@ -180,8 +178,8 @@ class Encoder:
         if special:
             literal = self._control.search("\n".join(whole)) is not None
             rows = encode_texts(self.tokenizer, whole, special=True, literal=literal)
-        elif any(self._control.search(text) for _, text, _ in prompts):
-            rows = [self._encode_literal_input(parts) for parts in prompts]
+        elif any(self._control.search(text) for parts in prompts for text in parts[1::2]):
+            rows = [self._encode_literal_content(parts) for parts in prompts]
         else:
             rows = encode_texts(self.tokenizer, whole)
         # Some tokenizers end every text with their end token; a decoder-only model must go on from the prompt.
@@ -189,13 +187,12 @@ class Encoder:
             return [row[:-1] if row and row[-1] == self.tokenizer.eos_token_id else row for row in rows]
         return rows
 
-    def _encode_literal_input(self, parts: tuple[str, str, str]) -> list[int]:
-        """Token ids of one prompt in a chat template, whose control tokens are control, and those of the input text."""
-        before, text, after = parts
-        if not self._control.search(text):
-            return encode_texts(self.tokenizer, [before + text + after])[0]
-        start, end = encode_texts(self.tokenizer, [before, after])
-        return [*start, *encode_texts(self.tokenizer, [text], literal=True)[0], *end]
+    def _encode_literal_content(self, parts: tuple[str, ...]) -> list[int]:
+        """Token ids of one prompt in a chat template: the template's control tokens are control, all others text."""
+        if not any(self._control.search(text) for text in parts[1::2]):
+            return encode_texts(self.tokenizer, ["".join(parts)])[0]
+        rows = [encode_texts(self.tokenizer, [text], literal=n % 2 == 1)[0] for n, text in enumerate(parts) if text]
+        return [token for row in rows for token in row]
 
 
 def _find_longest(fits: Any, upper: int) -> int:

@@ -83,7 +83,8 @@ class FewShot(Prompting):
                     ended[i] = ids.shape[1]
             return torch.tensor([i in ended for i in range(len(ids))], device=ids.device)
 
-        ids = super().generate(model, inputs, stopping_criteria=StoppingCriteriaList([criterion]), **decoding)
+        criteria = StoppingCriteriaList([*decoding.pop("stopping_criteria", ()), criterion])
+        ids = super().generate(model, inputs, stopping_criteria=criteria, **decoding)
         pads = ids.new_full((len(ids), 1), tokenizer.pad_token_id)
         ids = torch.cat([ids, pads], dim=1)  # room for the end token of the row that ended last
         for row, length in ended.items():

@@ -28,11 +28,11 @@ class Rollouts:
     prompt_mask: torch.Tensor
     """(B, P), 1 for real tokens."""
     responses: torch.Tensor
-    """(B, T) token ids; the end token is part of a response."""
+    """(B, T) token ids; the end is part of a response."""
     mask: torch.Tensor
-    """(B, T), 1 up to and including the end token."""
+    """(B, T), 1 up to and including the end."""
     ended: torch.Tensor
-    """(B,) whether the response has an end token within the length limit."""
+    """(B,) whether the response has an end within the length limit."""
     texts: list[str]
     """The responses as text, without special tokens."""
 
@@ -98,29 +98,26 @@ def sample_responses(
     """
     import torch
 
-    stops = encoder.stop_tokens()
+    stops = encoder.find_stops(model, chat=any(item.chat for item in encoded))
     batch = {name: tensor.to(model.device) for name, tensor in encoder.generation_batch(encoded).items()}
     decoding = {
         "max_new_tokens": encoder.limits.target_tokens,
         "num_return_sequences": samples,  # an encoder reads each prompt once
         **({"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature else {}),
-        "eos_token_id": stops,
         "pad_token_id": encoder.tokenizer.pad_token_id,
+        **stops.make_settings(encoder.tokenizer),
     }
     with torch.no_grad():
         ids = generate(model, batch, **decoding)
     # Encoder–decoder output begins with the decoder's start token, decoder-only output with the prompt.
     responses = ids[:, 1 if encoder.family == "encoder-decoder" else batch["input_ids"].shape[1] :]
-    stopped = torch.isin(responses, torch.tensor(stops, device=responses.device))
-    mask = (stopped.cumsum(1) - stopped.long() == 0).long()  # nothing after the first end token
+    answers = [stops.read_answer(encoder.tokenizer, row) for row in responses.tolist()]
+    lengths = torch.tensor([[answer.tokens] for answer in answers], device=responses.device)
+    mask = (torch.arange(responses.shape[1], device=responses.device)[None] < lengths).long()
     responses = responses.masked_fill(mask == 0, encoder.tokenizer.pad_token_id)
-    texts = encoder.tokenizer.batch_decode(
-        [row[kept.bool() & ~end].tolist() for row, kept, end in zip(responses, mask, stopped, strict=True)],
-        skip_special_tokens=True,
-    )
-    ended = stopped.any(dim=1)
+    ended = torch.tensor([answer.ended for answer in answers], device=responses.device)
     prompts, prompt_mask = (batch[name].repeat_interleave(samples, 0) for name in ("input_ids", "attention_mask"))
-    return Rollouts(prompts, prompt_mask, responses, mask, ended, [text.strip() for text in texts])
+    return Rollouts(prompts, prompt_mask, responses, mask, ended, [answer.text for answer in answers])
 
 
 @dataclass(frozen=True)

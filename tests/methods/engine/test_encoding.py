@@ -80,7 +80,8 @@ def test_the_chat_template_frames_the_prompt_and_ends_the_response(tokenizer):
         "<|im_start|>user\nDo this: word word  End:<|im_end|>\n<|im_start|>assistant\n"
     )
     assert chatty.decode(encoded.response) == "ok<|im_end|>"
-    assert set(encoder.stop_tokens()) == {chatty.eos_token_id, chatty.convert_tokens_to_ids("<|im_end|>")}
+    stops = encoder.find_stops(None, chat=True)
+    assert set(stops.tokens) == {chatty.eos_token_id, chatty.convert_tokens_to_ids("<|im_end|>")}
     # `full` writes plain pairs, whatever the tokenizer has
     assert chatty.decode(encoder.encode(text(2)).response) == "ok</s>"
 
