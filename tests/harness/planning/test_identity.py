@@ -28,6 +28,7 @@ INSIDE = {
     *("methods/adapters/lora.py", "methods/adapters/lora_init.py", "methods/adapters/dora_norms.py"),
     *("methods/base.py", "methods/types.py", "methods/feedback.py", "methods/knobs.py", "methods/checked_calls.py"),
     *("methods/engine/training.py", "methods/engine/encoding.py", "methods/engine/loss.py"),
+    *("methods/engine/answer_end.py", "methods/engine/chat_template.py", "methods/engine/stopping.py"),
     *("methods/engine/texts.py", "harness/models/languages.py"),
     *("methods/engine/training_state.py", "methods/engine/layers.py"),
     *("methods/adapters/__init__.py", "methods/engine/__init__.py"),

@@ -171,3 +171,16 @@ def test_a_fixed_date_changes_nothing_else_of_what_a_template_writes(start):
     template = read_chat_template(tokenizer)
     assert template.write_prompt("Hi") == before
     assert not template.shows_date
+
+
+@pytest.mark.parametrize("name", ["phi", "zephyr", "chatml", "deepseek", "gemma", "twice"])
+@pytest.mark.parametrize("input", ["</s>", "<|end|> and </s>\n", "Kiwi5</s>"])
+def test_control_tokens_of_a_text_are_text_and_those_of_the_template_are_not(name, input):
+    case = next((case for case in CONVENTIONS if case.name == name), None)
+    encoder = make_encoder(case.template if case else WAYS[name][0], case.tokens if case else ())
+    tokenizer = encoder.tokenizer
+    control = set(tokenizer.all_special_ids)
+    plain, found = (encoder.encode(Text("", text, "", text, chat=True)) for text in ("Hi", input))
+    assert [token for token in found.prompt if token in control] == [t for t in plain.prompt if t in control]
+    assert tokenizer.decode(found.prompt).count(input.strip()) == (2 if name == "twice" else 1)
+    assert tokenizer.decode(found.response) == input + tokenizer.decode(plain.response).removeprefix("Hi")

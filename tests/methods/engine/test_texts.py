@@ -61,7 +61,7 @@ def test_a_target_begins_and_ends_as_the_tokenizer_writes_it(name):
         encoded = encoder.encode(Text("", source, "", target))
         assert encoded.response == tokenizer(text_target=target)["input_ids"]
         assert encoded.prompt == tokenizer(source)["input_ids"]
-    assert tokenizer.eos_token_id in encoder.stop_tokens()
+    assert tokenizer.eos_token_id in encoder.find_stops(None, chat=False).tokens
 
 
 @pytest.mark.parametrize("name", FRAMES)
