@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import transformers as t
@@ -120,6 +122,7 @@ CHATML = (
 @pytest.mark.parametrize("chat", [False, True])
 @pytest.mark.parametrize("family", ["decoder-only", "encoder-decoder"])
 def test_control_tokens_in_data_are_text(tokenizer, family, chat, word):
+    tokenizer = copy.deepcopy(tokenizer)  # other tests use it, too
     tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     tokenizer.chat_template = CHATML
     encoder = Encoder(tokenizer, family, Limits(200, 60))
