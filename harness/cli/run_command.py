@@ -92,6 +92,8 @@ def _run(planner: Planner, plan: Plan, store: RunStore, resume: str) -> int:
     say(f"{count} trials of {what}; device {plan.device}; {store.directory}")
     if plan.given.preferences is not None:
         say(f"preferences: {plan.given.preferences.note}")
+    if plan.task.note:
+        say(f"data: {plan.task.note}")
     for sentence in plan.metrics.list_blind_spots():
         say(f"note: {sentence}")
     records: list[Record] = []

@@ -17,6 +17,7 @@ from harness.models.source import resolve_model
 from harness.planning.environment import choose_device, choose_dtype, describe_environment
 from harness.planning.identity import CodeInputs, hash_training_code
 from harness.planning.inputs import CurveInput, StartInput, TrialInput, add_parts, merge_parts, serialize_budget
+from harness.planning.limits import fit_limits
 from harness.planning.plan import BASE, NO_CHOICE, Plan, Trial, VariantChoice, order_variants, refuse_duplicates
 from harness.planning.quality import require_visible_references
 from harness.request import BatchSettings, CurveRequest, Decoding, ModelSource, Split, TrialRequest
@@ -29,7 +30,6 @@ from harness.tasks import Task, load_task
 from harness.tasks.general_text import NONE, GeneralText, load_general_text
 from methods import registry
 from methods.base import Method
-from methods.types import Limits
 from reports.records.record import Environment, ModelInfo, Record, TaskInfo
 
 
@@ -47,7 +47,7 @@ def build_planner(spec: Spec) -> Planner:
     general = load_general_text(spec.general_text)
     model = resolve_model(spec.model, trust_remote_code=spec.trust_remote_code)
     model = choose_languages(model, spec.source_language, spec.target_language)
-    limits = _find_limits(spec, task, model)
+    task = fit_limits(spec, task, model)
     device = model.device or choose_device(spec.device)
     asked = model.dtype if spec.dtype == "auto" and model.dtype else spec.dtype
     return Planner(
@@ -61,10 +61,10 @@ def build_planner(spec: Spec) -> Planner:
         batches=BatchSettings(
             batch_size=spec.batch_size,
             accumulation=spec.accumulation,
-            input_tokens=limits.input_tokens,
-            target_tokens=limits.target_tokens,
+            input_tokens=task.limits.input_tokens,
+            target_tokens=task.limits.target_tokens,
         ),
-        decoding=Decoding(max_new_tokens=limits.target_tokens, batch_size=spec.eval_batch_size),
+        decoding=Decoding(max_new_tokens=task.limits.target_tokens, batch_size=spec.eval_batch_size),
         device=device,
         dtype=choose_dtype(asked, device),
         environment=describe_environment(device),
@@ -82,21 +82,6 @@ def merge_preset_settings(model: ModelSource, variant: Variant) -> dict[str, Any
     advised = next((model.settings[name] for name in kinds if name in model.settings), {})
     knobs = {field.name for field in dataclasses.fields(cls.Config)}
     return {**{k: v for k, v in advised.items() if k in knobs}, **variant.changed, **variant.tuned}
-
-
-def _find_limits(spec: Spec, task: Task, model: ModelSource) -> Limits:
-    limits = Limits(
-        spec.input_tokens or task.limits.input_tokens,
-        spec.target_tokens or task.limits.target_tokens,
-    )
-    lengths = (limits.input_tokens, limits.target_tokens)
-    needed = sum(lengths) if model.family == "decoder-only" else max(lengths)
-    if model.context is not None and needed > model.context:
-        raise SpecError(
-            f"{limits.input_tokens} input and {limits.target_tokens} target tokens do not fit into the "
-            f"{model.context} tokens that {model.name} can read; lower --input-tokens or --target-tokens"
-        )
-    return limits
 
 
 @dataclass(frozen=True, kw_only=True)
